@@ -1,0 +1,70 @@
+//! Every bound of the appliance that is not an operator's choice: its name, its reason, and its relation to its
+//! neighbours, checked at compile time. What operators may choose stands in [`crate::config`] with the ranges below.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Shards of one process. Connection ids carry the shard in one byte, and room for growth of the modulo is kept.
+pub const SHARDS_MAX: usize = 128;
+
+/// Length of a counting window, in milliseconds. Below 100 ms frames cost more than they tell; above a minute an
+/// audience has moved on.
+pub const WINDOW_MS: RangeInclusive<u64> = 100..=60_000;
+
+/// Rooms of one node.
+pub const ROOMS_MAX: usize = 1_000_000;
+/// Bytes of a room's specification, as JSON, on the admin port: a full palette with the longest labels, escaped.
+pub const ROOM_SPEC_BYTES_MAX: usize = 4 << 20;
+
+/// A late delta is waited for this part of a window before the frame goes out without it.
+pub const GRACE_DIVISOR: u64 = 4;
+
+/// Reaction datagrams taken in one system call. Beyond 64 the cost per datagram no longer falls.
+pub const DATAGRAM_BATCH: usize = 64;
+/// Batches taken from one socket in one turn of the loop, so that no socket starves the others: about 1 ms of work.
+pub const BATCHES_PER_TURN: usize = 8;
+/// Bytes of one receive buffer: the largest train of coalesced datagrams (GRO) that the kernel hands over.
+pub const DATAGRAM_BUFFER: usize = 65_536;
+
+/// Bytes of a request line.
+pub const HTTP_REQUEST_LINE_MAX: usize = 4096;
+/// Bytes of a request head, request line included.
+pub const HTTP_HEAD_MAX: usize = 16_384;
+/// Header fields of a request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Bytes of a request body on the public port: sixteen full reaction datagrams, or about a thousand JSON reactions.
+pub const HTTP_BODY_MAX: usize = 65_536;
+/// Reactions of one JSON array.
+pub const HTTP_REACTIONS_MAX: usize = 1024;
+/// Bytes of replies that may wait for a connection that does not read; then reading from it stops.
+pub const HTTP_REPLIES_MAX: usize = 65_536;
+/// Bytes of one provided receive buffer for TCP.
+pub const TCP_BUFFER: usize = 4096;
+/// Provided receive buffers of one shard.
+pub const TCP_BUFFERS: u16 = 2048;
+
+/// Subscribers served before the loop looks at arrivals again: about a quarter of a millisecond of writing.
+pub const FANOUT_SLICE: usize = 64;
+/// QUIC connections polled for output before the loop looks at arrivals again.
+pub const TRANSMIT_SLICE: usize = 64;
+/// Rooms merged or framed before the loop looks at arrivals again.
+pub const MERGE_SLICE: usize = 512;
+/// Frames that travel in one mesh message.
+pub const FRAMES_PER_MESSAGE: usize = 64;
+/// Messages a mesh channel holds before its sender keeps them.
+pub const MESH_DEPTH: usize = 1024;
+
+/// Bytes a connection's stream data may occupy unacknowledged: a few of the largest frames and a palette. What does
+/// not fit waits in the outbox, where the newest frame wins.
+pub const QUIC_SEND_WINDOW: u64 = 64 * 1024;
+/// Bytes of QUIC DATAGRAM frames kept until the session takes them, which it does in the same turn.
+pub const QUIC_DATAGRAM_BUFFER: usize = 16 * 1024;
+/// Time a connection has to say hello.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+
+const _: () = assert!(SHARDS_MAX <= 256, "a connection id carries its shard in one byte");
+const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX <= HTTP_BODY_MAX, "a datagram fits an HTTP body");
+const _: () = assert!(HTTP_REQUEST_LINE_MAX < HTTP_HEAD_MAX);
+const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < DATAGRAM_BUFFER);
+// The fullest window still counts in u64: every core of SHARDS_MAX taking 100M records of 65,535 taps a second.
+const _: () = assert!((*WINDOW_MS.end() / 1000).checked_mul(SHARDS_MAX as u64 * 100_000_000 * 65_535).is_some());

@@ -1,0 +1,2 @@
+//! Uproar.
+fn main() {}

@@ -1,0 +1,123 @@
+//! The frame: the picture of one room and one window; and the palette that its emoji ids refer to.
+//!
+//! Both travel as rkyv archives: little-endian, 32-bit relative pointers, no alignment, so that a receiver reads
+//! them in place wherever they lie in its buffer. The root object stands at the *end* of the archive. `docs/WIRE.md`
+//! draws the bytes for readers without rkyv, and golden samples keep them from moving.
+
+use crate::ids::{EmojiId, RoomId, WindowSeq};
+use rkyv::rancor::Failure;
+
+/// Top entries of a frame at most, whatever the configuration says.
+pub const TOP_MAX: usize = 64;
+/// Emoji of a palette at most.
+pub const PALETTE_MAX: usize = 1024;
+/// Bytes of an emoji's name, of its glyph (or image address), and of a room's name at most.
+pub const LABEL_MAX: usize = 256;
+
+/// Bytes are not a valid archive of what was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not a valid archive of version {}", crate::VERSION)]
+pub struct InvalidArchive;
+
+/// What the audience of one room did in one window.
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[rkyv(attr(repr(C)), derive(Debug))]
+pub struct Frame {
+    /// [`RoomId`] of the room.
+    pub room: u32,
+    /// Length of the window in milliseconds.
+    pub window_ms: u32,
+    /// [`WindowSeq`] of the window.
+    pub window: u64,
+    /// Unix time at which the window began, in milliseconds.
+    pub start_ms: u64,
+    /// Taps of the whole room in this window, of all emoji, also those that are not in `top`.
+    pub total: u64,
+    /// `total` against the room's recent peak, 0 (still) to 255 (as loud as it has been of late).
+    pub intensity: u8,
+    /// The most tapped emoji, by count descending, then id ascending.
+    pub top: Vec<TopEntry>,
+}
+
+/// One of a frame's most tapped emoji.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[rkyv(attr(repr(C)), derive(Debug))]
+pub struct TopEntry {
+    /// Taps of this emoji in the window.
+    pub count: u64,
+    /// [`EmojiId`] in the room's palette.
+    pub emoji: u16,
+    /// `count` against the frame's `total`, in basis points, 0..=10000, rounded down.
+    pub share: u16,
+    /// `count` against the room's recent peak, 0..=255; never more than the frame's `intensity`.
+    pub intensity: u8,
+}
+
+/// What the emoji ids of a room's frames mean.
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[rkyv(attr(repr(C)), derive(Debug))]
+pub struct Palette {
+    /// [`RoomId`] of the room.
+    pub room: u32,
+    /// Name of the room.
+    pub name: String,
+    /// The emoji, in the order of their ids from 0.
+    pub emoji: Vec<PaletteEntry>,
+}
+
+/// One emoji of a palette; its id is its place.
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[rkyv(attr(repr(C)), derive(Debug))]
+pub struct PaletteEntry {
+    /// What people call it, unique in the palette.
+    pub name: String,
+    /// The emoji itself, or the address of an image.
+    pub glyph: String,
+}
+
+impl Frame {
+    /// The room as a typed id.
+    pub fn room_id(&self) -> RoomId {
+        RoomId(self.room)
+    }
+    /// The window as a typed number.
+    pub fn window_seq(&self) -> WindowSeq {
+        WindowSeq(self.window)
+    }
+    /// Appends the archive to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        append_archive(out, |bytes| rkyv::api::high::to_bytes_in::<_, Failure>(self, bytes));
+    }
+    /// Reads a whole archive into an owned frame.
+    pub fn decode(archive: &[u8]) -> Result<Self, InvalidArchive> {
+        rkyv::from_bytes::<Self, Failure>(archive).map_err(|_| InvalidArchive)
+    }
+}
+
+impl TopEntry {
+    /// The emoji as a typed id.
+    pub fn emoji_id(&self) -> EmojiId {
+        EmojiId(self.emoji)
+    }
+}
+
+impl Palette {
+    /// Appends the archive to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        append_archive(out, |bytes| rkyv::api::high::to_bytes_in::<_, Failure>(self, bytes));
+    }
+    /// Reads a whole archive into an owned palette.
+    pub fn decode(archive: &[u8]) -> Result<Self, InvalidArchive> {
+        rkyv::from_bytes::<Self, Failure>(archive).map_err(|_| InvalidArchive)
+    }
+}
+
+/// Validates a frame's archive and reads it in place, at any alignment.
+pub fn access_frame(archive: &[u8]) -> Result<&ArchivedFrame, InvalidArchive> {
+    rkyv::access::<ArchivedFrame, Failure>(archive).map_err(|_| InvalidArchive)
+}
+
+fn append_archive(out: &mut Vec<u8>, archive: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, Failure>) {
+    // Serialising into growing memory fails only where memory itself does, which aborts.
+    *out = archive(std::mem::take(out)).unwrap_or_else(|_| unreachable!("archives into memory cannot fail"));
+}
