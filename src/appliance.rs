@@ -1,0 +1,238 @@
+//! Every step of start-up and shut-down, in order, each with the reason for its place.
+
+use crate::config::Config;
+use crate::edge::listen::{self, ListenError};
+use crate::edge::shard_loop::{ShardEnd, ShardLoop, ShardStart};
+use crate::edge::sys::{descriptor, ring};
+use crate::edge::tls::{self, IdentityError};
+use crate::edge::{mesh, placement};
+use crate::ids::ShardId;
+use crate::metrics::ShardMetrics;
+use crate::quic::{self, QuicConfig};
+use crate::shard::ShardConfig;
+use glommio::{LocalExecutorBuilder, Placement};
+use std::io::{self, Write};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+/// How long a busy shard runs before other tasks of its executor, such as the mesh, get their turn.
+const PREEMPT_AFTER: Duration = Duration::from_millis(1);
+/// Bytes of registered memory of glommio's own rings, which carry no data here.
+const EXECUTOR_IO_MEMORY: usize = 64 * 1024;
+
+/// Why the appliance did not start, or did not end well. The text says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The kernel offers no io_uring to this process.
+    #[error("io_uring is not available: {source}; {remedy}")]
+    NoRing {
+        /// The kernel's reason.
+        source: io::Error,
+        /// What to change.
+        remedy: &'static str,
+    },
+    /// A port cannot be served.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// There is no certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The certificate does not fit its key, or is of a kind that TLS 1.3 does not know.
+    #[error("quic.certificate and quic.private_key: {0}; use a chain and the key of its first certificate")]
+    Tls(#[from] rustls::Error),
+    /// The configuration asks for the impossible.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// A shard ended on its own.
+    #[error("shard {shard}: {reason}; the process ends so that no half of it serves on")]
+    Shard {
+        /// Which one.
+        shard: ShardId,
+        /// What it ended with.
+        reason: String,
+    },
+    /// A second signal came before the drain was over.
+    #[error("stopped before the drain was over; taps of the last window are lost")]
+    Stopped,
+    /// The kernel refused something else.
+    #[error("{what}: {source}")]
+    Kernel {
+        /// What was asked of it.
+        what: &'static str,
+        /// Its reason.
+        source: io::Error,
+    },
+}
+
+/// Serves until the process is told to stop.
+pub fn serve(config: Config) -> Result<(), ServeError> {
+    // Before any thread: threads inherit which signals are blocked.
+    let signals = descriptor::signals(&[libc::SIGTERM, libc::SIGINT]).map_err(kernel("signals"))?;
+    // Before glommio, which ends the process when there is none.
+    ring::probe().map_err(|source| ServeError::NoRing { remedy: ring::remedy(&source), source })?;
+    raise_open_files();
+
+    let usable = placement::usable_cores();
+    let cores = placement::place(config.shards, &usable);
+    let rooms: Vec<_> = config.rooms()?.into_iter().map(Arc::new).collect();
+    let identity = tls::identity(&config)?;
+    let tls = Arc::new(quic::tls_config(identity.chain, identity.key)?);
+    // Shards share these, so that a packet that reaches another shard than before is still understood.
+    let (reset_key, token_key) = (random()?, random()?);
+
+    // Sockets exist before shards: what arrives from now on waits in the kernel.
+    let sockets = listen::open(&config, cores.len())?;
+    let listening = sockets.listening;
+    let locks = sockets.locks;
+
+    let config = Arc::new(config);
+    let mut signals = Some(signals);
+    let (events, happened) = mpsc::channel();
+    let meshes = mesh::channels(cores.len());
+    for (((id, &core), sockets), mesh) in ShardId::all(cores.len()).zip(&cores).zip(sockets.shards).zip(meshes) {
+        let shard = ShardConfig {
+            id,
+            shards: cores.len(),
+            window_ms: config.window.as_millis() as u64,
+            top_k: config.top_k,
+            subscribers_max: config.quic.subscribers_max,
+            drain_timeout: config.drain.timeout,
+            rooms: rooms.clone(),
+            quic: QuicConfig {
+                shard: id,
+                shards: cores.len(),
+                tls: tls.clone(),
+                reset_key,
+                token_key,
+                max_connections: config.quic.subscribers_max,
+                idle_timeout: config.quic.idle_timeout,
+                hello_timeout: crate::limits::HELLO_TIMEOUT,
+            },
+            rng_seed: random()?,
+        };
+        // Shard 0 coordinates, so it hears the signals.
+        let signals = signals.take();
+        spawn(core, ShardStart { shard, config: config.clone(), sockets, mesh, signals }, events.clone())?;
+    }
+    drop(events);
+    // The shards are on their cores; whatever this thread still does stays off them.
+    placement::keep_off(&cores, &usable);
+
+    for _ in &cores {
+        wait_for_start(&happened)?;
+    }
+    announce(&listening).map_err(kernel("standard output"))?;
+    let total = wait_for_end(&happened, cores.len())?;
+    drop(locks);
+    report(&total);
+    Ok(())
+}
+
+/// What a shard's thread tells the main thread.
+enum ShardEvent {
+    Started,
+    Ended(ShardId, io::Result<ShardEnd>),
+    Panicked(ShardId),
+}
+
+/// Tells the main thread if the shard's thread unwinds.
+struct PanicWatch(ShardId, mpsc::Sender<ShardEvent>);
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // When the main thread is gone, the process is ending anyway.
+            let _ = self.1.send(ShardEvent::Panicked(self.0));
+        }
+    }
+}
+
+fn spawn(core: usize, start: ShardStart, events: mpsc::Sender<ShardEvent>) -> Result<(), ServeError> {
+    let id = start.shard.id;
+    LocalExecutorBuilder::new(Placement::Fixed(core))
+        .name(&format!("shard-{id}"))
+        .preempt_timer(PREEMPT_AFTER)
+        .io_memory(EXECUTOR_IO_MEMORY)
+        .spawn(move || async move {
+            let watch = PanicWatch(id, events);
+            let ended = match ShardLoop::start(start).await {
+                Ok(shard) => {
+                    let _ = watch.1.send(ShardEvent::Started);
+                    shard.run().await
+                }
+                Err(error) => Err(error),
+            };
+            let _ = watch.1.send(ShardEvent::Ended(id, ended));
+        })
+        .map(drop)
+        .map_err(|error| ServeError::Shard { shard: id, reason: error.to_string() })
+}
+
+fn wait_for_start(happened: &mpsc::Receiver<ShardEvent>) -> Result<(), ServeError> {
+    match happened.recv() {
+        Ok(ShardEvent::Started) => Ok(()),
+        Ok(event) => Err(ended_early(event)),
+        Err(_) => Err(ServeError::Stopped),
+    }
+}
+
+fn wait_for_end(happened: &mpsc::Receiver<ShardEvent>, shards: usize) -> Result<ShardMetrics, ServeError> {
+    let mut total = ShardMetrics::default();
+    for _ in 0..shards {
+        match happened.recv() {
+            Ok(ShardEvent::Ended(_, Ok(ShardEnd::Drained(metrics)))) => total.absorb(&metrics),
+            Ok(event) => return Err(ended_early(event)),
+            Err(_) => return Err(ServeError::Stopped),
+        }
+    }
+    Ok(total)
+}
+
+fn ended_early(event: ShardEvent) -> ServeError {
+    match event {
+        ShardEvent::Ended(_, Ok(ShardEnd::Stopped)) => ServeError::Stopped,
+        ShardEvent::Ended(shard, Ok(ShardEnd::Drained(_))) => {
+            ServeError::Shard { shard, reason: "it drained before all shards had started".into() }
+        }
+        ShardEvent::Ended(shard, Err(error)) => ServeError::Shard { shard, reason: error.to_string() },
+        ShardEvent::Panicked(shard) => ServeError::Shard { shard, reason: "it panicked, see above".into() },
+        ShardEvent::Started => ServeError::Stopped,
+    }
+}
+
+/// Standard output is for programs: one line an address, then `ready`.
+fn announce(listening: &[(&'static str, std::net::SocketAddr)]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for (what, address) in listening {
+        writeln!(out, "listening {what} {address}")?;
+    }
+    writeln!(out, "ready")?;
+    out.flush()
+}
+
+fn report(total: &ShardMetrics) {
+    let reactions: u64 = total.reactions.iter().sum();
+    // Nobody may be reading any more.
+    let _ = writeln!(io::stdout(), "drained reactions {reactions} frame_taps {}", total.frame_taps);
+}
+
+/// Every connection is a descriptor; the soft limit of most systems is too low for a server.
+fn raise_open_files() {
+    if let Err(error) = descriptor::raise_open_files() {
+        tracing::warn!("open files: {error}; raise the limit with `ulimit -n` or LimitNOFILE=");
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], ServeError> {
+    let mut bytes = [0; N];
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.secure_random.fill(&mut bytes).map_err(|_| ServeError::Kernel {
+        what: "random numbers",
+        source: io::Error::other("the system has none"),
+    })?;
+    Ok(bytes)
+}
+
+fn kernel(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
+    move |source| ServeError::Kernel { what, source }
+}

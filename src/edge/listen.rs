@@ -1,0 +1,168 @@
+//! Sockets before traffic: port locks, one socket a shard on every port, steering.
+//!
+//! All shards bind the same port (SO_REUSEPORT) and the kernel spreads arrivals. It would as silently let a second
+//! process of the same user join and take a share, so every port is locked first.
+
+use super::sys::socket_option;
+use crate::config::Config;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
+
+/// Why a port cannot be served. The text says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody serves it.
+    #[error(
+        "{what} port {address}: already in use by another server; stop it, or choose another port with --{what}"
+    )]
+    InUse {
+        /// Name of the port and of its flag.
+        what: &'static str,
+        /// As configured.
+        address: SocketAddr,
+    },
+    /// The kernel refuses.
+    #[error("{what} port {address}: {source}; choose an address of this machine and a port you may use, with --{what}")]
+    Refused {
+        /// Name of the port and of its flag.
+        what: &'static str,
+        /// As configured.
+        address: SocketAddr,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+}
+
+/// Every socket of the process, and the locks on their ports.
+pub struct Sockets {
+    /// By shard.
+    pub shards: Vec<ShardSockets>,
+    /// The addresses as bound: name of the port, address.
+    pub listening: Vec<(&'static str, SocketAddr)>,
+    /// Held as long as the process serves.
+    pub locks: Vec<UnixListener>,
+}
+
+/// The sockets of one shard.
+pub struct ShardSockets {
+    /// Reaction datagrams.
+    pub reactions: UdpSocket,
+    /// QUIC.
+    pub quic: UdpSocket,
+    /// Public HTTP.
+    pub http: TcpListener,
+    /// Admin HTTP, on shard 0.
+    pub admin: Option<TcpListener>,
+}
+
+/// Binds everything that `config` names, for `shards` shards.
+pub fn open(config: &Config, shards: usize) -> Result<Sockets, ListenError> {
+    let mut locks = Vec::new();
+    let mut udp = |what, address| bind_group(what, address, Type::DGRAM, shards, config, &mut locks);
+    let reactions = udp("reactions", config.listen.reactions)?;
+    let quic = udp("quic", config.listen.quic)?;
+    let http = bind_group("http", config.listen.http, Type::STREAM, shards, config, &mut locks)?;
+    let admin = bind_group("admin", config.listen.admin, Type::STREAM, 1, config, &mut locks)?;
+
+    let refused = |what, address| move |source| ListenError::Refused { what, address, source };
+    for socket in &reactions.sockets {
+        socket_option::coalesce_datagrams(socket).map_err(refused("reactions", reactions.address))?;
+    }
+    if let Some(first) = quic.sockets.first() {
+        // Attached once for the whole group, before there is traffic.
+        socket_option::steer_by_connection_id(first, shards as u32).map_err(refused("quic", quic.address))?;
+    }
+    for socket in &quic.sockets {
+        // GRO, ECN, packet information and don't-fragment; this crate sends and receives on its own.
+        quinn_udp::UdpSocketState::new(socket.into()).map_err(refused("quic", quic.address))?;
+    }
+    let listening = vec![
+        ("reactions", reactions.address),
+        ("quic", quic.address),
+        ("http", http.address),
+        ("admin", admin.address),
+    ];
+    let mut admin = admin.sockets.into_iter().map(TcpListener::from);
+    let shards = reactions
+        .sockets
+        .into_iter()
+        .zip(quic.sockets)
+        .zip(http.sockets)
+        .map(|((reactions, quic), http)| ShardSockets {
+            reactions: reactions.into(),
+            quic: quic.into(),
+            http: http.into(),
+            admin: admin.next(),
+        })
+        .collect();
+    Ok(Sockets { shards, listening, locks })
+}
+
+struct Group {
+    address: SocketAddr,
+    sockets: Vec<Socket>,
+}
+
+fn bind_group(
+    what: &'static str,
+    configured: SocketAddr,
+    kind: Type,
+    count: usize,
+    config: &Config,
+    locks: &mut Vec<UnixListener>,
+) -> Result<Group, ListenError> {
+    let refused = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse { what, address: configured },
+        _ => ListenError::Refused { what, address: configured, source },
+    };
+    if configured.port() != 0 {
+        locks.push(lock(kind, configured.port()).map_err(refused)?);
+    }
+    let mut address = configured;
+    let mut sockets = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = bind(address, kind, config).map_err(refused)?;
+        if address.port() == 0 {
+            address = socket.local_addr().and_then(bound).map_err(refused)?;
+            locks.push(lock(kind, address.port()).map_err(refused)?);
+        }
+        sockets.push(socket);
+    }
+    Ok(Group { address, sockets })
+}
+
+fn bind(address: SocketAddr, kind: Type, config: &Config) -> io::Result<Socket> {
+    let protocol = if kind == Type::DGRAM { Protocol::UDP } else { Protocol::TCP };
+    let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), Some(protocol))?;
+    socket.set_reuse_port(true)?;
+    if kind == Type::DGRAM {
+        socket.set_recv_buffer_size(config.socket.receive_buffer_bytes)?;
+        socket.set_send_buffer_size(config.socket.send_buffer_bytes)?;
+    } else {
+        // A restart must not wait for the connections of the process before it.
+        socket.set_reuse_address(true)?;
+        socket.set_tcp_nodelay(true)?;
+    }
+    socket.bind(&address.into())?;
+    if kind == Type::STREAM {
+        socket.listen(LISTEN_BACKLOG)?;
+    }
+    Ok(socket)
+}
+
+/// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
+const LISTEN_BACKLOG: i32 = 65_535;
+
+/// Takes the exclusive lock of a port: a name in the network namespace's abstract socket space, which the kernel frees
+/// when the process ends, however it ends.
+fn lock(kind: Type, port: u16) -> io::Result<UnixListener> {
+    let protocol = if kind == Type::DGRAM { "udp" } else { "tcp" };
+    UnixListener::bind_addr(&UnixAddr::from_abstract_name(format!("uproar/{protocol}/{port}"))?)
+}
+
+fn bound(address: SockAddr) -> io::Result<SocketAddr> {
+    address.as_socket().ok_or_else(|| io::Error::other("the socket has no internet address"))
+}

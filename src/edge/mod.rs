@@ -1,0 +1,17 @@
+//! The edge: the only part that touches the kernel. Sockets, rings, clocks, threads, files.
+//!
+//! In the order in which a process meets them: [`placement`] picks cores, [`listen`] binds ports, [`tls`] brings the
+//! certificate, [`mesh`] connects the shards, and each shard then lives in its [`shard_loop`], which reads [`udp`] and
+//! [`tcp`], asks the [`clock`] once per turn, and sleeps at its [`doorbell`]. Unsafe code is in [`sys`] only.
+
+pub mod clock;
+pub mod doorbell;
+pub mod listen;
+pub mod mesh;
+pub mod placement;
+pub mod shard_loop;
+pub mod sys;
+pub mod tcp;
+pub mod tls;
+pub mod token;
+pub mod udp;

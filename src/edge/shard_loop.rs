@@ -1,0 +1,275 @@
+//! The loop of one shard. One turn, by priority:
+//!
+//! 1. arrivals: completions of the ring, then reaction datagrams, then QUIC datagrams, each in bounded batches;
+//! 2. messages of other shards;
+//! 3. deadlines;
+//! 4. one slice of merging and fan-out;
+//! 5. what the shard wants to send;
+//! 6. another turn if anything is left, else sleep until something happens.
+//!
+//! The clocks are read once per turn. The loop only joins: what happens is the shard's to say, how bytes travel is
+//! [`super::udp`]'s and [`super::tcp`]'s.
+
+use super::clock;
+use super::doorbell::{Bell, Doorbell};
+use super::listen::ShardSockets;
+use super::mesh::{Mesh, MeshEnds};
+use super::sys::descriptor;
+use super::sys::ring::{Completion, Ring};
+use super::tcp::Tcp;
+use super::token::Purpose;
+use super::udp::{QuicSocket, ReactionSocket};
+use crate::config::Config;
+use crate::metrics::{ShardMetrics, Socket};
+use crate::shard::{HttpPort, Shard, ShardConfig};
+use crate::window::Now;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How old the count of the kernel's drops may be when somebody asks.
+const DROPS_AGE: Duration = Duration::from_millis(100);
+
+/// What a shard's thread is started with.
+pub struct ShardStart {
+    /// The shard itself.
+    pub shard: ShardConfig,
+    /// Limits of the sockets.
+    pub config: std::sync::Arc<Config>,
+    /// Bound sockets.
+    pub sockets: ShardSockets,
+    /// Ends of the mesh.
+    pub mesh: MeshEnds,
+    /// Signals of the process; with one shard only.
+    pub signals: Option<File>,
+}
+
+/// How a shard's loop came to its end.
+#[derive(Debug)]
+pub enum ShardEnd {
+    /// Everything was delivered.
+    Drained(Box<ShardMetrics>),
+    /// A second signal asked to stop at once.
+    Stopped,
+}
+
+/// One shard and everything of the kernel's that it uses.
+pub struct ShardLoop {
+    shard: Shard,
+    ring: Ring,
+    doorbell: Doorbell,
+    mesh: Mesh,
+    reactions: Option<ReactionSocket>,
+    quic: QuicSocket,
+    tcp: Tcp,
+    signals: Option<File>,
+    completions: Vec<Completion>,
+    /// Deadlines that the ring will complete, earliest first.
+    timeouts: BinaryHeap<Reverse<Instant>>,
+    drops_read_at: Instant,
+    is_stopped: bool,
+}
+
+impl ShardLoop {
+    /// Sets everything up on the calling thread, which must run an executor; returns when all shards have come so far.
+    pub async fn start(start: ShardStart) -> io::Result<Self> {
+        let now = clock::now();
+        let mut ring = Ring::new()?;
+        let bell = Rc::new(Bell::default());
+        let doorbell = Doorbell::new(&mut ring, bell.clone())?;
+        let mut listeners = vec![(start.sockets.http, HttpPort::Public)];
+        listeners.extend(start.sockets.admin.map(|admin| (admin, HttpPort::Admin)));
+        let mut tcp = Tcp::new(listeners, &start.config, now.instant);
+        let mesh = Mesh::connect(start.mesh, &bell).await;
+        tcp.start(&mut ring)?;
+        if let Some(signals) = &start.signals {
+            ring.poll_readable(signals.as_raw_fd(), Purpose::Signal.token())?;
+        }
+        Ok(Self {
+            shard: Shard::new(start.shard, now),
+            ring,
+            doorbell,
+            mesh,
+            reactions: Some(ReactionSocket::new(start.sockets.reactions)?),
+            quic: QuicSocket::new(start.sockets.quic)?,
+            tcp,
+            signals: start.signals,
+            completions: Vec::new(),
+            timeouts: BinaryHeap::new(),
+            drops_read_at: now.instant,
+            is_stopped: false,
+        })
+    }
+
+    /// Runs until the shard has drained, or the process is told to stop at once.
+    pub async fn run(mut self) -> io::Result<ShardEnd> {
+        loop {
+            let now = clock::now();
+            self.handle_arrivals(now)?;
+            self.handle_mesh(now);
+            self.handle_deadlines(now)?;
+            let has_work = self.shard.serve(now);
+            let has_output = self.send(now)?;
+            if self.is_stopped {
+                return Ok(ShardEnd::Stopped);
+            }
+            if self.shard.is_drained() {
+                return Ok(ShardEnd::Drained(Box::new(self.shard.metrics())));
+            }
+            if has_work || has_output || self.has_arrivals() {
+                if glommio::executor().need_preempt() {
+                    glommio::executor().yield_task_queue_now().await;
+                }
+            } else {
+                self.park(now).await?;
+            }
+        }
+    }
+
+    fn handle_arrivals(&mut self, now: Now) -> io::Result<()> {
+        self.shard.metrics_mut().loop_turns += 1;
+        self.shard.metrics_mut().ring_enters += 1;
+        self.read_drops(now.instant);
+        self.ring.enter(&mut self.completions)?;
+        let mut completions = std::mem::take(&mut self.completions);
+        self.shard.metrics_mut().completions += completions.len() as u64;
+        for completion in completions.drain(..) {
+            self.handle_completion(now.instant, completion)?;
+        }
+        self.completions = completions;
+        if let Some(reactions) = &mut self.reactions {
+            reactions.receive(&mut self.shard)?;
+        }
+        self.quic.receive(now, &mut self.shard)
+    }
+
+    fn handle_completion(&mut self, now: Instant, completion: Completion) -> io::Result<()> {
+        let Self { ring, shard, tcp, .. } = self;
+        match Purpose::of(completion.token) {
+            Purpose::Accept(listener) => tcp.handle_accepted(now, listener, completion, ring, shard)?,
+            Purpose::Receive(conn) => tcp.handle_received(now, conn, &completion, ring, shard)?,
+            Purpose::Send(conn) => tcp.handle_sent(now, conn, completion, ring, shard)?,
+            Purpose::Reactions => {
+                if let Some(reactions) = &mut self.reactions {
+                    reactions.handle_readable();
+                }
+            }
+            Purpose::Quic => self.quic.handle_readable(),
+            Purpose::QuicWritable => self.quic.handle_writable(),
+            Purpose::Timeout => drop(self.timeouts.pop()),
+            Purpose::Signal => self.handle_signal()?,
+            Purpose::Cancel => {}
+        }
+        Ok(())
+    }
+
+    fn handle_signal(&mut self) -> io::Result<()> {
+        let Some(signals) = &mut self.signals else { return Ok(()) };
+        let mut signal = [0; descriptor::SIGNAL_LEN];
+        let is_signalled = signals.read(&mut signal).is_ok();
+        self.ring.poll_readable(signals.as_raw_fd(), Purpose::Signal.token())?;
+        if !is_signalled {
+            return Ok(());
+        }
+        if self.shard.is_ready() {
+            tracing::info!("draining: no more taps are taken, the last frames go out");
+            self.shard.request_drain();
+        } else {
+            tracing::warn!("stopping at once: taps of the open window are lost");
+            self.is_stopped = true;
+        }
+        Ok(())
+    }
+
+    fn handle_mesh(&mut self, now: Now) {
+        while let Some((from, message)) = self.mesh.poll_receive() {
+            self.shard.metrics_mut().mesh_received += 1;
+            self.shard.handle_mesh(now, from, message);
+        }
+    }
+
+    fn handle_deadlines(&mut self, now: Now) -> io::Result<()> {
+        if self.shard.poll_timeout().is_some_and(|deadline| deadline <= now.instant) {
+            self.shard.handle_timeout(now);
+        }
+        self.tcp.handle_timeout(now.instant, &mut self.ring, &mut self.shard)
+    }
+
+    /// Hands the shard's output to the kernel and to other shards; true while there is more.
+    fn send(&mut self, now: Now) -> io::Result<bool> {
+        while let Some((to, message)) = self.shard.poll_mesh(now) {
+            self.mesh.send(to, message);
+        }
+        let is_waiting = self.mesh.flush();
+        self.tcp.handle_answers(now.instant, &mut self.ring, &mut self.shard)?;
+        if self.shard.is_drain_requested() {
+            self.begin_drain(now)?;
+            return Ok(true);
+        }
+        let is_transmitting = self.quic.transmit(now, &mut self.shard, &mut self.ring)?;
+        Ok(is_waiting || is_transmitting)
+    }
+
+    /// Takes what the kernel already holds, so that no tap that reached this machine is left behind.
+    fn begin_drain(&mut self, now: Now) -> io::Result<()> {
+        self.tcp.stop_accepting(&mut self.ring)?;
+        if let Some(mut reactions) = self.reactions.take() {
+            reactions.receive_rest(&mut self.shard)?;
+        }
+        self.quic.handle_readable();
+        self.quic.receive(now, &mut self.shard)?;
+        self.shard.begin_drain(now);
+        Ok(())
+    }
+
+    fn has_arrivals(&self) -> bool {
+        self.quic.is_ready() || self.reactions.as_ref().is_some_and(ReactionSocket::is_ready)
+    }
+
+    /// Sleeps until a completion, a message or a deadline.
+    async fn park(&mut self, now: Now) -> io::Result<()> {
+        if let Some(reactions) = &mut self.reactions {
+            reactions.poll(&mut self.ring)?;
+        }
+        self.quic.poll(&mut self.ring)?;
+        self.set_timeout(now.instant)?;
+        self.doorbell.arm(&mut self.ring);
+        // Whatever completed before the doorbell was armed does not ring: look once more.
+        self.ring.enter(&mut self.completions)?;
+        if self.completions.is_empty() {
+            self.shard.metrics_mut().parks += 1;
+            self.doorbell.wait(&mut self.ring).await
+        } else {
+            self.ring.set_doorbell(false);
+            Ok(())
+        }
+    }
+
+    /// Has the ring complete at the next deadline, unless it will complete earlier anyway.
+    fn set_timeout(&mut self, now: Instant) -> io::Result<()> {
+        let deadlines = [self.shard.poll_timeout(), self.tcp.poll_timeout()];
+        let Some(next) = deadlines.into_iter().flatten().min() else { return Ok(()) };
+        if self.timeouts.peek().is_none_or(|Reverse(earliest)| next < *earliest) {
+            self.timeouts.push(Reverse(next));
+            self.ring.timeout(next.saturating_duration_since(now), Purpose::Timeout.token())?;
+        }
+        Ok(())
+    }
+
+    fn read_drops(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.drops_read_at) < DROPS_AGE {
+            return;
+        }
+        self.drops_read_at = now;
+        let reactions = self.reactions.as_ref().map(ReactionSocket::drops);
+        let metrics = self.shard.metrics_mut();
+        if let Some(drops) = reactions {
+            metrics.socket_drops[Socket::Reactions.index()] = drops;
+        }
+        metrics.socket_drops[Socket::Quic.index()] = self.quic.drops();
+    }
+}

@@ -1,0 +1,74 @@
+//! Provided buffers: memory that the kernel fills on its own when data arrives (io_uring buffer rings).
+//!
+//! Invariant: a buffer belongs either to the kernel or, between its completion and [`BufferRing::give_back`], to us.
+
+use super::memory_map::MemoryMap;
+use io_uring::types::BufRingEntry;
+use io_uring::{IoUring, cqueue};
+use std::io;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// The group of buffers registered with one ring.
+#[derive(Debug)]
+pub struct BufferRing {
+    entries: MemoryMap,
+    buffers: MemoryMap,
+    count: u16,
+    buffer_len: usize,
+    tail: u16,
+}
+
+/// Buffer group of TCP receives; the only one there is.
+pub const GROUP: u16 = 0;
+
+impl BufferRing {
+    /// Registers `count` (a power of two) buffers of `buffer_len` bytes with `ring`.
+    pub fn register(ring: &IoUring, count: u16, buffer_len: usize) -> io::Result<Self> {
+        assert!(count.is_power_of_two() && count <= 1 << 15, "the kernel takes powers of two up to 32,768");
+        let entries = MemoryMap::new(usize::from(count) * size_of::<BufRingEntry>())?;
+        let buffers = MemoryMap::new(usize::from(count) * buffer_len)?;
+        // SAFETY: the mapping is page-aligned, holds `count` entries and lives as long as the ring: the owner of both
+        // drops the ring first.
+        unsafe {
+            ring.submitter().register_buf_ring_with_flags(entries.as_ptr() as u64, count, GROUP, 0)?;
+        }
+        let mut registered = Self { entries, buffers, count, buffer_len, tail: 0 };
+        for buffer in 0..count {
+            registered.give_back(buffer);
+        }
+        Ok(registered)
+    }
+
+    /// The bytes that a completion brought, and the number of their buffer.
+    pub fn received(&self, flags: u32, len: usize) -> Option<(u16, &[u8])> {
+        let buffer = cqueue::buffer_select(flags)?;
+        assert!(buffer < self.count && len <= self.buffer_len, "the kernel names a buffer that it was given");
+        // SAFETY: inside the mapping by the assertion; the kernel has filled `len` bytes and will not touch the buffer
+        // until it is given back, which takes `&mut self`.
+        let bytes =
+            unsafe { std::slice::from_raw_parts(self.buffers.as_ptr().add(self.offset(buffer)).cast_const(), len) };
+        Some((buffer, bytes))
+    }
+
+    /// Returns a buffer to the kernel.
+    pub fn give_back(&mut self, buffer: u16) {
+        assert!(buffer < self.count, "only buffers of this ring are given back");
+        let slot = usize::from(self.tail & (self.count - 1));
+        let address = self.buffers.as_ptr() as u64 + self.offset(buffer) as u64;
+        // SAFETY: `slot` is below `count`, so inside the mapping. The kernel reads entries only below the tail, which
+        // is published after the entry is written. The tail is a u16 that the kernel only reads.
+        unsafe {
+            let entry = &mut *self.entries.as_ptr().cast::<BufRingEntry>().add(slot);
+            entry.set_addr(address);
+            entry.set_len(self.buffer_len as u32);
+            entry.set_bid(buffer);
+            self.tail = self.tail.wrapping_add(1);
+            let tail = BufRingEntry::tail(self.entries.as_ptr().cast());
+            (*tail.cast::<AtomicU16>()).store(self.tail, Ordering::Release);
+        }
+    }
+
+    fn offset(&self, buffer: u16) -> usize {
+        usize::from(buffer) * self.buffer_len
+    }
+}

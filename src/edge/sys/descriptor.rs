@@ -1,0 +1,53 @@
+//! Descriptors that are not sockets: the doorbell's eventfd and the signals of this process.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::FromRawFd;
+
+/// An eventfd that does not block.
+pub fn eventfd() -> io::Result<File> {
+    // SAFETY: no pointers; the result is checked before it is owned.
+    owned(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })
+}
+
+/// Keeps the given signals from ending the process, on this thread and on those it starts from now on, and returns a
+/// descriptor that becomes readable when one of them arrives.
+pub fn signals(numbers: &[libc::c_int]) -> io::Result<File> {
+    // SAFETY: `set` is initialised by sigemptyset before it is used, and lives through the calls.
+    unsafe {
+        let mut set = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut set);
+        for &number in numbers {
+            libc::sigaddset(&raw mut set, number);
+        }
+        let error = libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        if error != 0 {
+            return Err(io::Error::from_raw_os_error(error));
+        }
+        owned(libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC))
+    }
+}
+
+/// Bytes of one signal read from [`signals`].
+pub const SIGNAL_LEN: usize = size_of::<libc::signalfd_siginfo>();
+
+fn owned(fd: libc::c_int) -> io::Result<File> {
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just opened, owned by nobody else.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Raises the limit of open descriptors to what the process may have.
+pub fn raise_open_files() -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a whole rlimit, written by the first call and read by the second.
+    let failed = unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) < 0 || {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) < 0
+        }
+    };
+    if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

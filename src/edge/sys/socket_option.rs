@@ -1,0 +1,71 @@
+//! Socket options that `socket2` does not know.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// Lets the kernel hand over trains of datagrams of one sender in one receive.
+pub fn coalesce_datagrams(socket: &impl AsRawFd) -> io::Result<()> {
+    set(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_GRO, &1i32)
+}
+
+/// Datagrams that the kernel dropped at this socket since it was opened.
+pub fn drops(socket: &impl AsRawFd) -> io::Result<u32> {
+    // Order of the kernel's `sk_meminfo` values: include/uapi/linux/sock_diag.h.
+    const DROPS: usize = 8;
+    let mut memory = [0u32; 9];
+    let mut len = size_of_val(&memory) as libc::socklen_t;
+    // SAFETY: pointer and length describe `memory`, which the kernel fills.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            memory.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(memory[DROPS]) }
+}
+
+/// Which shard's socket gets a QUIC packet: `DCID[0] mod shards`, for the whole group of sockets on one port.
+///
+/// Long headers carry the destination connection id from byte 6 on, short ones from byte 1 on (RFC 9000, section 17).
+/// The kernel runs the program over the datagram's payload and takes its result as the place in the group.
+pub fn steer_by_connection_id(socket: &impl AsRawFd, shards: u32) -> io::Result<()> {
+    const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
+    const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
+    const JUMP_IF_SET: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
+    const MODULO: u16 = (libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K) as u16;
+    const RETURN_RESULT: u16 = (libc::BPF_RET | libc::BPF_A) as u16;
+    let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+    let mut program = [
+        step(LOAD_BYTE, 0, 0, 0),
+        step(JUMP_IF_SET, 0x80, 2, 0), // a long header jumps over two steps
+        step(LOAD_BYTE, 1, 0, 0),
+        step(JUMP, 1, 0, 0),
+        step(LOAD_BYTE, 6, 0, 0),
+        step(MODULO, shards, 0, 0),
+        step(RETURN_RESULT, 0, 0, 0),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &filter)
+}
+
+/// Stops reading and writing on a connection; operations under way complete.
+pub fn shut_down(fd: RawFd) {
+    // SAFETY: no pointers; an unknown descriptor is an error that changes nothing.
+    unsafe { libc::shutdown(fd, libc::SHUT_RDWR) };
+}
+
+/// Stops writing on a connection: the peer reads to the end.
+pub fn shut_down_write(fd: RawFd) {
+    // SAFETY: as above.
+    unsafe { libc::shutdown(fd, libc::SHUT_WR) };
+}
+
+fn set<T>(fd: RawFd, level: libc::c_int, option: libc::c_int, value: &T) -> io::Result<()> {
+    let (start, len) = (std::ptr::from_ref(value).cast(), size_of::<T>() as libc::socklen_t);
+    // SAFETY: pointer and length describe `value`, which the kernel only reads.
+    let result = unsafe { libc::setsockopt(fd, level, option, start, len) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,312 @@
+//! TCP connections of one shard on its ring: multishot accept, multishot receive into provided buffers, one send under
+//! way a connection.
+//!
+//! A connection is *open*, *waiting* (an answer or a reader is awaited; nothing is received), *finishing* (the last
+//! replies go out), *lingering* (we have sent our end and discard what still comes, so that the peer reads the replies
+//! instead of a reset) or *dead*. It is forgotten when the ring has no operation of it left.
+//! What requests mean is the shard's to say.
+
+use super::sys::ring::{Completion, Ring};
+use super::sys::socket_option::{shut_down, shut_down_write};
+use super::token::{GENERATIONS, Purpose};
+use crate::config::Config;
+use crate::limits;
+use crate::shard::{HttpConn, HttpNext, HttpPort, Shard};
+use slab::Slab;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// How often connections are looked over for time-outs.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How long a connection lingers.
+const LINGER: Duration = Duration::from_secs(1);
+/// Reply buffers kept for reuse, and the largest that is worth keeping.
+const SPARE_BUFFERS: usize = 1024;
+const SPARE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// All TCP connections of one shard.
+pub struct Tcp {
+    listeners: Vec<(TcpListener, HttpPort)>,
+    /// Listeners whose multishot accept has ended.
+    unarmed: Vec<u32>,
+    conns: Slab<Conn>,
+    next_generation: u32,
+    spare: Vec<Vec<u8>>,
+    swept_at: Instant,
+    connections_max: usize,
+    idle_timeout: Duration,
+    request_timeout: Duration,
+    is_draining: bool,
+}
+
+struct Conn {
+    socket: OwnedFd,
+    generation: u32,
+    state: State,
+    is_receiving: bool,
+    is_sending: bool,
+    replies: Vec<u8>,
+    /// Of the last byte, or of the start of the request under way.
+    since: Instant,
+    is_mid_request: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Waiting,
+    Finishing,
+    Lingering,
+    Dead,
+}
+
+impl Tcp {
+    /// Accepts on `listeners` once [`Self::start`] is called.
+    pub fn new(listeners: Vec<(TcpListener, HttpPort)>, config: &Config, now: Instant) -> Self {
+        Self {
+            unarmed: (0..listeners.len() as u32).collect(),
+            listeners,
+            conns: Slab::new(),
+            next_generation: 0,
+            spare: Vec::new(),
+            swept_at: now,
+            connections_max: config.http.connections_max,
+            idle_timeout: config.http.idle_timeout,
+            request_timeout: config.http.request_timeout,
+            is_draining: false,
+        }
+    }
+
+    /// Accepts on every listener that does not.
+    pub fn start(&mut self, ring: &mut Ring) -> io::Result<()> {
+        for listener in self.unarmed.drain(..) {
+            let (socket, _) = &self.listeners[listener as usize];
+            ring.accept_multishot(socket.as_raw_fd(), Purpose::Accept(listener).token())?;
+        }
+        Ok(())
+    }
+
+    /// Draining: no new connections on the public port; idle connections end with their next reply.
+    pub fn stop_accepting(&mut self, ring: &mut Ring) -> io::Result<()> {
+        self.is_draining = true;
+        for (listener, (_, port)) in self.listeners.iter().enumerate() {
+            if *port == HttpPort::Public {
+                ring.cancel_accept(Purpose::Accept(listener as u32).token(), Purpose::Cancel.token())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection was accepted, or accepting has ended.
+    pub fn handle_accepted(
+        &mut self,
+        now: Instant,
+        listener: u32,
+        completion: Completion,
+        ring: &mut Ring,
+        shard: &mut Shard,
+    ) -> io::Result<()> {
+        if !completion.has_more() && !self.is_draining {
+            // Usually out of descriptors: tried again with the next sweep.
+            self.unarmed.push(listener);
+        }
+        let Some(socket) = completion.accepted else { return Ok(()) };
+        if self.conns.len() >= self.connections_max || self.is_draining {
+            shard.count_refused_connection();
+            return Ok(());
+        }
+        let generation = self.next_generation;
+        self.next_generation = (generation + 1) % GENERATIONS;
+        let slot = self.conns.insert(Conn {
+            socket,
+            generation,
+            state: State::Open,
+            is_receiving: false,
+            is_sending: false,
+            replies: Vec::new(),
+            since: now,
+            is_mid_request: false,
+        });
+        let conn = HttpConn { slot: slot as u32, generation };
+        shard.http_opened(conn, self.listeners[listener as usize].1);
+        self.conns[slot].receive(conn, ring)
+    }
+
+    /// Bytes have come, or the peer has ended.
+    pub fn handle_received(
+        &mut self,
+        now: Instant,
+        conn: HttpConn,
+        completion: &Completion,
+        ring: &mut Ring,
+        shard: &mut Shard,
+    ) -> io::Result<()> {
+        let received = ring.received(completion);
+        let buffer = received.map(|(buffer, _)| buffer);
+        if let Some(known) = find(&mut self.conns, conn) {
+            known.is_receiving = completion.has_more();
+            match received {
+                Some((_, bytes)) if !bytes.is_empty() => self.handle_bytes(now, conn, bytes, shard),
+                _ if completion.result == -libc::ENOBUFS => shard.metrics_mut().buffer_exhaustion += 1,
+                // Receiving was stopped while the connection waited; it goes on when it is open again.
+                _ if completion.result == -libc::ECANCELED => {}
+                _ => known.kill(),
+            }
+        }
+        if let Some(buffer) = buffer {
+            ring.give_back(buffer);
+        }
+        self.settle(conn, ring, shard)
+    }
+
+    /// Replies were sent, or cannot be.
+    pub fn handle_sent(
+        &mut self,
+        now: Instant,
+        conn: HttpConn,
+        completion: Completion,
+        ring: &mut Ring,
+        shard: &mut Shard,
+    ) -> io::Result<()> {
+        let Some(mut bytes) = completion.sent else { return Ok(()) };
+        let is_complete = usize::try_from(completion.result) == Ok(bytes.len());
+        bytes.clear();
+        if self.spare.len() < SPARE_BUFFERS && bytes.capacity() <= SPARE_BUFFER_BYTES {
+            self.spare.push(bytes);
+        }
+        if let Some(known) = find(&mut self.conns, conn) {
+            known.is_sending = false;
+            known.since = now;
+            if !is_complete {
+                known.kill();
+            } else if known.state == State::Waiting {
+                self.handle_bytes(now, conn, &[], shard);
+            }
+        }
+        self.settle(conn, ring, shard)
+    }
+
+    /// Goes on with connections whose answers have come.
+    pub fn handle_answers(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
+        while let Some(conn) = shard.poll_http_ready() {
+            self.handle_bytes(now, conn, &[], shard);
+            self.settle(conn, ring, shard)?;
+        }
+        Ok(())
+    }
+
+    /// When [`Self::handle_timeout`] has something to look over.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let is_due = !self.conns.is_empty() || !self.unarmed.is_empty();
+        is_due.then(|| self.swept_at + SWEEP)
+    }
+
+    /// Ends connections that are idle or whose request does not come.
+    pub fn handle_timeout(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
+        if now < self.swept_at + SWEEP {
+            return Ok(());
+        }
+        self.swept_at = now;
+        self.start(ring)?;
+        let mut ended = Vec::new();
+        for (slot, conn) in &mut self.conns {
+            let limit = match conn.state {
+                State::Lingering => LINGER,
+                State::Open if conn.is_mid_request => self.request_timeout,
+                _ => self.idle_timeout,
+            };
+            if now.saturating_duration_since(conn.since) >= limit {
+                if conn.is_mid_request {
+                    shard.count_http_timeout();
+                }
+                conn.kill();
+                ended.push(HttpConn { slot: slot as u32, generation: conn.generation });
+            }
+        }
+        for conn in ended {
+            self.settle(conn, ring, shard)?;
+        }
+        Ok(())
+    }
+
+    fn handle_bytes(&mut self, now: Instant, conn: HttpConn, bytes: &[u8], shard: &mut Shard) {
+        let Some(known) = find(&mut self.conns, conn) else { return };
+        if matches!(known.state, State::Finishing | State::Lingering | State::Dead) {
+            return;
+        }
+        if known.replies.capacity() == 0 {
+            known.replies = self.spare.pop().unwrap_or_default();
+        }
+        let next = shard.handle_http(conn, bytes, &mut known.replies);
+        known.state = match next {
+            HttpNext::Read if self.is_draining && !shard.is_ready() => State::Finishing,
+            HttpNext::Read => State::Open,
+            HttpNext::Wait => State::Waiting,
+            HttpNext::Close => State::Finishing,
+        };
+        let was_mid_request = known.is_mid_request;
+        known.is_mid_request = shard.http_is_mid_request(conn);
+        // The time of a request is total: bytes that trickle in do not extend it.
+        if !(was_mid_request && known.is_mid_request) {
+            known.since = now;
+        }
+        if known.replies.is_empty() {
+            let unused = std::mem::take(&mut known.replies);
+            if unused.capacity() > 0 && self.spare.len() < SPARE_BUFFERS {
+                self.spare.push(unused);
+            }
+        }
+    }
+
+    /// Brings the ring's operations in line with the connection's state, and forgets it when it is over.
+    fn settle(&mut self, conn: HttpConn, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
+        let Some(known) = find(&mut self.conns, conn) else { return Ok(()) };
+        if known.state != State::Dead && !known.is_sending && !known.replies.is_empty() {
+            known.is_sending = true;
+            let replies = std::mem::take(&mut known.replies);
+            ring.send(known.fd(), Purpose::Send(conn).token(), replies)?;
+        }
+        match known.state {
+            State::Open | State::Lingering if !known.is_receiving => known.receive(conn, ring)?,
+            State::Waiting if known.is_receiving => {
+                ring.cancel_receive(Purpose::Receive(conn).token(), Purpose::Cancel.token())?;
+            }
+            State::Finishing if !known.is_sending => {
+                shut_down_write(known.fd());
+                known.state = State::Lingering;
+                if !known.is_receiving {
+                    known.receive(conn, ring)?;
+                }
+            }
+            State::Dead if !known.is_receiving && !known.is_sending => {
+                shard.http_closed(conn);
+                self.conns.remove(conn.slot as usize);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Conn {
+    fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    fn receive(&mut self, conn: HttpConn, ring: &mut Ring) -> io::Result<()> {
+        self.is_receiving = true;
+        ring.receive_multishot(self.fd(), Purpose::Receive(conn).token())
+    }
+
+    /// Operations under way complete soon; then the connection is forgotten.
+    fn kill(&mut self) {
+        self.state = State::Dead;
+        shut_down(self.fd());
+    }
+}
+
+fn find(conns: &mut Slab<Conn>, conn: HttpConn) -> Option<&mut Conn> {
+    conns.get_mut(conn.slot as usize).filter(|known| known.generation == conn.generation)
+}

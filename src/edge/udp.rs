@@ -1,0 +1,229 @@
+//! The two UDP sockets of a shard: drained in batches while they have datagrams, polled by the ring when they are empty.
+
+use super::sys::datagram_receiver::{DatagramReceiver, Detail};
+use super::sys::datagram_sender::{DatagramSender, Outgoing, Sent};
+use super::sys::ring::Ring;
+use super::sys::socket_option;
+use super::token::Purpose;
+use crate::ingest::datagram::split_train;
+use crate::limits;
+use crate::quic::{Arrival, TransmitBatch};
+use crate::shard::{Shard, Train};
+use crate::window::Now;
+use quinn_proto::EcnCodepoint;
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+
+/// Whether a socket has to be asked, or will say so itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    /// There may be datagrams.
+    Ready,
+    /// It was empty.
+    Empty,
+    /// It was empty, and the ring polls it.
+    Polled,
+}
+
+/// Reads a socket batch by batch and polls it when it is empty.
+struct Intake {
+    socket: UdpSocket,
+    receiver: DatagramReceiver,
+    readiness: Readiness,
+}
+
+impl Intake {
+    fn new(socket: UdpSocket, batch: usize, detail: Detail) -> io::Result<Self> {
+        Ok(Self { socket, receiver: DatagramReceiver::new(batch, detail)?, readiness: Readiness::Ready })
+    }
+
+    /// Takes a bounded number of batches; a short one means that the socket is empty.
+    fn receive(&mut self, mut handle: impl FnMut(&DatagramReceiver)) -> io::Result<()> {
+        for _ in 0..limits::BATCHES_PER_TURN {
+            if self.readiness != Readiness::Ready {
+                break;
+            }
+            let received = self.receiver.receive(self.socket.as_raw_fd())?;
+            if received < self.receiver.batch() {
+                self.readiness = Readiness::Empty;
+            }
+            if received > 0 {
+                handle(&self.receiver);
+            }
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, ring: &mut Ring, purpose: Purpose) -> io::Result<()> {
+        if self.readiness == Readiness::Empty {
+            ring.poll_readable(self.socket.as_raw_fd(), purpose.token())?;
+            self.readiness = Readiness::Polled;
+        }
+        Ok(())
+    }
+}
+
+/// The reaction port of one shard.
+pub struct ReactionSocket {
+    intake: Intake,
+}
+
+impl ReactionSocket {
+    /// Takes over a bound socket.
+    pub fn new(socket: UdpSocket) -> io::Result<Self> {
+        Ok(Self { intake: Intake::new(socket, limits::DATAGRAM_BATCH, Detail::BytesOnly)? })
+    }
+
+    /// The ring has seen datagrams.
+    pub fn handle_readable(&mut self) {
+        self.intake.readiness = Readiness::Ready;
+    }
+
+    /// Whether there may be more to receive at once.
+    pub fn is_ready(&self) -> bool {
+        self.intake.readiness == Readiness::Ready
+    }
+
+    /// Hands a bounded number of batches to the shard.
+    pub fn receive(&mut self, shard: &mut Shard) -> io::Result<()> {
+        self.intake.receive(|batch| {
+            shard.handle_reactions(
+                batch.iter().map(|received| Train { bytes: received.bytes, segment_len: received.segment_len }),
+            );
+        })
+    }
+
+    /// Hands over everything that the kernel holds now.
+    pub fn receive_rest(&mut self, shard: &mut Shard) -> io::Result<()> {
+        self.handle_readable();
+        while self.is_ready() {
+            self.receive(shard)?;
+        }
+        Ok(())
+    }
+
+    /// Has the ring say when there is more.
+    pub fn poll(&mut self, ring: &mut Ring) -> io::Result<()> {
+        self.intake.poll(ring, Purpose::Reactions)
+    }
+
+    /// Datagrams that the kernel dropped here.
+    pub fn drops(&self) -> u64 {
+        socket_option::drops(&self.intake.socket).map_or(0, u64::from)
+    }
+}
+
+/// The QUIC port of one shard.
+pub struct QuicSocket {
+    intake: Intake,
+    sender: DatagramSender,
+    batch: TransmitBatch,
+    /// Of the batch, how many the kernel has taken.
+    sent: usize,
+    is_full: bool,
+}
+
+/// Receives of QUIC datagrams in one system call.
+const QUIC_BATCH: usize = 32;
+/// Bytes that one turn may send.
+const TRANSMIT_BYTES: usize = 256 * 1024;
+
+impl QuicSocket {
+    /// Takes over a bound socket.
+    pub fn new(socket: UdpSocket) -> io::Result<Self> {
+        Ok(Self {
+            intake: Intake::new(socket, QUIC_BATCH, Detail::Addresses)?,
+            sender: DatagramSender::default(),
+            batch: TransmitBatch::new(TRANSMIT_BYTES),
+            sent: 0,
+            is_full: false,
+        })
+    }
+
+    /// The ring has seen datagrams.
+    pub fn handle_readable(&mut self) {
+        self.intake.readiness = Readiness::Ready;
+    }
+
+    /// The ring has seen room in the send buffer.
+    pub fn handle_writable(&mut self) {
+        self.is_full = false;
+    }
+
+    /// Whether there may be more to receive at once.
+    pub fn is_ready(&self) -> bool {
+        self.intake.readiness == Readiness::Ready
+    }
+
+    /// Hands a bounded number of batches to the shard.
+    pub fn receive(&mut self, now: Now, shard: &mut Shard) -> io::Result<()> {
+        self.intake.receive(|batch| {
+            let arrivals = batch.iter().filter_map(|received| received.remote.map(|remote| (received, remote)));
+            shard.handle_quic(
+                now,
+                arrivals.flat_map(|(received, remote)| {
+                    split_train(received.bytes, received.segment_len).map(move |bytes| Arrival {
+                        remote,
+                        local_ip: received.local_ip,
+                        ecn: EcnCodepoint::from_bits(received.ecn),
+                        bytes,
+                    })
+                }),
+            );
+        })
+    }
+
+    /// Has the ring say when there is more.
+    pub fn poll(&mut self, ring: &mut Ring) -> io::Result<()> {
+        self.intake.poll(ring, Purpose::Quic)
+    }
+
+    /// Sends what the shard wants to send; true while it wants to send more and the kernel takes it.
+    pub fn transmit(&mut self, now: Now, shard: &mut Shard, ring: &mut Ring) -> io::Result<bool> {
+        if self.is_full {
+            return Ok(false);
+        }
+        if self.sent == self.batch.len() {
+            self.batch.clear();
+            self.sent = 0;
+            let has_more = shard.poll_transmit(now, &mut self.batch);
+            self.send(shard, ring)?;
+            return Ok(has_more && !self.is_full);
+        }
+        self.send(shard, ring)?;
+        Ok(!self.is_full)
+    }
+
+    /// Datagrams that the kernel dropped here.
+    pub fn drops(&self) -> u64 {
+        socket_option::drops(&self.intake.socket).map_or(0, u64::from)
+    }
+
+    fn send(&mut self, shard: &mut Shard, ring: &mut Ring) -> io::Result<()> {
+        let fd = self.intake.socket.as_raw_fd();
+        while self.sent < self.batch.len() {
+            let bytes = self.batch.bytes();
+            let rest = self.batch.iter().skip(self.sent).map(|transmit| Outgoing {
+                bytes: &bytes[transmit.range.clone()],
+                segment_len: transmit.segment_len,
+                remote: transmit.destination,
+                local_ip: transmit.src_ip,
+                ecn: transmit.ecn.map_or(0, |ecn| ecn as u8),
+            });
+            match self.sender.send(fd, rest) {
+                Sent::Some(count) => self.sent += count,
+                Sent::Full => {
+                    self.is_full = true;
+                    return ring.poll_writable(fd, Purpose::QuicWritable.token());
+                }
+                // One destination cannot be reached; QUIC treats it as loss and the others go on.
+                Sent::Refused(_) => {
+                    shard.metrics_mut().sends_failed += 1;
+                    self.sent += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! The coordinator: the part of shard 0 that asks all shards and answers once: changes of rooms, and scrapes.
+//!
+//! Invariant: one change of rooms is under way at a time, so all shards see changes in one order. A change is answered
+//! after every shard has carried it out: a tap sent after the answer finds the room on whichever shard it lands.
+//! Not here: what the shards do with a change; that is each shard's own.
+
+use super::http::HttpConn;
+use super::mesh_message::{ChangeId, Liveness, MeshMessage};
+use crate::metrics::ShardMetrics;
+use crate::room::Room;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use uproar_wire::RoomId;
+
+/// A wish to change the set of rooms.
+#[derive(Debug)]
+pub enum RoomChange {
+    /// Add or replace.
+    Put(Arc<Room>),
+    /// Remove.
+    Delete(RoomId),
+}
+
+/// What a change came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ChangeOutcome {
+    /// It is in force on every shard.
+    InForce {
+        /// Whether there was such a room before.
+        existed: bool,
+    },
+    /// The palette would shrink under live counts; nothing has changed.
+    LiveCounts,
+}
+
+/// What the coordinator wants done next.
+#[derive(Debug)]
+pub enum Order {
+    /// Send this to every shard; made afresh for each.
+    Broadcast(Broadcast),
+    /// Tell the asker what its change came to.
+    AnswerChange(HttpConn, RoomChange, ChangeOutcome),
+    /// Hand the asker every shard's metrics, in the order of the shards.
+    AnswerScrape(HttpConn, ScrapeForm, Vec<ShardMetrics>),
+}
+
+/// A message to every shard.
+#[derive(Clone, Debug)]
+pub enum Broadcast {
+    /// See [`MeshMessage::RoomPrepare`].
+    Prepare(ChangeId, Arc<Room>),
+    /// See [`MeshMessage::RoomPut`].
+    Put(ChangeId, Arc<Room>),
+    /// See [`MeshMessage::RoomKept`].
+    Kept(RoomId),
+    /// See [`MeshMessage::RoomDeleted`].
+    Deleted(ChangeId, RoomId),
+    /// See [`MeshMessage::Scrape`].
+    Scrape(u64),
+}
+
+impl Broadcast {
+    /// The message for one shard.
+    pub fn message(&self) -> MeshMessage {
+        match self {
+            Self::Prepare(change, room) => MeshMessage::RoomPrepare(*change, room.clone()),
+            Self::Put(change, room) => MeshMessage::RoomPut(*change, room.clone()),
+            Self::Kept(room) => MeshMessage::RoomKept(*room),
+            Self::Deleted(change, room) => MeshMessage::RoomDeleted(*change, *room),
+            Self::Scrape(scrape) => MeshMessage::Scrape(*scrape),
+        }
+    }
+}
+
+/// Which page a scrape was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScrapeForm {
+    /// `/metrics`: sums over all shards.
+    Total,
+    /// `/metrics/shards`: one series a shard.
+    Shards,
+}
+
+/// Collects answers of all shards. Lives on shard 0 only.
+#[derive(Debug)]
+pub struct Coordinator {
+    shards: usize,
+    last_change: ChangeId,
+    last_scrape: u64,
+    waiting: VecDeque<(HttpConn, RoomChange)>,
+    under_way: Option<UnderWay>,
+    scrapes: Vec<ScrapeUnderWay>,
+    orders: VecDeque<Order>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    asker: HttpConn,
+    change: RoomChange,
+    missing: usize,
+    live: bool,
+}
+
+#[derive(Debug)]
+struct ScrapeUnderWay {
+    id: u64,
+    asker: HttpConn,
+    form: ScrapeForm,
+    missing: usize,
+    shards: Vec<Option<ShardMetrics>>,
+}
+
+impl Coordinator {
+    /// Coordinates `shards` shards, itself included.
+    pub fn new(shards: usize) -> Self {
+        Self {
+            shards,
+            last_change: ChangeId(0),
+            last_scrape: 0,
+            waiting: VecDeque::new(),
+            under_way: None,
+            scrapes: Vec::new(),
+            orders: VecDeque::new(),
+        }
+    }
+
+    /// Queues a change behind those before it.
+    pub fn handle_change(&mut self, asker: HttpConn, change: RoomChange) {
+        self.waiting.push_back((asker, change));
+        self.start_next_change();
+    }
+
+    /// Asks all shards for their metrics.
+    pub fn handle_scrape(&mut self, asker: HttpConn, form: ScrapeForm) {
+        self.last_scrape += 1;
+        let shards = (0..self.shards).map(|_| None).collect();
+        self.scrapes.push(ScrapeUnderWay { id: self.last_scrape, asker, form, missing: self.shards, shards });
+        self.orders.push_back(Order::Broadcast(Broadcast::Scrape(self.last_scrape)));
+    }
+
+    /// One shard's answer to [`MeshMessage::RoomPrepare`].
+    pub fn handle_prepared(&mut self, change: ChangeId, liveness: Liveness) {
+        let Some(under_way) = self.under_way.as_mut().filter(|_| change == self.last_change) else {
+            return;
+        };
+        under_way.live |= liveness == Liveness::Live;
+        under_way.missing -= 1;
+        if under_way.missing > 0 {
+            return;
+        }
+        let RoomChange::Put(room) = &under_way.change else {
+            return;
+        };
+        let room = room.clone();
+        if under_way.live {
+            self.orders.push_back(Order::Broadcast(Broadcast::Kept(room.id())));
+            self.answer_change(ChangeOutcome::LiveCounts);
+        } else {
+            under_way.missing = self.shards;
+            self.orders.push_back(Order::Broadcast(Broadcast::Put(change, room)));
+        }
+    }
+
+    /// One shard's answer to [`MeshMessage::RoomPut`] or [`MeshMessage::RoomDeleted`].
+    pub fn handle_changed(&mut self, change: ChangeId, existed: bool) {
+        let Some(under_way) = self.under_way.as_mut().filter(|_| change == self.last_change) else {
+            return;
+        };
+        under_way.missing -= 1;
+        if under_way.missing == 0 {
+            self.answer_change(ChangeOutcome::InForce { existed });
+        }
+    }
+
+    /// One shard's answer to [`MeshMessage::Scrape`].
+    pub fn handle_scraped(&mut self, scrape: u64, shard: usize, metrics: ShardMetrics) {
+        let Some(at) = self.scrapes.iter().position(|under_way| under_way.id == scrape) else {
+            return;
+        };
+        let under_way = &mut self.scrapes[at];
+        if under_way.shards[shard].replace(metrics).is_none() {
+            under_way.missing -= 1;
+        }
+        if under_way.missing == 0 {
+            let done = self.scrapes.swap_remove(at);
+            let shards = done.shards.into_iter().flatten().collect();
+            self.orders.push_back(Order::AnswerScrape(done.asker, done.form, shards));
+        }
+    }
+
+    /// What to do next, until `None`.
+    pub fn poll_order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
+    }
+
+    fn start_next_change(&mut self) {
+        if self.under_way.is_some() {
+            return;
+        }
+        let Some((asker, change)) = self.waiting.pop_front() else {
+            return;
+        };
+        self.last_change.0 += 1;
+        let broadcast = match &change {
+            RoomChange::Put(room) => Broadcast::Prepare(self.last_change, room.clone()),
+            RoomChange::Delete(room) => Broadcast::Deleted(self.last_change, *room),
+        };
+        self.orders.push_back(Order::Broadcast(broadcast));
+        self.under_way = Some(UnderWay { asker, change, missing: self.shards, live: false });
+    }
+
+    fn answer_change(&mut self, outcome: ChangeOutcome) {
+        if let Some(done) = self.under_way.take() {
+            self.orders.push_back(Order::AnswerChange(done.asker, done.change, outcome));
+        }
+        self.start_next_change();
+    }
+}

@@ -1,0 +1,126 @@
+//! Draining: how a shard stops without losing an accepted tap.
+//!
+//! 1. *Requested*: the edge takes what the kernel already holds, then calls [`Shard::begin_drain`].
+//! 2. *Delivering*: no tap is accepted any more. The open window closes early; every shard tells every merger that no
+//!    delta follows, every merger tells every shard that no frame follows.
+//! 3. *Closing*: the last frames are with the subscribers' connections; each is closed once its peer has them.
+//! 4. *Done*, or the time limit has passed.
+
+use super::{MeshMessage, Shard};
+use crate::window::Now;
+use std::time::{Duration, Instant};
+use uproar_wire::hello::CloseCode;
+
+/// How far a shard's drain has come.
+pub(super) struct Drain {
+    phase: Phase,
+    timeout: Duration,
+    deadline: Option<Instant>,
+    deltas_ended: usize,
+    frames_ended: usize,
+    sent_frames_end: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    Requested,
+    Delivering,
+    Closing,
+    Done,
+}
+
+impl Drain {
+    pub(super) fn new(timeout: Duration) -> Self {
+        let phase = Phase::Serving;
+        Self { phase, timeout, deadline: None, deltas_ended: 0, frames_ended: 0, sent_frames_end: false }
+    }
+
+    pub(super) fn handle_request(&mut self) {
+        self.phase = self.phase.max(Phase::Requested);
+    }
+
+    pub(super) fn handle_frames_end(&mut self) {
+        self.frames_ended += 1;
+    }
+
+    pub(super) fn is_closed_to_taps(&self) -> bool {
+        self.phase >= Phase::Delivering
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline.filter(|_| self.phase < Phase::Done)
+    }
+}
+
+impl Shard {
+    /// Asks all shards to drain. Only the coordinating shard is asked to.
+    pub fn request_drain(&mut self) {
+        self.broadcast(|| MeshMessage::Drain);
+    }
+
+    /// Whether a drain was asked for and [`Self::begin_drain`] has not been called.
+    pub fn is_drain_requested(&self) -> bool {
+        self.drain.phase == Phase::Requested
+    }
+
+    /// Whether the shard takes taps and means to go on doing so.
+    pub fn is_ready(&self) -> bool {
+        self.drain.phase == Phase::Serving
+    }
+
+    /// The edge has handed over everything that was received: closes the window and delivers.
+    pub fn begin_drain(&mut self, now: Now) {
+        self.drain.phase = Phase::Delivering;
+        self.drain.deadline = Some(now.instant + self.drain.timeout);
+        self.quic.refuse_new();
+        self.close_window(now, self.window.open());
+        self.broadcast(|| MeshMessage::DeltasEnd);
+    }
+
+    /// Whether everything is delivered and every connection closed, or the time limit has passed.
+    pub fn is_drained(&self) -> bool {
+        self.drain.phase == Phase::Done
+    }
+
+    pub(super) fn handle_deltas_end(&mut self) {
+        self.drain.deltas_ended += 1;
+        if self.drain.deltas_ended == self.shards {
+            self.merger.flush();
+        }
+    }
+
+    /// Moves the drain on; true when it wants another turn at once.
+    pub(super) fn serve_drain(&mut self, now: Now) -> bool {
+        match self.drain.phase {
+            Phase::Delivering => {
+                let merged = self.drain.deltas_ended == self.shards && self.merger.is_idle();
+                if merged && !self.drain.sent_frames_end {
+                    self.drain.sent_frames_end = true;
+                    self.send_frames();
+                    self.broadcast(|| MeshMessage::FramesEnd);
+                    return true;
+                }
+                let delivered = self.drain.frames_ended == self.shards && !self.fanout.has_work();
+                if delivered || self.is_overdue(now) {
+                    self.quic.drain(now.instant, CloseCode::Draining, "the server is going away");
+                    self.drain.phase = Phase::Closing;
+                    return true;
+                }
+                false
+            }
+            Phase::Closing => {
+                if self.quic.connections() == 0 || self.is_overdue(now) {
+                    self.drain.phase = Phase::Done;
+                    return true;
+                }
+                false
+            }
+            Phase::Serving | Phase::Requested | Phase::Done => false,
+        }
+    }
+
+    fn is_overdue(&self, now: Now) -> bool {
+        self.drain.deadline.is_some_and(|deadline| deadline <= now.instant)
+    }
+}

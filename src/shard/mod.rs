@@ -1,0 +1,413 @@
+//! Everything that one core owns, joined: reactions in, deltas between shards, frames and QUIC datagrams out.
+//!
+//! The core is sans-I/O and deterministic: the same calls in the same order give the same answers. The caller
+//!
+//! 1. hands over what happened with `handle_*`, with one reading of the clocks per turn,
+//! 2. calls [`Shard::serve`] once per turn: a bounded slice of merging and fan-out,
+//! 3. takes what to do with `poll_*` until they have nothing more,
+//! 4. calls [`Shard::handle_timeout`] when [`Shard::poll_timeout`] has come.
+//!
+//! Invariant: a tap that was counted here is in exactly one delta, so in exactly one frame. This file only joins;
+//! every rule lives in its part.
+
+mod coordinator;
+mod drain;
+mod http;
+pub mod mesh_message;
+mod rooms;
+mod subscribers;
+
+pub use http::{HttpConn, HttpNext, HttpPort};
+pub use mesh_message::MeshMessage;
+
+use crate::fanout::Fanout;
+use crate::ids::{ShardId, merger_of};
+use crate::ingest::datagram::{Rejected, split_train};
+use crate::limits;
+use crate::metrics::{BuildInfo, Proto, Reject, ShardMetrics};
+use crate::quic::{Arrival, Quic, QuicConfig, TransmitBatch};
+use crate::room::Room;
+use crate::tally::{CountError, Delta, MergeOutput, Merger, Tally};
+use crate::window::{Now, WindowClock};
+use coordinator::Coordinator;
+use drain::Drain;
+use mesh_message::SharedFrame;
+use rooms::Rooms;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use subscribers::Subscribers;
+use uproar_wire::reaction::ReactionBatch;
+use uproar_wire::{EmojiId, RoomId, WindowSeq};
+
+/// What a shard is told once.
+pub struct ShardConfig {
+    /// Which shard it is.
+    pub id: ShardId,
+    /// How many there are.
+    pub shards: usize,
+    /// Length of a window, in milliseconds.
+    pub window_ms: u64,
+    /// Entries of a frame at most.
+    pub top_k: usize,
+    /// Subscribers this shard takes at most.
+    pub subscribers_max: usize,
+    /// Time that a drain may take before connections are cut.
+    pub drain_timeout: Duration,
+    /// Rooms that exist from the start.
+    pub rooms: Vec<Arc<Room>>,
+    /// QUIC: keys, certificate, limits.
+    pub quic: QuicConfig,
+    /// Seed of everything random on this shard.
+    pub rng_seed: [u8; 32],
+}
+
+/// One receive: a datagram, or a train of them that the kernel coalesced.
+#[derive(Clone, Copy, Debug)]
+pub struct Train<'a> {
+    /// All bytes of the train.
+    pub bytes: &'a [u8],
+    /// Length of each datagram but the last; 0 when there is only one.
+    pub segment_len: usize,
+}
+
+/// Everything that one core owns. See the module for the calling order.
+pub struct Shard {
+    id: ShardId,
+    shards: usize,
+    window: WindowClock,
+    last_closed: Option<(WindowSeq, Instant)>,
+    rooms: Rooms,
+    tally: Tally,
+    merger: Merger,
+    /// Frames of the merger that wait to fill a message.
+    frames: Vec<SharedFrame>,
+    frame_bytes: Vec<u8>,
+    fanout: Fanout,
+    quic: Quic,
+    subscribers: Subscribers,
+    http: http::HttpConnections,
+    coordinator: Option<Coordinator>,
+    outbound: VecDeque<(ShardId, MeshMessage)>,
+    drain: Drain,
+    metrics: ShardMetrics,
+    reactions: Vec<(EmojiId, u16)>,
+}
+
+impl Shard {
+    /// A shard that has opened the window in which `now` lies.
+    pub fn new(config: ShardConfig, now: Now) -> Self {
+        let mut shard = Self {
+            id: config.id,
+            shards: config.shards,
+            window: WindowClock::new(config.window_ms, now),
+            last_closed: None,
+            rooms: Rooms::default(),
+            tally: Tally::new(config.shards),
+            merger: Merger::new(config.shards, config.window_ms, config.top_k),
+            frames: Vec::with_capacity(limits::FRAMES_PER_MESSAGE),
+            frame_bytes: Vec::new(),
+            fanout: Fanout::new(),
+            quic: Quic::new(config.quic, config.rng_seed),
+            subscribers: Subscribers::new(config.subscribers_max),
+            http: http::HttpConnections::default(),
+            coordinator: (config.id == ShardId(0)).then(|| Coordinator::new(config.shards)),
+            outbound: VecDeque::new(),
+            drain: Drain::new(config.drain_timeout),
+            metrics: ShardMetrics::default(),
+            reactions: Vec::new(),
+        };
+        for room in config.rooms {
+            shard.put_room(room);
+        }
+        shard
+    }
+
+    /// Reaction datagrams, as they were received.
+    pub fn handle_reactions<'a>(&mut self, batch: impl Iterator<Item = Train<'a>>) {
+        for train in batch {
+            for datagram in split_train(train.bytes, train.segment_len) {
+                self.metrics.datagrams += 1;
+                // Refusals are counted inside; nobody is told.
+                let _ = self.count_datagram(Proto::Udp, datagram);
+            }
+        }
+    }
+
+    /// QUIC datagrams, as they were received; trains are already split.
+    pub fn handle_quic<'a>(&mut self, now: Now, batch: impl Iterator<Item = Arrival<'a>>) {
+        for arrival in batch {
+            self.quic.handle_datagram(now.instant, arrival);
+        }
+        self.handle_quic_events(now);
+    }
+
+    /// A message of another shard, or of this one to itself.
+    pub fn handle_mesh(&mut self, now: Now, from: ShardId, message: MeshMessage) {
+        match message {
+            MeshMessage::Delta(delta) => self.merger.handle_delta(now, from, delta),
+            MeshMessage::Recycled(delta) => self.tally.recycle(delta),
+            MeshMessage::Frames(frames) => self.take_frames(&frames),
+            MeshMessage::RoomPrepare(change, room) => {
+                let liveness = self.prepare_room(&room);
+                self.send(ShardId(0), MeshMessage::RoomPrepared(change, liveness));
+            }
+            MeshMessage::RoomPut(change, room) => {
+                let existed = self.put_room(room);
+                self.send(ShardId(0), MeshMessage::RoomChanged(change, existed));
+            }
+            MeshMessage::RoomKept(room) => self.keep_room(room),
+            MeshMessage::RoomDeleted(change, room) => {
+                let existed = self.delete_room(now, room);
+                self.send(ShardId(0), MeshMessage::RoomChanged(change, existed));
+            }
+            MeshMessage::Scrape(scrape) => {
+                let metrics = Box::new(self.metrics());
+                self.send(ShardId(0), MeshMessage::Scraped(scrape, metrics));
+            }
+            MeshMessage::RoomPrepared(change, liveness) => {
+                self.coordinate(|coordinator| coordinator.handle_prepared(change, liveness));
+            }
+            MeshMessage::RoomChanged(change, existed) => {
+                self.coordinate(|coordinator| coordinator.handle_changed(change, existed));
+            }
+            MeshMessage::Scraped(scrape, metrics) => {
+                self.coordinate(|coordinator| coordinator.handle_scraped(scrape, from.index(), *metrics));
+            }
+            MeshMessage::Drain => self.drain.handle_request(),
+            MeshMessage::DeltasEnd => self.handle_deltas_end(),
+            MeshMessage::FramesEnd => self.drain.handle_frames_end(),
+        }
+    }
+
+    /// Does what is due: closes the window, gives up on late deltas, runs QUIC timers.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if !self.drain.is_closed_to_taps()
+            && let Some(closed) = self.window.handle_timeout(now)
+        {
+            self.close_window(now, closed);
+        }
+        self.merger.handle_timeout(now);
+        self.quic.handle_timeout(now.instant);
+        self.handle_quic_events(now);
+    }
+
+    /// When [`Self::handle_timeout`] must be called next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let window = (!self.drain.is_closed_to_taps()).then(|| self.window.poll_timeout());
+        [window, self.merger.poll_timeout(), self.quic.poll_timeout(), self.drain.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// A bounded slice of the work that bursts: merging, framing, fan-out. True while more is due.
+    pub fn serve(&mut self, now: Now) -> bool {
+        let merging = self.serve_merge(now);
+        let fanning_out = self.serve_fanout(now);
+        let draining = self.serve_drain(now);
+        merging || fanning_out || draining
+    }
+
+    /// The next message for another shard. Those of the shard to itself are handled on the way.
+    pub fn poll_mesh(&mut self, now: Now) -> Option<(ShardId, MeshMessage)> {
+        while let Some((to, message)) = self.outbound.pop_front() {
+            if to == self.id {
+                self.handle_mesh(now, to, message);
+            } else {
+                return Some((to, message));
+            }
+        }
+        None
+    }
+
+    /// QUIC datagrams to send, into `batch`; true while more are due.
+    pub fn poll_transmit(&mut self, now: Now, batch: &mut TransmitBatch) -> bool {
+        self.quic.poll_transmit(now.instant, limits::TRANSMIT_SLICE, batch)
+    }
+
+    /// A copy of the counters, with the gauges as they are now.
+    pub fn metrics(&self) -> ShardMetrics {
+        let mut metrics = self.metrics.clone();
+        metrics.frames_sent = self.fanout.frames_sent();
+        metrics.set_frames_skipped(|reason| self.fanout.frames_skipped(reason));
+        metrics.window_late_deltas = self.merger.late_deltas();
+        metrics.rooms = self.rooms.len() as u64;
+        metrics.http_connections = self.http.len() as u64;
+        metrics.subscribers[Proto::Quic.index()] = self.subscribers.len() as u64;
+        metrics
+    }
+
+    /// The counters that the edge keeps: loop turns, system calls, kernel drops.
+    pub fn metrics_mut(&mut self) -> &mut ShardMetrics {
+        &mut self.metrics
+    }
+
+    fn send(&mut self, to: ShardId, message: MeshMessage) {
+        self.metrics.mesh_sent += 1;
+        self.outbound.push_back((to, message));
+    }
+
+    fn broadcast(&mut self, message: impl Fn() -> MeshMessage) {
+        for shard in ShardId::all(self.shards) {
+            self.send(shard, message());
+        }
+    }
+
+    /// Counts one reaction datagram, or the reason why not.
+    fn count_datagram(&mut self, proto: Proto, datagram: &[u8]) -> Result<(), Reject> {
+        let counted = ReactionBatch::parse(datagram)
+            .map_err(|error| Reject::from(Rejected::from(error)))
+            .and_then(|batch| self.count_batch(proto, &batch));
+        if let Err(reason) = counted {
+            self.metrics.rejected[proto.index()][reason.index()] += 1;
+        }
+        counted
+    }
+
+    fn count_batch(&mut self, proto: Proto, batch: &ReactionBatch<'_>) -> Result<(), Reject> {
+        if self.drain.is_closed_to_taps() {
+            return Err(Reject::Draining);
+        }
+        let records = batch.records();
+        let taps = self.tally.count(batch.room, records.clone().map(|record| (record.emoji, record.count)))?;
+        self.metrics.reactions[proto.index()] += taps;
+        self.metrics.reaction_records[proto.index()] += records.len() as u64;
+        Ok(())
+    }
+
+    fn close_window(&mut self, now: Now, window: WindowSeq) {
+        self.metrics.windows += 1;
+        self.last_closed = Some((window, now.instant));
+        let deltas: Vec<(ShardId, Delta)> = self.tally.close(window).collect();
+        for (merger, delta) in deltas {
+            self.send(merger, MeshMessage::Delta(delta));
+        }
+    }
+
+    fn serve_merge(&mut self, now: Now) -> bool {
+        for _ in 0..limits::MERGE_SLICE {
+            match self.merger.poll_output() {
+                MergeOutput::Frame(frame) => self.encode_frame(now, &frame),
+                MergeOutput::Recycled(from, delta) => self.send(from, MeshMessage::Recycled(delta)),
+                MergeOutput::Working => return true,
+                MergeOutput::Idle => {
+                    self.send_frames();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn encode_frame(&mut self, now: Now, frame: &uproar_wire::frame::Frame) {
+        self.frame_bytes.clear();
+        uproar_wire::stream::encode_frame(frame, &mut self.frame_bytes);
+        self.metrics.frames += 1;
+        self.metrics.frame_taps += frame.total;
+        if let Some((window, closed_at)) = self.last_closed
+            && window == frame.window_seq()
+        {
+            self.metrics.window_close.record(now.instant.saturating_duration_since(closed_at));
+        }
+        self.frames.push(SharedFrame {
+            room: frame.room_id(),
+            window: frame.window_seq(),
+            message: Arc::from(self.frame_bytes.as_slice()),
+            encoded_at: now.instant,
+        });
+        if self.frames.len() == limits::FRAMES_PER_MESSAGE {
+            self.send_frames();
+        }
+    }
+
+    fn send_frames(&mut self) {
+        if self.frames.is_empty() {
+            return;
+        }
+        let frames: Arc<[SharedFrame]> = self.frames.drain(..).collect();
+        self.broadcast(|| MeshMessage::Frames(frames.clone()));
+    }
+
+    fn take_frames(&mut self, frames: &[SharedFrame]) {
+        for frame in frames {
+            self.rooms.keep_newest(frame);
+            if self.fanout.audience(frame.room) > 0 {
+                self.fanout.offer(frame.room, subscribers::frame_message(frame));
+            }
+        }
+    }
+
+    fn prepare_room(&mut self, room: &Room) -> mesh_message::Liveness {
+        let Some(known) = self.rooms.find(room.id()) else {
+            return mesh_message::Liveness::Quiet;
+        };
+        if room.palette_len() >= known.room.palette_len() {
+            return mesh_message::Liveness::Quiet;
+        }
+        let live = self.tally.counts_beyond(room.id(), room.palette_len())
+            || self.merger.counts_beyond(room.id(), room.palette_len());
+        if live {
+            return mesh_message::Liveness::Live;
+        }
+        self.tally.put_room(room.id(), room.palette_len());
+        mesh_message::Liveness::Quiet
+    }
+
+    fn keep_room(&mut self, room: RoomId) {
+        if let Some(known) = self.rooms.find(room) {
+            self.tally.put_room(room, known.room.palette_len());
+        }
+    }
+
+    /// Adds or replaces a room; true when there was one.
+    fn put_room(&mut self, room: Arc<Room>) -> bool {
+        self.tally.put_room(room.id(), room.palette_len());
+        let existed = self.rooms.put(room.clone());
+        if existed {
+            self.offer_palette(&room);
+        }
+        existed
+    }
+
+    /// Removes a room; true when there was one.
+    fn delete_room(&mut self, now: Now, room: RoomId) -> bool {
+        let existed = self.rooms.remove(room);
+        if existed {
+            self.tally.remove_room(room);
+            if merger_of(room, self.shards) == self.id {
+                self.merger.remove_room(room);
+            }
+            self.drop_audience(now, room);
+        }
+        existed
+    }
+}
+
+impl From<CountError> for Reject {
+    fn from(error: CountError) -> Self {
+        match error {
+            CountError::UnknownRoom => Self::UnknownRoom,
+            CountError::UnknownEmoji => Self::UnknownEmoji,
+        }
+    }
+}
+
+impl From<Rejected> for Reject {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::TooShort => Self::TooShort,
+            Rejected::TooLong => Self::TooLong,
+            Rejected::BadVersion => Self::BadVersion,
+            Rejected::BadFlags => Self::BadFlags,
+            Rejected::BadCount => Self::BadCount,
+            Rejected::UnknownRoom => Self::UnknownRoom,
+            Rejected::UnknownEmoji => Self::UnknownEmoji,
+        }
+    }
+}
+
+/// What this build calls itself on `/metrics`.
+pub(crate) fn build_info() -> BuildInfo {
+    BuildInfo { version: env!("CARGO_PKG_VERSION") }
+}
