@@ -75,6 +75,23 @@ pub struct PaletteEntry {
     pub glyph: String,
 }
 
+/// Bytes of an archive's parts, as `docs/WIRE.md` draws them: without padding, whatever machine compiled this.
+const _: () = {
+    use std::mem::{align_of, offset_of, size_of};
+    assert!(size_of::<ArchivedFrame>() == 41 && align_of::<ArchivedFrame>() == 1);
+    assert!(offset_of!(ArchivedFrame, room) == 0 && offset_of!(ArchivedFrame, window_ms) == 4);
+    assert!(offset_of!(ArchivedFrame, window) == 8 && offset_of!(ArchivedFrame, start_ms) == 16);
+    assert!(offset_of!(ArchivedFrame, total) == 24 && offset_of!(ArchivedFrame, intensity) == 32);
+    assert!(offset_of!(ArchivedFrame, top) == 33);
+    assert!(size_of::<ArchivedTopEntry>() == 13 && align_of::<ArchivedTopEntry>() == 1);
+    assert!(offset_of!(ArchivedTopEntry, count) == 0 && offset_of!(ArchivedTopEntry, emoji) == 8);
+    assert!(offset_of!(ArchivedTopEntry, share) == 10 && offset_of!(ArchivedTopEntry, intensity) == 12);
+    assert!(size_of::<ArchivedPalette>() == 20 && align_of::<ArchivedPalette>() == 1);
+    assert!(offset_of!(ArchivedPalette, name) == 4 && offset_of!(ArchivedPalette, emoji) == 12);
+    assert!(size_of::<ArchivedPaletteEntry>() == 16 && align_of::<ArchivedPaletteEntry>() == 1);
+    assert!(offset_of!(ArchivedPaletteEntry, name) == 0 && offset_of!(ArchivedPaletteEntry, glyph) == 8);
+};
+
 impl Frame {
     /// The room as a typed id.
     pub fn room_id(&self) -> RoomId {
