@@ -11,7 +11,7 @@
 //!              6  n x u32 room id
 //!              .  t x u8 token
 //! ```
-//! All numbers are little-endian. Statuses: 0 subscribed, 1 unknown room.
+//! All numbers are little-endian. Statuses: 0 subscribed, 1 unknown room, 2 no stream.
 
 use crate::ids::RoomId;
 
@@ -49,6 +49,8 @@ pub enum RoomStatus {
     Subscribed = 0,
     /// The server has no such room.
     UnknownRoom = 1,
+    /// The client permits the server too few streams: raise `initial_max_streams_uni`.
+    NoStream = 2,
 }
 
 /// Why bytes are not a hello or a welcome.
@@ -168,6 +170,7 @@ impl Welcome {
             let status = match status {
                 0 => RoomStatus::Subscribed,
                 1 => RoomStatus::UnknownRoom,
+                2 => RoomStatus::NoStream,
                 _ => return Err(HelloError::Malformed),
             };
             Ok((RoomId(u32::from_le_bytes([r0, r1, r2, r3])), status))

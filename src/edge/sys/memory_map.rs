@@ -28,11 +28,6 @@ impl MemoryMap {
     pub fn as_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
     }
-
-    /// Bytes in all.
-    pub fn len(&self) -> usize {
-        self.len
-    }
 }
 
 impl Drop for MemoryMap {

@@ -140,7 +140,8 @@ impl Ring {
 
     /// Submits what was pushed, lets the kernel finish what is ready, and collects it into `completions`.
     pub fn enter(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
-        let (submitter, mut submissions, _) = self.ring.split();
+        let Self { ring, sends, .. } = self;
+        let (submitter, mut submissions, finished) = ring.split();
         submissions.sync();
         if !submissions.is_empty() || submissions.taskrun() || submissions.cq_overflow() {
             // With deferred task work, completions appear only when this thread asks for events.
@@ -150,7 +151,7 @@ impl Ring {
             };
             ignore_transient(entered)?;
         }
-        let Self { ring, sends, .. } = self;
+        drop((submissions, finished));
         for entry in ring.completion() {
             completions.push(completion(&entry, sends));
         }
@@ -219,7 +220,8 @@ impl Drop for Ring {
 
 /// Whether this process may use io_uring as shards do.
 pub fn probe() -> io::Result<()> {
-    IoUring::builder().setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().build(8).map(drop)
+    let mut builder = IoUring::<squeue::Entry, cqueue::Entry>::builder();
+    builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().build(8).map(drop)
 }
 
 /// What to change when [`probe`] has failed.
