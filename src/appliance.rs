@@ -40,6 +40,9 @@ pub enum ServeError {
     /// The certificate does not fit its key, or is of a kind that TLS 1.3 does not know.
     #[error("quic.certificate and quic.private_key: {0}; use a chain and the key of its first certificate")]
     Tls(#[from] rustls::Error),
+    /// The cryptography of this build lacks what QUIC begins with.
+    #[error("quic: {0}; use a build with aws-lc")]
+    NoInitialCipherSuite(#[from] quinn_proto::crypto::rustls::NoInitialCipherSuite),
     /// The configuration asks for the impossible.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
@@ -76,7 +79,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     let cores = placement::place(config.shards, &usable);
     let rooms: Vec<_> = config.rooms()?.into_iter().map(Arc::new).collect();
     let identity = tls::identity(&config)?;
-    let tls = Arc::new(quic::tls_config(identity.chain, identity.key)?);
+    let tls = quic::server_crypto(quic::tls_config(identity.chain, identity.key)?)?;
     // Shards share these, so that a packet that reaches another shard than before is still understood.
     let (reset_key, token_key) = (random()?, random()?);
 

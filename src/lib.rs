@@ -17,4 +17,23 @@
 
 pub mod ids;
 pub mod limits;
+pub mod metrics;
+pub mod room;
 pub mod window;
+
+pub mod ingest;
+pub mod tally;
+
+pub mod fanout;
+pub mod quic;
+
+pub mod shard;
+
+pub mod config;
+
+#[cfg(feature = "edge")]
+pub mod appliance;
+#[cfg(feature = "edge")]
+pub mod cli;
+#[cfg(feature = "edge")]
+pub mod edge;

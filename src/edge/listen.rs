@@ -126,7 +126,7 @@ fn bind_group(
     for _ in 0..count {
         let socket = bind(address, kind, config).map_err(refused)?;
         if address.port() == 0 {
-            address = socket.local_addr().and_then(bound).map_err(refused)?;
+            address = socket.local_addr().and_then(|address| bound(&address)).map_err(refused)?;
             locks.push(lock(kind, address.port()).map_err(refused)?);
         }
         sockets.push(socket);
@@ -163,6 +163,6 @@ fn lock(kind: Type, port: u16) -> io::Result<UnixListener> {
     UnixListener::bind_addr(&UnixAddr::from_abstract_name(format!("uproar/{protocol}/{port}"))?)
 }
 
-fn bound(address: SockAddr) -> io::Result<SocketAddr> {
+fn bound(address: &SockAddr) -> io::Result<SocketAddr> {
     address.as_socket().ok_or_else(|| io::Error::other("the socket has no internet address"))
 }

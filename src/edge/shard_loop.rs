@@ -131,12 +131,12 @@ impl ShardLoop {
     }
 
     fn handle_arrivals(&mut self, now: Now) -> io::Result<()> {
-        self.shard.metrics_mut().loop_turns += 1;
-        self.shard.metrics_mut().ring_enters += 1;
+        self.shard.metrics_mut().detail.loop_turns += 1;
+        self.shard.metrics_mut().detail.ring_enters += 1;
         self.read_drops(now.instant);
         self.ring.enter(&mut self.completions)?;
         let mut completions = std::mem::take(&mut self.completions);
-        self.shard.metrics_mut().completions += completions.len() as u64;
+        self.shard.metrics_mut().detail.completions += completions.len() as u64;
         for completion in completions.drain(..) {
             self.handle_completion(now.instant, completion)?;
         }
@@ -187,7 +187,7 @@ impl ShardLoop {
 
     fn handle_mesh(&mut self, now: Now) {
         while let Some((from, message)) = self.mesh.poll_receive() {
-            self.shard.metrics_mut().mesh_received += 1;
+            self.shard.metrics_mut().detail.mesh_received += 1;
             self.shard.handle_mesh(now, from, message);
         }
     }
@@ -241,7 +241,7 @@ impl ShardLoop {
         // Whatever completed before the doorbell was armed does not ring: look once more.
         self.ring.enter(&mut self.completions)?;
         if self.completions.is_empty() {
-            self.shard.metrics_mut().parks += 1;
+            self.shard.metrics_mut().detail.parks += 1;
             self.doorbell.wait(&mut self.ring).await
         } else {
             self.ring.set_doorbell(false);

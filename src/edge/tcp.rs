@@ -10,7 +10,6 @@ use super::sys::ring::{Completion, Ring};
 use super::sys::socket_option::{shut_down, shut_down_write};
 use super::token::{GENERATIONS, Purpose};
 use crate::config::Config;
-use crate::limits;
 use crate::shard::{HttpConn, HttpNext, HttpPort, Shard};
 use slab::Slab;
 use std::io;
@@ -149,7 +148,7 @@ impl Tcp {
             known.is_receiving = completion.has_more();
             match received {
                 Some((_, bytes)) if !bytes.is_empty() => self.handle_bytes(now, conn, bytes, shard),
-                _ if completion.result == -libc::ENOBUFS => shard.metrics_mut().buffer_exhaustion += 1,
+                _ if completion.result == -libc::ENOBUFS => shard.metrics_mut().detail.buffer_exhaustion += 1,
                 // Receiving was stopped while the connection waited; it goes on when it is open again.
                 _ if completion.result == -libc::ECANCELED => {}
                 _ => known.kill(),

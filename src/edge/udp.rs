@@ -219,7 +219,7 @@ impl QuicSocket {
                 }
                 // One destination cannot be reached; QUIC treats it as loss and the others go on.
                 Sent::Refused(_) => {
-                    shard.metrics_mut().sends_failed += 1;
+                    shard.metrics_mut().detail.sends_failed += 1;
                     self.sent += 1;
                 }
             }

@@ -14,7 +14,7 @@ use uproar_wire::RoomId;
 
 /// A wish to change the set of rooms.
 #[derive(Debug)]
-pub enum RoomChange {
+pub(super) enum RoomChange {
     /// Add or replace.
     Put(Arc<Room>),
     /// Remove.
@@ -23,7 +23,7 @@ pub enum RoomChange {
 
 /// What a change came to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum ChangeOutcome {
+pub(super) enum ChangeOutcome {
     /// It is in force on every shard.
     InForce {
         /// Whether there was such a room before.
@@ -35,7 +35,7 @@ pub enum ChangeOutcome {
 
 /// What the coordinator wants done next.
 #[derive(Debug)]
-pub enum Order {
+pub(super) enum Order {
     /// Send this to every shard; made afresh for each.
     Broadcast(Broadcast),
     /// Tell the asker what its change came to.
@@ -46,7 +46,7 @@ pub enum Order {
 
 /// A message to every shard.
 #[derive(Clone, Debug)]
-pub enum Broadcast {
+pub(super) enum Broadcast {
     /// See [`MeshMessage::RoomPrepare`].
     Prepare(ChangeId, Arc<Room>),
     /// See [`MeshMessage::RoomPut`].
@@ -61,7 +61,7 @@ pub enum Broadcast {
 
 impl Broadcast {
     /// The message for one shard.
-    pub fn message(&self) -> MeshMessage {
+    pub(super) fn message(&self) -> MeshMessage {
         match self {
             Self::Prepare(change, room) => MeshMessage::RoomPrepare(*change, room.clone()),
             Self::Put(change, room) => MeshMessage::RoomPut(*change, room.clone()),
@@ -74,7 +74,7 @@ impl Broadcast {
 
 /// Which page a scrape was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ScrapeForm {
+pub(super) enum ScrapeForm {
     /// `/metrics`: sums over all shards.
     Total,
     /// `/metrics/shards`: one series a shard.
@@ -83,7 +83,7 @@ pub enum ScrapeForm {
 
 /// Collects answers of all shards. Lives on shard 0 only.
 #[derive(Debug)]
-pub struct Coordinator {
+pub(super) struct Coordinator {
     shards: usize,
     last_change: ChangeId,
     last_scrape: u64,
@@ -112,7 +112,7 @@ struct ScrapeUnderWay {
 
 impl Coordinator {
     /// Coordinates `shards` shards, itself included.
-    pub fn new(shards: usize) -> Self {
+    pub(super) fn new(shards: usize) -> Self {
         Self {
             shards,
             last_change: ChangeId(0),
@@ -125,13 +125,13 @@ impl Coordinator {
     }
 
     /// Queues a change behind those before it.
-    pub fn handle_change(&mut self, asker: HttpConn, change: RoomChange) {
+    pub(super) fn handle_change(&mut self, asker: HttpConn, change: RoomChange) {
         self.waiting.push_back((asker, change));
         self.start_next_change();
     }
 
     /// Asks all shards for their metrics.
-    pub fn handle_scrape(&mut self, asker: HttpConn, form: ScrapeForm) {
+    pub(super) fn handle_scrape(&mut self, asker: HttpConn, form: ScrapeForm) {
         self.last_scrape += 1;
         let shards = (0..self.shards).map(|_| None).collect();
         self.scrapes.push(ScrapeUnderWay { id: self.last_scrape, asker, form, missing: self.shards, shards });
@@ -139,7 +139,7 @@ impl Coordinator {
     }
 
     /// One shard's answer to [`MeshMessage::RoomPrepare`].
-    pub fn handle_prepared(&mut self, change: ChangeId, liveness: Liveness) {
+    pub(super) fn handle_prepared(&mut self, change: ChangeId, liveness: Liveness) {
         let Some(under_way) = self.under_way.as_mut().filter(|_| change == self.last_change) else {
             return;
         };
@@ -162,7 +162,7 @@ impl Coordinator {
     }
 
     /// One shard's answer to [`MeshMessage::RoomPut`] or [`MeshMessage::RoomDeleted`].
-    pub fn handle_changed(&mut self, change: ChangeId, existed: bool) {
+    pub(super) fn handle_changed(&mut self, change: ChangeId, existed: bool) {
         let Some(under_way) = self.under_way.as_mut().filter(|_| change == self.last_change) else {
             return;
         };
@@ -173,7 +173,7 @@ impl Coordinator {
     }
 
     /// One shard's answer to [`MeshMessage::Scrape`].
-    pub fn handle_scraped(&mut self, scrape: u64, shard: usize, metrics: ShardMetrics) {
+    pub(super) fn handle_scraped(&mut self, scrape: u64, shard: usize, metrics: ShardMetrics) {
         let Some(at) = self.scrapes.iter().position(|under_way| under_way.id == scrape) else {
             return;
         };
@@ -189,7 +189,7 @@ impl Coordinator {
     }
 
     /// What to do next, until `None`.
-    pub fn poll_order(&mut self) -> Option<Order> {
+    pub(super) fn poll_order(&mut self) -> Option<Order> {
         self.orders.pop_front()
     }
 

@@ -103,6 +103,9 @@ impl Shard {
                 }
                 let delivered = self.drain.frames_ended == self.shards && !self.fanout.has_work();
                 if delivered || self.is_overdue(now) {
+                    for (conn, stream) in self.subscribers.streams() {
+                        self.quic.finish(conn, stream);
+                    }
                     self.quic.drain(now.instant, CloseCode::Draining, "the server is going away");
                     self.drain.phase = Phase::Closing;
                     return true;

@@ -5,15 +5,14 @@
 //! Not here: how requests are cut out of bytes ([`crate::ingest::http`]) and how bytes travel (edge).
 
 use super::coordinator::{ChangeOutcome, Coordinator, Order, RoomChange, ScrapeForm};
-use super::{Proto, Reject, Shard, build_info};
+use super::{Proto, Reject, Shard};
 use crate::ingest::http::decoder::{DecoderLimits, Flow, Refusal, Request, RequestDecoder};
 use crate::ingest::http::decoder::{ContentKind, Method};
 use crate::ingest::http::reactions::{ReactionsError, parse_reactions};
 use crate::ingest::http::reply;
 use crate::limits;
-use crate::metrics::{self, Outcome};
+use crate::metrics::{self, BuildInfo, Outcome};
 use crate::room::Room;
-use crate::window::Now;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -193,12 +192,12 @@ impl Shard {
 
     /// A connection was turned away: there are as many as the configuration allows.
     pub fn count_refused_connection(&mut self) {
-        self.metrics.connections[Proto::Http.index()][Outcome::Full.index()] += 1;
+        self.metrics.count_connection(Proto::Http, Outcome::Full);
     }
 
     /// A request did not come whole in time.
     pub fn count_http_timeout(&mut self) {
-        self.metrics.rejected[Proto::Http.index()][Reject::HttpTimeout.index()] += 1;
+        self.metrics.count_reject(Proto::Http, Reject::HttpTimeout);
     }
 
     /// The next connection whose answer has come: go on with [`Self::handle_http`] and no bytes.
@@ -242,7 +241,7 @@ impl Shard {
             _ => answer.not_found("there is no such path on this port"),
         };
         if answer.status != 0 {
-            self.metrics.count_http(answer.status);
+            self.metrics.count_http_reply(answer.status);
         }
         routed
     }
@@ -284,7 +283,7 @@ impl Shard {
         match counted {
             Ok(()) => answer.accepted(),
             Err((status, reason, detail)) => {
-                self.metrics.rejected[Proto::Http.index()][reason.index()] += 1;
+                self.metrics.count_reject(Proto::Http, reason);
                 answer.problem(status, reason.label(), detail);
             }
         }
@@ -300,14 +299,13 @@ impl Shard {
         parse_reactions(body, |label| state.room.emoji_id(label), &mut self.reactions)
             .map_err(|error| (error.status(), Reject::from(error), error.detail()))?;
         let taps = self.tally.count(room, self.reactions.iter().copied()).map_err(|error| refused(error.into()))?;
-        self.metrics.reactions[Proto::Http.index()] += taps;
-        self.metrics.reaction_records[Proto::Http.index()] += self.reactions.len() as u64;
+        self.metrics.count_reaction(Proto::Http, self.reactions.len() as u64, taps);
         Ok(())
     }
 
     fn react_datagram(&mut self, room: RoomId, body: &[u8]) -> Result<(), (u16, Reject, &'static str)> {
         let batch = ReactionBatch::parse(body)
-            .map_err(|error| refused(crate::ingest::datagram::Rejected::from(error).into()))?;
+            .map_err(|error| refused(error.into()))?;
         if batch.room != room {
             return Err((400, Reject::RoomMismatch, "the datagram names another room than the path"));
         }
@@ -375,7 +373,7 @@ impl Shard {
             (ChangeOutcome::InForce { existed: true }, RoomChange::Delete(_)) => 204,
             (ChangeOutcome::InForce { existed: false }, RoomChange::Delete(_)) => 404,
         };
-        self.metrics.count_http(status);
+        self.metrics.count_http_reply(status);
         self.http.answer(conn, |reply, keep_alive| match (status, change) {
             (409, _) => reply::problem(reply, 409, "live_counts", detail, keep_alive, false),
             (404, _) => reply::problem(reply, 404, "unknown_room", "there is no such room", keep_alive, false),
@@ -392,11 +390,11 @@ impl Shard {
                 for shard in shards {
                     total.absorb(shard);
                 }
-                metrics::render(&total, &build_info(), &mut page);
+                metrics::render(&total, &BuildInfo::current(), &mut page);
             }
             ScrapeForm::Shards => metrics::render_shards(shards, &mut page),
         }
-        self.metrics.count_http(200);
+        self.metrics.count_http_reply(200);
         self.http.answer(conn, |reply, keep_alive| {
             reply::text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", page.as_bytes(), keep_alive, false);
         });
@@ -404,9 +402,9 @@ impl Shard {
 
     fn refuse_http(&mut self, refusal: Refusal, replies: &mut Vec<u8>) {
         let reason = Reject::from(refusal);
-        self.metrics.rejected[Proto::Http.index()][reason.index()] += 1;
-        self.metrics.count_http(refusal.status());
-        reply::problem(replies, refusal.status(), refusal.label(), refusal.detail(), false, false);
+        self.metrics.count_reject(Proto::Http, reason);
+        self.metrics.count_http_reply(refusal.status());
+        reply::refusal(replies, refusal);
     }
 }
 
@@ -443,7 +441,7 @@ impl Answer<'_, '_> {
 
     fn preflight(&mut self) {
         self.status = 204;
-        reply::preflight(self.replies, self.request.keep_alive);
+        reply::preflight(self.replies);
     }
 
     fn json(&mut self, status: u16, body: &[u8]) {
@@ -479,6 +477,17 @@ fn refused(reason: Reject) -> (u16, Reject, &'static str) {
         Reject::UnknownEmoji => (422, reason, "the room's palette has no such emoji"),
         Reject::Draining => (503, reason, "the server is going away; send the reaction again, elsewhere"),
         _ => (400, reason, "the body is not a reaction datagram"),
+    }
+}
+
+impl From<Refusal> for Reject {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::BadClientId => Self::BadClientId,
+            Refusal::BadVersion | Refusal::UnknownExpectation => Self::HttpUnsupported,
+            _ if matches!(refusal.status(), 413 | 414 | 431) => Self::HttpTooLarge,
+            _ => Self::HttpMalformed,
+        }
     }
 }
 

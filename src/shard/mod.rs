@@ -22,9 +22,10 @@ pub use mesh_message::MeshMessage;
 
 use crate::fanout::Fanout;
 use crate::ids::{ShardId, merger_of};
-use crate::ingest::datagram::{Rejected, split_train};
+use crate::fanout::SkipReason;
+use crate::ingest::datagram::split_train;
 use crate::limits;
-use crate::metrics::{BuildInfo, Proto, Reject, ShardMetrics};
+use crate::metrics::{Outcome, Proto, Reject, ShardMetrics, Skip};
 use crate::quic::{Arrival, Quic, QuicConfig, TransmitBatch};
 use crate::room::Room;
 use crate::tally::{CountError, Delta, MergeOutput, Merger, Tally};
@@ -118,7 +119,7 @@ impl Shard {
             reactions: Vec::new(),
         };
         for room in config.rooms {
-            shard.put_room(room);
+            shard.put_room(&room);
         }
         shard
     }
@@ -153,7 +154,7 @@ impl Shard {
                 self.send(ShardId(0), MeshMessage::RoomPrepared(change, liveness));
             }
             MeshMessage::RoomPut(change, room) => {
-                let existed = self.put_room(room);
+                let existed = self.put_room(&room);
                 self.send(ShardId(0), MeshMessage::RoomChanged(change, existed));
             }
             MeshMessage::RoomKept(room) => self.keep_room(room),
@@ -230,11 +231,14 @@ impl Shard {
     pub fn metrics(&self) -> ShardMetrics {
         let mut metrics = self.metrics.clone();
         metrics.frames_sent = self.fanout.frames_sent();
-        metrics.set_frames_skipped(|reason| self.fanout.frames_skipped(reason));
+        metrics.frames_skipped[Skip::SlowSubscriber.index()] = self.fanout.frames_skipped(SkipReason::SlowSubscriber);
+        metrics.frames_skipped[Skip::Overrun.index()] = self.fanout.frames_skipped(SkipReason::Overrun);
         metrics.window_late_deltas = self.merger.late_deltas();
-        metrics.rooms = self.rooms.len() as u64;
-        metrics.http_connections = self.http.len() as u64;
         metrics.subscribers[Proto::Quic.index()] = self.subscribers.len() as u64;
+        metrics.connections[Proto::Quic.index()] = *self.quic.outcomes();
+        metrics.connections[Proto::Quic.index()][Outcome::Accepted.index()] = self.quic.accepted();
+        metrics.detail.rooms = self.rooms.len() as u64;
+        metrics.detail.http_connections = self.http.len() as u64;
         metrics
     }
 
@@ -244,7 +248,7 @@ impl Shard {
     }
 
     fn send(&mut self, to: ShardId, message: MeshMessage) {
-        self.metrics.mesh_sent += 1;
+        self.metrics.detail.mesh_sent += 1;
         self.outbound.push_back((to, message));
     }
 
@@ -256,11 +260,10 @@ impl Shard {
 
     /// Counts one reaction datagram, or the reason why not.
     fn count_datagram(&mut self, proto: Proto, datagram: &[u8]) -> Result<(), Reject> {
-        let counted = ReactionBatch::parse(datagram)
-            .map_err(|error| Reject::from(Rejected::from(error)))
-            .and_then(|batch| self.count_batch(proto, &batch));
+        let counted =
+            ReactionBatch::parse(datagram).map_err(Reject::from).and_then(|batch| self.count_batch(proto, &batch));
         if let Err(reason) = counted {
-            self.metrics.rejected[proto.index()][reason.index()] += 1;
+            self.metrics.count_reject(proto, reason);
         }
         counted
     }
@@ -271,8 +274,7 @@ impl Shard {
         }
         let records = batch.records();
         let taps = self.tally.count(batch.room, records.clone().map(|record| (record.emoji, record.count)))?;
-        self.metrics.reactions[proto.index()] += taps;
-        self.metrics.reaction_records[proto.index()] += records.len() as u64;
+        self.metrics.count_reaction(proto, records.len() as u64, taps);
         Ok(())
     }
 
@@ -361,11 +363,11 @@ impl Shard {
     }
 
     /// Adds or replaces a room; true when there was one.
-    fn put_room(&mut self, room: Arc<Room>) -> bool {
+    fn put_room(&mut self, room: &Arc<Room>) -> bool {
         self.tally.put_room(room.id(), room.palette_len());
         let existed = self.rooms.put(room.clone());
         if existed {
-            self.offer_palette(&room);
+            self.offer_palette(room);
         }
         existed
     }
@@ -391,23 +393,4 @@ impl From<CountError> for Reject {
             CountError::UnknownEmoji => Self::UnknownEmoji,
         }
     }
-}
-
-impl From<Rejected> for Reject {
-    fn from(rejected: Rejected) -> Self {
-        match rejected {
-            Rejected::TooShort => Self::TooShort,
-            Rejected::TooLong => Self::TooLong,
-            Rejected::BadVersion => Self::BadVersion,
-            Rejected::BadFlags => Self::BadFlags,
-            Rejected::BadCount => Self::BadCount,
-            Rejected::UnknownRoom => Self::UnknownRoom,
-            Rejected::UnknownEmoji => Self::UnknownEmoji,
-        }
-    }
-}
-
-/// What this build calls itself on `/metrics`.
-pub(crate) fn build_info() -> BuildInfo {
-    BuildInfo { version: env!("CARGO_PKG_VERSION") }
 }

@@ -11,7 +11,7 @@ use uproar_wire::RoomId;
 
 /// One room on one shard.
 #[derive(Debug)]
-pub struct RoomState {
+pub(super) struct RoomState {
     /// Name and palette.
     pub room: Arc<Room>,
     /// The newest frame, for late joiners and for `GET …/frame`.
@@ -20,18 +20,18 @@ pub struct RoomState {
 
 /// All rooms of one shard.
 #[derive(Debug, Default)]
-pub struct Rooms {
+pub(super) struct Rooms {
     by_id: HashMap<RoomId, RoomState, foldhash::fast::FixedState>,
 }
 
 impl Rooms {
     /// The room of this id.
-    pub fn find(&self, id: RoomId) -> Option<&RoomState> {
+    pub(super) fn find(&self, id: RoomId) -> Option<&RoomState> {
         self.by_id.get(&id)
     }
 
     /// Adds or replaces a room; a replaced one keeps its newest frame. True when there was one.
-    pub fn put(&mut self, room: Arc<Room>) -> bool {
+    pub(super) fn put(&mut self, room: Arc<Room>) -> bool {
         match self.by_id.entry(room.id()) {
             std::collections::hash_map::Entry::Occupied(mut known) => {
                 known.get_mut().room = room;
@@ -45,12 +45,12 @@ impl Rooms {
     }
 
     /// Forgets a room.
-    pub fn remove(&mut self, id: RoomId) -> bool {
+    pub(super) fn remove(&mut self, id: RoomId) -> bool {
         self.by_id.remove(&id).is_some()
     }
 
     /// Keeps `frame` if its room exists and it is the newest.
-    pub fn keep_newest(&mut self, frame: &SharedFrame) {
+    pub(super) fn keep_newest(&mut self, frame: &SharedFrame) {
         if let Some(state) = self.by_id.get_mut(&frame.room)
             && state.newest.as_ref().is_none_or(|newest| newest.window < frame.window)
         {
@@ -59,17 +59,13 @@ impl Rooms {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
-    }
 
     /// All rooms, by id.
-    pub fn sorted(&self) -> Vec<Arc<Room>> {
+    pub(super) fn sorted(&self) -> Vec<Arc<Room>> {
         #[expect(clippy::disallowed_methods, reason = "sorted right away, for a list that people read")]
         let mut rooms: Vec<_> = self.by_id.values().map(|state| state.room.clone()).collect();
         rooms.sort_unstable_by_key(|room| room.id());

@@ -38,6 +38,12 @@ impl Subscribers {
         self.count
     }
 
+    /// All room streams: connection and stream.
+    pub(super) fn streams(&self) -> impl Iterator<Item = (usize, u64)> {
+        let by_conn = self.by_conn.iter().enumerate();
+        by_conn.flat_map(|(conn, held)| held.iter().map(move |subscribed| (conn, subscribed.stream)))
+    }
+
     fn add(&mut self, conn: usize, subscribed: Subscribed) {
         if self.by_conn.len() <= conn {
             self.by_conn.resize_with(conn + 1, Vec::new);
@@ -91,8 +97,7 @@ impl Shard {
                         self.fanout.handle_writable(subscribed.subscription);
                     }
                 }
-                QuicEvent::Closed { conn, outcome, .. } => {
-                    self.metrics.connections[Proto::Quic.index()][outcome.index()] += 1;
+                QuicEvent::Closed { conn, .. } => {
                     for subscribed in self.subscribers.take(conn) {
                         self.fanout.unsubscribe(subscribed.subscription);
                         self.unwatch_if_alone(subscribed.room);
@@ -152,7 +157,7 @@ impl Shard {
 
     /// Tells the audience of a replaced room what its emoji mean from now on.
     pub(super) fn offer_palette(&mut self, room: &Room) {
-        let audience: Vec<SubscriptionId> = self.fanout.subscriptions(room.id()).collect();
+        let audience: Vec<SubscriptionId> = self.fanout.subscriptions(room.id()).map(|(id, _)| id).collect();
         for subscription in audience {
             self.fanout.offer_one(subscription, room.palette_message().clone(), None);
         }
