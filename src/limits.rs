@@ -59,11 +59,22 @@ pub const MESH_DEPTH: usize = 1024;
 pub const QUIC_SEND_WINDOW: u64 = 64 * 1024;
 /// Bytes of QUIC DATAGRAM frames kept until the session takes them, which it does in the same turn.
 pub const QUIC_DATAGRAM_BUFFER: usize = 16 * 1024;
+/// Bytes of stream data that a subscriber may have under way: two control messages, the only stream it sends.
+pub const QUIC_RECEIVE_WINDOW: u32 = 4096;
+/// Bytes of out-of-order handshake kept for a connection: a ClientHello of two packets with room to spare.
+pub const QUIC_CRYPTO_BUFFER: usize = 4096;
+/// Datagrams of one connection that leave as one train (GSO). A frame is one or two; a palette fills the train.
+pub const QUIC_TRAIN_DATAGRAMS: usize = 10;
+/// Bytes of answers that belong to no connection (refusals, version negotiation, stateless resets) kept for one turn.
+/// More than a thousand; those beyond are dropped, as anybody can ask for them under any address.
+pub const QUIC_RESPONSES_BYTES: usize = 128 * 1024;
 /// Time a connection has to say hello.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 const _: () = assert!(SHARDS_MAX <= 256, "a connection id carries its shard in one byte");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX <= HTTP_BODY_MAX, "a datagram fits an HTTP body");
+const _: () = assert!(uproar_wire::hello::MESSAGE_MAX <= QUIC_RECEIVE_WINDOW as usize, "a hello fits the window");
+const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < QUIC_DATAGRAM_BUFFER, "the largest reactions are accepted");
 const _: () = assert!(HTTP_REQUEST_LINE_MAX < HTTP_HEAD_MAX);
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < DATAGRAM_BUFFER);
 // The fullest window still counts in u64: every core of SHARDS_MAX taking 100M records of 65,535 taps a second.
