@@ -17,4 +17,5 @@
 
 pub mod ids;
 pub mod limits;
+pub mod quic;
 pub mod window;
