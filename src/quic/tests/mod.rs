@@ -415,6 +415,21 @@ fn a_datagram_for_one_of_many_asks_only_that_one() {
 }
 
 #[test]
+fn a_connection_that_filled_the_batch_is_asked_again() {
+    let mut pair = Pair::new(25);
+    let client = pair.connected();
+    let (conn, streams) = pair.subscribe(client, 1);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.server.write(conn, streams[0], &mut pattern(9000, 0)), WriteOutcome::All);
+    let mut batch = TransmitBatch::new(0);
+    assert!(pair.server.poll_transmit(pair.now, 64, &mut batch), "it may have more to say");
+    assert!(batch.is_full());
+    batch.clear();
+    assert!(!pair.server.poll_transmit(pair.now, 64, &mut batch));
+    assert!(batch.is_empty());
+}
+
+#[test]
 fn a_full_batch_ends_the_turn_and_nothing_is_lost() {
     let mut pair = Pair::new(24);
     let mut written = Vec::new();
