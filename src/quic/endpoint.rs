@@ -1,0 +1,398 @@
+//! One shard's endpoint: routes datagrams to connections, and what connections have to say to the shard and the wire.
+//!
+//! Every input ends in [`Quic::settle`], which moves what a connection reports into the queue of events while its
+//! memory is still in the cache, and leaves its output to [`Quic::poll_transmit`], once for all inputs of a turn.
+
+use super::dirty::Dirty;
+use super::session::Heard;
+use super::slots::{Slot, Slots};
+use super::timers::Timers;
+use super::transmit::{TRAIN_BYTES_MAX, TransmitBatch};
+use super::transport::{self, Seed};
+use super::{Arrival, ConnectionOutcome, QuicConfig, QuicEvent, WriteOutcome};
+use crate::limits::{DATAGRAM_BUFFER, QUIC_RESPONSES_BYTES, QUIC_TRAIN_DATAGRAMS};
+use bytes::{Bytes, BytesMut};
+use quinn_proto::{
+    ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent, StreamId, VarInt, WriteError,
+};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use uproar_wire::hello::{CloseCode, Welcome};
+
+/// The QUIC part of one shard; the calling order stands at [`super`].
+pub struct Quic {
+    endpoint: Endpoint,
+    slots: Slots,
+    timers: Timers,
+    dirty: Dirty,
+    events: VecDeque<QuicEvent>,
+    /// Received datagrams are copied into this once; all that QUIC keeps of them are slices of it.
+    received: BytesMut,
+    /// What quinn writes a packet or a train to.
+    scratch: Vec<u8>,
+    /// Answers that belong to no connection, and how many of them have been handed out.
+    responses: TransmitBatch,
+    responses_taken: usize,
+    outcomes: [u64; ConnectionOutcome::ALL.len()],
+    accepted: u64,
+    established: usize,
+    max_connections: usize,
+    hello_timeout: Duration,
+    refusing: bool,
+    #[cfg(test)]
+    pub(super) polls: usize,
+}
+
+impl Quic {
+    /// An endpoint without connections. `rng_seed` decides connection ids and everything else that QUIC draws.
+    ///
+    /// # Panics
+    /// When `config.shard` is not one of `config.shards`.
+    #[expect(clippy::needless_pass_by_value, reason = "whoever starts a shard has no use for the keys afterwards")]
+    pub fn new(config: QuicConfig, rng_seed: Seed) -> Self {
+        Self {
+            endpoint: transport::endpoint(&config, rng_seed),
+            slots: Slots::default(),
+            timers: Timers::default(),
+            dirty: Dirty::default(),
+            events: VecDeque::new(),
+            received: BytesMut::with_capacity(DATAGRAM_BUFFER),
+            scratch: Vec::with_capacity(TRAIN_BYTES_MAX),
+            responses: TransmitBatch::new(QUIC_RESPONSES_BYTES),
+            responses_taken: 0,
+            outcomes: [0; ConnectionOutcome::ALL.len()],
+            accepted: 0,
+            established: 0,
+            max_connections: config.max_connections,
+            hello_timeout: config.hello_timeout,
+            refusing: false,
+            #[cfg(test)]
+            polls: 0,
+        }
+    }
+
+    /// A datagram came. Whatever it holds, the worst that happens is that it is dropped.
+    pub fn handle_datagram(&mut self, now: Instant, arrival: Arrival<'_>) {
+        let Arrival { remote, local_ip, ecn, bytes } = arrival;
+        if bytes.is_empty() || bytes.len() > DATAGRAM_BUFFER {
+            return;
+        }
+        let datagram = self.copy(bytes);
+        self.scratch.clear();
+        match self.endpoint.handle(now, remote, local_ip, ecn, datagram, &mut self.scratch) {
+            None => {}
+            Some(DatagramEvent::ConnectionEvent(ConnectionHandle(conn), event)) => {
+                // A drained connection waits only for its slot to be freed.
+                if let Some(slot) = self.slots.slot_mut(conn).filter(|slot| slot.drained.is_none()) {
+                    slot.connection.handle_event(event);
+                    self.settle(now, conn);
+                }
+            }
+            Some(DatagramEvent::NewConnection(incoming)) => self.handle_incoming(now, incoming),
+            Some(DatagramEvent::Response(transmit)) => self.respond(&transmit),
+        }
+    }
+
+    /// The time that [`Self::poll_timeout`] named has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(conn) = self.timers.poll_due(now) {
+            let Some(slot) = self.slots.slot_mut(conn) else { continue };
+            slot.connection.handle_timeout(now);
+            let hello_missing = slot.awaits_hello() && slot.hello_deadline <= now;
+            self.settle(now, conn);
+            if hello_missing {
+                self.close_without_hello(now, conn);
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is due; possibly early, never late once [`Self::poll_transmit`] returned `false`.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.poll_timeout()
+    }
+
+    /// What happened, in order; poll until `None` after every batch of input, as nothing else bounds the queue.
+    pub fn poll_event(&mut self) -> Option<QuicEvent> {
+        let mut event = self.events.pop_front()?;
+        if let QuicEvent::Closed { conn, was_subscribed, .. } = &mut event
+            && let Some(slot) = self.slots.slot_mut(*conn)
+        {
+            // Judged only now: the hello may have been polled, and answered, after the connection was lost.
+            *was_subscribed = slot.session.is_subscribed();
+            slot.closed_polled = true;
+            self.free_if_over(*conn);
+        }
+        Some(event)
+    }
+
+    /// Answers the hello of `conn`. Nothing happens when it is gone or said none.
+    pub fn welcome(&mut self, conn: usize, welcome: &Welcome) {
+        if let Some(slot) = self.slots.slot_mut(conn)
+            && slot.session.said_hello()
+        {
+            slot.session.welcome(&mut slot.connection, welcome);
+            self.dirty.mark(conn);
+        }
+    }
+
+    /// Opens a unidirectional stream to `conn` and returns its id; `None` when the peer permits no more or is gone.
+    pub fn open_room_stream(&mut self, conn: usize) -> Option<u64> {
+        let slot = self.slots.slot_mut(conn).filter(|slot| !slot.closed)?;
+        slot.connection.streams().open(Dir::Uni).map(u64::from)
+    }
+
+    /// Queues `chunk` on a stream of [`Self::open_room_stream`], sharing its memory, and takes from its front what
+    /// was queued.
+    pub fn write(&mut self, conn: usize, stream: u64, chunk: &mut Bytes) -> WriteOutcome {
+        let Some(slot) = self.slots.slot_mut(conn).filter(|slot| !slot.closed) else { return WriteOutcome::Gone };
+        let Some(stream) = room_stream(stream) else { return WriteOutcome::Gone };
+        let mut stream = slot.connection.send_stream(stream);
+        // QUIC promises to say when a stream is writable again only once it has refused a write.
+        while !chunk.is_empty() {
+            match stream.write_chunks(std::slice::from_mut(chunk)) {
+                Ok(_) => self.dirty.mark(conn),
+                Err(WriteError::Blocked) => {
+                    // The peer is told that it holds us up.
+                    self.dirty.mark(conn);
+                    return WriteOutcome::Blocked;
+                }
+                Err(WriteError::Stopped(_) | WriteError::ClosedStream) => return WriteOutcome::Gone,
+            }
+        }
+        WriteOutcome::All
+    }
+
+    /// Closes `conn` for a reason that the peer is told. Streams are cut off where they are.
+    pub fn close(&mut self, now: Instant, conn: usize, code: CloseCode, reason: &'static str) {
+        self.close_as(now, conn, code, reason, code.into());
+    }
+
+    /// Closes every connection. The only pass over all of them.
+    pub fn close_all(&mut self, now: Instant, code: CloseCode, reason: &'static str) {
+        for conn in self.slots.numbers() {
+            self.close(now, conn, code, reason);
+        }
+    }
+
+    /// From here on, who comes is refused.
+    pub fn refuse_new(&mut self) {
+        self.refusing = true;
+    }
+
+    /// Slots in use, those of closed connections that QUIC still drains included.
+    pub fn connections(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Connections whose handshake is complete and that are not closed.
+    pub fn established(&self) -> usize {
+        self.established
+    }
+
+    /// Connections ever accepted. Each ends in one of [`Self::outcomes`].
+    pub fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Ends by [`ConnectionOutcome::index`]: of all connections, and of attempts that never became one and of which
+    /// therefore no [`QuicEvent::Closed`] tells.
+    pub fn outcomes(&self) -> &[u64; ConnectionOutcome::ALL.len()] {
+        &self.outcomes
+    }
+
+    /// Serialises what connections want to send, until `batch` is full or `slice` of them were asked. Returns whether
+    /// more is due.
+    pub fn poll_transmit(&mut self, now: Instant, slice: usize, batch: &mut TransmitBatch) -> bool {
+        self.responses_taken = batch.take_from(&self.responses, self.responses_taken);
+        if self.responses_taken == self.responses.len() {
+            self.responses.clear();
+            self.responses_taken = 0;
+        }
+        for _ in 0..slice {
+            if batch.is_full() {
+                break;
+            }
+            let Some(conn) = self.dirty.take() else { break };
+            self.transmit(now, conn, batch);
+        }
+        !self.dirty.is_empty() || !self.responses.is_empty()
+    }
+
+    fn transmit(&mut self, now: Instant, conn: usize, batch: &mut TransmitBatch) {
+        let Some(slot) = self.slots.slot_mut(conn).filter(|slot| slot.drained.is_none()) else { return };
+        #[cfg(test)]
+        {
+            self.polls += 1;
+        }
+        while !batch.is_full() {
+            self.scratch.clear();
+            match slot.connection.poll_transmit(now, QUIC_TRAIN_DATAGRAMS, &mut self.scratch) {
+                Some(transmit) => batch.push(&transmit, &self.scratch),
+                None => {
+                    self.timers.arm(conn, slot.deadline());
+                    return;
+                }
+            }
+        }
+        // Not known to have said everything: asked again, after those that wait already.
+        self.timers.arm(conn, slot.deadline());
+        self.dirty.mark(conn);
+    }
+
+    fn copy(&mut self, bytes: &[u8]) -> BytesMut {
+        if self.received.capacity() < bytes.len() && !self.received.try_reclaim(DATAGRAM_BUFFER) {
+            self.received = BytesMut::with_capacity(DATAGRAM_BUFFER);
+        }
+        self.received.extend_from_slice(bytes);
+        self.received.split()
+    }
+
+    fn respond(&mut self, transmit: &quinn_proto::Transmit) {
+        if !self.responses.is_full() {
+            self.responses.push(transmit, &self.scratch);
+        }
+    }
+
+    fn handle_incoming(&mut self, now: Instant, incoming: Incoming) {
+        self.scratch.clear();
+        if self.refusing || self.slots.len() >= self.max_connections {
+            let refusal = self.endpoint.refuse(incoming, &mut self.scratch);
+            self.outcomes[ConnectionOutcome::Refused.index()] += 1;
+            self.respond(&refusal);
+            return;
+        }
+        match self.endpoint.accept(incoming, now, &mut self.scratch, None) {
+            Ok((ConnectionHandle(conn), connection)) => {
+                self.accepted += 1;
+                self.slots.insert(conn, Slot::new(connection, now + self.hello_timeout));
+                self.settle(now, conn);
+            }
+            Err(error) => {
+                self.outcomes[ConnectionOutcome::of_loss(&error.cause, false).index()] += 1;
+                if let Some(response) = error.response {
+                    self.respond(&response);
+                }
+            }
+        }
+    }
+
+    /// Takes what `conn` reports after an input, and notes that it may have output.
+    fn settle(&mut self, now: Instant, conn: usize) {
+        self.dirty.mark(conn);
+        self.settle_with_endpoint(conn);
+        while let Some(event) = self.slots.slot_mut(conn).and_then(|slot| slot.connection.poll()) {
+            self.handle_connection_event(now, conn, event);
+        }
+        self.free_if_over(conn);
+    }
+
+    /// Lets connection and endpoint agree on connection ids.
+    fn settle_with_endpoint(&mut self, conn: usize) {
+        let Some(slot) = self.slots.slot_mut(conn) else { return };
+        while let Some(event) = slot.connection.poll_endpoint_events() {
+            if event.is_drained() {
+                slot.drained = Some(event);
+            } else if let Some(answer) = self.endpoint.handle_event(ConnectionHandle(conn), event) {
+                slot.connection.handle_event(answer);
+            }
+        }
+    }
+
+    fn handle_connection_event(&mut self, now: Instant, conn: usize, event: Event) {
+        let Some(slot) = self.slots.slot_mut(conn) else { return };
+        if slot.closed {
+            return;
+        }
+        let Slot { connection, session, .. } = slot;
+        let heard = match event {
+            Event::Connected => {
+                slot.established = true;
+                self.established += 1;
+                Heard::Nothing
+            }
+            Event::ConnectionLost { reason } => {
+                let outcome = ConnectionOutcome::of_loss(&reason, slot.established);
+                return self.report_closed(conn, outcome);
+            }
+            Event::DatagramReceived => {
+                while let Some(datagram) = connection.datagrams().recv() {
+                    self.events.push_back(QuicEvent::Reactions { conn, datagram });
+                }
+                Heard::Nothing
+            }
+            Event::Stream(StreamEvent::Opened { dir }) => match connection.streams().accept(dir) {
+                Some(stream) => session.handle_opened(connection, stream),
+                None => Heard::Nothing,
+            },
+            Event::Stream(StreamEvent::Readable { id }) if session.is_control(id) => {
+                session.handle_readable(connection)
+            }
+            Event::Stream(StreamEvent::Writable { id }) if session.is_control(id) => {
+                session.handle_writable(connection);
+                Heard::Nothing
+            }
+            Event::Stream(StreamEvent::Writable { id }) => {
+                self.events.push_back(QuicEvent::Writable { conn, stream: id.into() });
+                Heard::Nothing
+            }
+            Event::Stream(StreamEvent::Stopped { id, error_code }) if !session.is_control(id) => {
+                // What waits on it is let go, and whoever waits for it may write: that write finds the stream gone.
+                let _ = connection.send_stream(id).reset(error_code);
+                self.events.push_back(QuicEvent::Writable { conn, stream: id.into() });
+                Heard::Nothing
+            }
+            Event::Stream(_) | Event::HandshakeDataReady | Event::DatagramsUnblocked => Heard::Nothing,
+        };
+        match heard {
+            Heard::Nothing => {}
+            Heard::Hello(hello) => self.events.push_back(QuicEvent::Hello { conn, hello }),
+            Heard::Malformed(reason) => self.close(now, conn, CloseCode::BadHello, reason),
+        }
+    }
+
+    fn close_without_hello(&mut self, now: Instant, conn: usize) {
+        let Some(slot) = self.slots.slot_mut(conn) else { return };
+        let outcome = match slot.established {
+            true => ConnectionOutcome::HelloTimeout,
+            false => ConnectionOutcome::HandshakeFailed,
+        };
+        self.close_as(now, conn, CloseCode::HelloTimeout, "no hello in time", outcome);
+    }
+
+    fn close_as(
+        &mut self,
+        now: Instant,
+        conn: usize,
+        code: CloseCode,
+        reason: &'static str,
+        outcome: ConnectionOutcome,
+    ) {
+        let Some(slot) = self.slots.slot_mut(conn).filter(|slot| !slot.closed) else { return };
+        slot.connection.close(now, VarInt::from_u32(code as u32), Bytes::from_static(reason.as_bytes()));
+        self.report_closed(conn, outcome);
+        self.dirty.mark(conn);
+    }
+
+    fn report_closed(&mut self, conn: usize, outcome: ConnectionOutcome) {
+        let Some(slot) = self.slots.slot_mut(conn) else { return };
+        slot.closed = true;
+        self.established -= usize::from(slot.established);
+        self.outcomes[outcome.index()] += 1;
+        self.events.push_back(QuicEvent::Closed { conn, outcome, was_subscribed: false });
+    }
+
+    fn free_if_over(&mut self, conn: usize) {
+        let Some(slot) = self.slots.slot_mut(conn).filter(|slot| slot.closed_polled) else { return };
+        if let Some(drained) = slot.drained.take() {
+            self.endpoint.handle_event(ConnectionHandle(conn), drained);
+            self.slots.remove(conn);
+            self.timers.arm(conn, None);
+        }
+    }
+}
+
+/// A raw id as a stream that the server opened; `None` for any other, on which quinn would panic.
+fn room_stream(raw: u64) -> Option<StreamId> {
+    let stream = StreamId::from(VarInt::from_u64(raw).ok()?);
+    (stream.dir() == Dir::Uni && stream.initiator() == Side::Server).then_some(stream)
+}

@@ -1,0 +1,123 @@
+//! QUIC subscribers of one shard: connections, hellos and streams, as a state machine over datagrams.
+//!
+//! Calling order, per turn of the shard's loop, with one `now`:
+//!
+//! 1. [`Quic::handle_datagram`] for every datagram that came, [`Quic::handle_timeout`] once the time that
+//!    [`Quic::poll_timeout`] named has come.
+//! 2. [`Quic::poll_event`] until `None`; in answer [`Quic::welcome`], [`Quic::open_room_stream`], [`Quic::write`] and
+//!    [`Quic::close`].
+//! 3. [`Quic::poll_transmit`] until it returns `false`; only then is [`Quic::poll_timeout`] exact.
+//!
+//! Invariant: work is proportional to what happened. Only connections that got a datagram, a timer, a write or a close
+//! are asked for output; there is no pass over all of them, save to close them all.
+//!
+//! Not here: sockets and clocks (`edge`), which rooms exist and who watches them (`shard`, `fanout`), what a reaction
+//! means (`ingest`).
+
+mod connection_id;
+mod dirty;
+mod endpoint;
+mod outcome;
+mod session;
+mod slots;
+mod timers;
+mod transmit;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+pub use connection_id::{CONNECTION_ID_LEN, shard_of_packet};
+pub use endpoint::Quic;
+pub use outcome::ConnectionOutcome;
+pub use transmit::{TRAIN_BYTES_MAX, Transmit, TransmitBatch};
+pub use transport::{ALPN, server_crypto, tls_config};
+
+use crate::ids::ShardId;
+use bytes::Bytes;
+use quinn_proto::EcnCodepoint;
+use quinn_proto::crypto::rustls::QuicServerConfig;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use uproar_wire::hello::Hello;
+
+/// What the QUIC part of a shard is made with.
+pub struct QuicConfig {
+    /// The shard that all issued connection ids name.
+    pub shard: ShardId,
+    /// Shards of the process.
+    pub shards: usize,
+    /// From [`server_crypto`]; shared by all shards.
+    pub tls: Arc<QuicServerConfig>,
+    /// Key of stateless resets; the same on all shards.
+    pub reset_key: [u8; 64],
+    /// Key of address tokens; the same on all shards.
+    pub token_key: [u8; 64],
+    /// Slots; who comes when all are in use is refused.
+    pub max_connections: usize,
+    /// Silence after which a connection is given up.
+    pub idle_timeout: Duration,
+    /// Time from a connection's first packet to its hello.
+    pub hello_timeout: Duration,
+}
+
+/// One QUIC datagram (already split from a train that the kernel coalesced).
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// From whom.
+    pub remote: SocketAddr,
+    /// To which of the host's addresses, where that is known.
+    pub local_ip: Option<IpAddr>,
+    /// The congestion mark of its IP header.
+    pub ecn: Option<EcnCodepoint>,
+    /// The UDP payload.
+    pub bytes: &'a [u8],
+}
+
+/// What happened on a connection. `conn` is its slot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum QuicEvent {
+    /// It said which rooms it wants to watch. Once per connection; answer with [`Quic::welcome`] or [`Quic::close`].
+    Hello {
+        /// Whose.
+        conn: usize,
+        /// What it said.
+        hello: Hello,
+    },
+    /// It sent a reaction datagram, not looked at yet. May come before its hello.
+    Reactions {
+        /// Whose.
+        conn: usize,
+        /// The payload.
+        datagram: Bytes,
+    },
+    /// A room stream whose write was [`WriteOutcome::Blocked`] takes bytes again, or the peer stopped a room stream:
+    /// the next write tells.
+    Writable {
+        /// Whose.
+        conn: usize,
+        /// Which, as [`Quic::open_room_stream`] named it.
+        stream: u64,
+    },
+    /// It is over: the last event of this connection. The slot is used again some time after.
+    Closed {
+        /// Whose.
+        conn: usize,
+        /// Why.
+        outcome: ConnectionOutcome,
+        /// Whether it had been welcomed, that is, whether the shard holds it as a subscriber.
+        was_subscribed: bool,
+    },
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WriteOutcome {
+    /// All bytes were taken.
+    All,
+    /// The rest was left in the chunk; [`QuicEvent::Writable`] follows.
+    Blocked,
+    /// The stream or the connection no longer exists, or the peer stopped the stream. Other streams may live on.
+    Gone,
+}

@@ -1,0 +1,93 @@
+//! The connections of one shard, by slot.
+//!
+//! A connection is more than 6 KB and lives in a box of its own: the table stays dense and moves eight bytes a slot
+//! when it grows, and memory comes back when the audience goes home (in chunks, one late viewer would hold 64 slots).
+//!
+//! Invariant: a slot is free again only when QUIC has drained its connection *and* [`QuicEvent::Closed`] has been
+//! polled, so that whoever holds a slot's number never reaches somebody else's connection with it.
+//!
+//! [`QuicEvent::Closed`]: super::QuicEvent::Closed
+
+use super::session::Session;
+use quinn_proto::{Connection, EndpointEvent};
+use std::time::Instant;
+
+/// One connection and what the server knows of it.
+pub(super) struct Slot {
+    pub(super) connection: Connection,
+    pub(super) session: Session,
+    /// When the time for its hello is up.
+    pub(super) hello_deadline: Instant,
+    /// Whether the handshake has been completed.
+    pub(super) established: bool,
+    /// Whether its end has been reported: nothing else of it will be.
+    pub(super) closed: bool,
+    /// Whether the report has been polled.
+    pub(super) closed_polled: bool,
+    /// QUIC's last word on it, kept until the slot may be freed.
+    pub(super) drained: Option<EndpointEvent>,
+}
+
+impl Slot {
+    pub(super) fn new(connection: Connection, hello_deadline: Instant) -> Self {
+        Self {
+            connection,
+            session: Session::default(),
+            hello_deadline,
+            established: false,
+            closed: false,
+            closed_polled: false,
+            drained: None,
+        }
+    }
+
+    /// Whether it still owes a hello.
+    pub(super) fn awaits_hello(&self) -> bool {
+        !self.closed && !self.session.said_hello()
+    }
+
+    /// When it wants to be asked again if nothing happens before.
+    pub(super) fn deadline(&mut self) -> Option<Instant> {
+        let hello = self.awaits_hello().then_some(self.hello_deadline);
+        self.connection.poll_timeout().into_iter().chain(hello).min()
+    }
+}
+
+/// Slots by number. QUIC chooses the numbers and takes freed ones first, so that the table stays dense.
+#[derive(Default)]
+pub(super) struct Slots {
+    // One pointer a slot; see above for why the connection is behind it.
+    table: Vec<Option<Box<Slot>>>,
+    used: usize,
+}
+
+impl Slots {
+    pub(super) fn insert(&mut self, conn: usize, slot: Slot) {
+        if conn >= self.table.len() {
+            self.table.resize_with(conn + 1, || None);
+        }
+        debug_assert!(self.table[conn].is_none(), "slot {conn} is in use");
+        self.table[conn] = Some(Box::new(slot));
+        self.used += 1;
+    }
+
+    pub(super) fn remove(&mut self, conn: usize) {
+        if self.table.get_mut(conn).and_then(Option::take).is_some() {
+            self.used -= 1;
+        }
+    }
+
+    pub(super) fn slot_mut(&mut self, conn: usize) -> Option<&mut Slot> {
+        self.table.get_mut(conn)?.as_deref_mut()
+    }
+
+    /// Slots in use.
+    pub(super) fn len(&self) -> usize {
+        self.used
+    }
+
+    /// The numbers below which all slots in use lie.
+    pub(super) fn numbers(&self) -> std::ops::Range<usize> {
+        0..self.table.len()
+    }
+}
