@@ -1,0 +1,143 @@
+//! Who watches a room on this shard, and how far the pass of its newest frame has come.
+//!
+//! Invariant: `due` is the number of members that the running pass has not reached. What a pass touches of a member
+//! that is not blocked lies side by side, two members to a cache line; everything else is in the outbox.
+//!
+//! Not here: what a blocked member still has to get ([`super::outbox`]).
+
+use super::outbox::FrameMessage;
+use uproar_wire::RoomId;
+
+/// Where a subscription's bytes go; fan-out only hands it back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Link {
+    /// The connection, as the owner of connections numbers it.
+    pub conn: usize,
+    /// The stream of that connection.
+    pub stream: u64,
+}
+
+/// One subscription on this shard, until it ends; then the number is given out anew.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SubscriptionId(pub u32);
+
+impl SubscriptionId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Whether a member takes a frame directly.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    /// Its outbox is empty.
+    Ready,
+    /// Its stream takes no bytes; frames go to its outbox.
+    Blocked,
+    /// Its outbox waits for its turn; frames go there too.
+    Resuming,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member {
+    pub(super) link: Link,
+    pub(super) id: SubscriptionId,
+    /// Low bits of the last pass that reached it, or that it does not take part in.
+    pass: u16,
+    pub(super) state: State,
+}
+
+const _: () = assert!(size_of::<Member>() <= 24, "a pass reads members side by side");
+
+/// Members that are not due, passed over in one turn: reading them costs about as much as one write. There are many
+/// only where members left during a pass and others, still due, took their places behind it.
+const SKIPS_MAX: usize = 64;
+
+/// One step of a pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    /// The member at this place is due, and now counts as reached.
+    Due(usize),
+    /// Nobody yet.
+    Skipped,
+}
+
+/// The members of one room.
+#[derive(Debug)]
+pub(super) struct Audience {
+    pub(super) room: RoomId,
+    pub(super) members: Vec<Member>,
+    /// The frame of the running pass.
+    pub(super) frame: Option<FrameMessage>,
+    /// Members that the running pass has not reached.
+    pub(super) due: usize,
+    /// Whether it stands in the queue of passes.
+    pub(super) queued: bool,
+    /// Number of the running pass, or of the last one.
+    pass: u16,
+    /// Where the running pass goes on, and where the next one starts.
+    cursor: usize,
+}
+
+impl Audience {
+    pub(super) fn new(room: RoomId) -> Self {
+        Self { room, members: Vec::new(), frame: None, due: 0, queued: false, pass: 0, cursor: 0 }
+    }
+
+    /// Seats a member and returns its place. The running pass leaves it out.
+    pub(super) fn join(&mut self, link: Link, id: SubscriptionId) -> usize {
+        self.members.push(Member { link, id, pass: self.pass, state: State::Ready });
+        self.members.len() - 1
+    }
+
+    /// Removes the member at `place`, and says who sits there now.
+    pub(super) fn part(&mut self, place: usize) -> Option<SubscriptionId> {
+        self.excuse(place);
+        self.members.swap_remove(place);
+        self.members.get(place).map(|moved| moved.id)
+    }
+
+    /// Removes everybody.
+    pub(super) fn disband(&mut self) -> Vec<Member> {
+        self.due = 0;
+        self.frame = None;
+        std::mem::take(&mut self.members)
+    }
+
+    /// Starts the pass of a newer frame where the last one stopped, and returns how many members that had not reached.
+    /// Passes go round, so none is missed by as many in a row as their numbers take to come again.
+    pub(super) fn begin_pass(&mut self, frame: FrameMessage) -> usize {
+        let unreached = self.due;
+        self.pass = self.pass.wrapping_add(1);
+        self.due = self.members.len();
+        self.frame = Some(frame);
+        unreached
+    }
+
+    /// Takes the member out of the running pass; says whether it was still due.
+    pub(super) fn excuse(&mut self, place: usize) -> bool {
+        let member = &mut self.members[place];
+        let due = std::mem::replace(&mut member.pass, self.pass) != self.pass;
+        self.due -= usize::from(due);
+        due
+    }
+
+    /// Moves the pass on to a member that is due, or past [`SKIPS_MAX`] that are not; `None` when it is over.
+    pub(super) fn next_turn(&mut self) -> Option<Turn> {
+        if self.due == 0 {
+            self.frame = None;
+            return None;
+        }
+        for _ in 0..SKIPS_MAX {
+            if self.cursor >= self.members.len() {
+                self.cursor = 0;
+            }
+            let place = self.cursor;
+            self.cursor += 1;
+            if self.excuse(place) {
+                return Some(Turn::Due(place));
+            }
+        }
+        Some(Turn::Skipped)
+    }
+}

@@ -1,0 +1,326 @@
+//! Fan-out: one room's newest frame to each of its subscribers on this shard, in slices.
+//!
+//! Delivery is "newest state wins": a frame is the state of a room, not a log entry. A new frame starts a *pass* over
+//! the room's audience. Whoever has not drained the last frame when the next one comes gets the next one instead, and
+//! whoever the last pass did not reach is first in the new one.
+//!
+//! 1. [`audience`]: who watches a room, and how far its pass has come.
+//! 2. [`outbox`]: what one subscriber still has to get.
+//!
+//! Invariants: a subscriber receives whole messages, one after the other, and the windows of its frames only grow. Each
+//! frame offered to a subscriber that stays is either sent or skipped for a counted reason.
+//!
+//! Not here: connections and streams (a [`Link`] is opaque), encoding, clocks.
+
+pub mod audience;
+pub mod outbox;
+
+pub use audience::{Link, SubscriptionId};
+pub use outbox::{FrameMessage, Wrote};
+
+#[cfg(test)]
+mod tests;
+
+use audience::{Audience, Member, State, Turn};
+use bytes::Bytes;
+use outbox::{Drained, Outbox};
+use slab::Slab;
+use std::collections::{HashMap, VecDeque};
+use uproar_wire::RoomId;
+
+/// Why a frame was not sent to one subscriber.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SkipReason {
+    /// A newer frame replaced one that the subscriber had not drained.
+    SlowSubscriber,
+    /// A newer frame came before the pass reached the subscriber.
+    Overrun,
+}
+
+impl SkipReason {
+    /// Every reason, in the order of the metric.
+    pub const ALL: [Self; 2] = [Self::SlowSubscriber, Self::Overrun];
+
+    /// The value of the metric's `reason` label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::SlowSubscriber => "slow_subscriber",
+            Self::Overrun => "overrun",
+        }
+    }
+}
+
+/// A subscription apart from what a pass touches.
+#[derive(Debug)]
+struct Subscription {
+    seat: Option<Seat>,
+    outbox: Outbox,
+}
+
+/// Where a subscription sits; none once its link is gone.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    audience: usize,
+    place: usize,
+}
+
+/// All subscriptions of one shard.
+///
+/// The shard keeps the [`SubscriptionId`] beside each stream, passes it to [`Self::handle_writable`] when the stream
+/// can take bytes again, and to [`Self::unsubscribe`] exactly once when the stream ends for whatever reason, unless
+/// [`Self::remove_room`] returned its link. An id is given out anew after that.
+#[derive(Debug, Default)]
+pub struct Fanout {
+    rooms: HashMap<RoomId, usize, foldhash::fast::RandomState>,
+    audiences: Slab<Audience>,
+    subscriptions: Slab<Subscription>,
+    /// Audiences with an unfinished pass, each at most once.
+    passes: VecDeque<usize>,
+    /// Subscriptions whose outbox may go on.
+    resuming: VecDeque<SubscriptionId>,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    sent: u64,
+    skipped: [u64; SkipReason::ALL.len()],
+}
+
+impl Counts {
+    fn skip(&mut self, reason: SkipReason, frames: u64) {
+        self.skipped[reason as usize] += frames;
+    }
+}
+
+impl Fanout {
+    /// Nobody watches anything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a subscriber into the room's audience. A pass that is under way does not include it: what it shall see at
+    /// once comes by [`Self::offer_one`].
+    pub fn subscribe(&mut self, room: RoomId, link: Link) -> SubscriptionId {
+        let Self { rooms, audiences, .. } = self;
+        let key = *rooms.entry(room).or_insert_with(|| audiences.insert(Audience::new(room)));
+        let entry = self.subscriptions.vacant_entry();
+        let id = SubscriptionId(entry.key() as u32);
+        let place = self.audiences[key].join(link, id);
+        entry.insert(Subscription { seat: Some(Seat { audience: key, place }), outbox: Outbox::default() });
+        id
+    }
+
+    /// Ends a subscription, whatever it still had to get.
+    pub fn unsubscribe(&mut self, id: SubscriptionId) {
+        self.leave(id);
+        self.subscriptions.try_remove(id.index());
+    }
+
+    /// Subscribers of a room on this shard.
+    pub fn audience(&self, room: RoomId) -> usize {
+        self.rooms.get(&room).map_or(0, |&key| self.audiences[key].members.len())
+    }
+
+    /// A room's subscriptions and their links, for instance to send each of them a new palette.
+    pub fn subscriptions(&self, room: RoomId) -> impl Iterator<Item = (SubscriptionId, Link)> {
+        let audience = self.rooms.get(&room).map(|&key| &self.audiences[key]);
+        audience.into_iter().flat_map(|audience| audience.members.iter().map(|member| (member.id, member.link)))
+    }
+
+    /// Forgets a room and all its subscriptions; their ids are void. Subscriptions whose link is gone are not among the
+    /// links returned and are still to be unsubscribed.
+    pub fn remove_room(&mut self, room: RoomId) -> Vec<Link> {
+        let Some(&key) = self.rooms.get(&room) else { return Vec::new() };
+        let members = self.audiences[key].disband();
+        for member in &members {
+            self.subscriptions.try_remove(member.id.index());
+        }
+        self.drop_if_empty(key);
+        members.into_iter().map(|member| member.link).collect()
+    }
+
+    /// Offers a frame to all subscribers of a room: starts a pass. Windows of a room's frames grow.
+    pub fn offer(&mut self, room: RoomId, frame: FrameMessage) {
+        let Some(&key) = self.rooms.get(&room) else { return };
+        let audience = &mut self.audiences[key];
+        let unreached = audience.begin_pass(frame);
+        self.counts.skip(SkipReason::Overrun, unreached as u64);
+        if !std::mem::replace(&mut audience.queued, true) {
+            self.passes.push_back(key);
+        }
+    }
+
+    /// Queues a palette's message, which is never skipped, and after it a frame, for one subscriber: the palette and the
+    /// newest frame for a late joiner; for a palette that was replaced, only the palette. A palette that has not begun
+    /// when the next one comes gives way to it, as no frame lies between them.
+    pub fn offer_one(&mut self, id: SubscriptionId, palette: Bytes, frame: Option<FrameMessage>) {
+        let Some(subscription) = self.subscriptions.get_mut(id.index()) else { return };
+        let Some(seat) = subscription.seat else { return };
+        let audience = &mut self.audiences[seat.audience];
+        subscription.outbox.push_palette(palette);
+        if let Some(frame) = frame {
+            let overtaken = audience.excuse(seat.place);
+            self.counts.skip(SkipReason::Overrun, u64::from(overtaken));
+            let replaced = subscription.outbox.push_frame(frame);
+            self.counts.skip(SkipReason::SlowSubscriber, u64::from(replaced));
+        }
+        let state = &mut audience.members[seat.place].state;
+        if *state == State::Ready {
+            *state = State::Resuming;
+            self.resuming.push_back(id);
+        }
+    }
+
+    /// The subscription's stream can take bytes again. Ids that are not blocked are ignored.
+    pub fn handle_writable(&mut self, id: SubscriptionId) {
+        if let Some(member) = self.member_mut(id)
+            && member.state == State::Blocked
+        {
+            member.state = State::Resuming;
+            self.resuming.push_back(id);
+        }
+    }
+
+    /// Looks after at most `slice` subscribers, and says whether more is due. `write` hands bytes to a link; `delivered`
+    /// learns of each frame of which the last byte was handed over. Subscribers that can go on and passes share the
+    /// slice, and passes take turns, so that neither a large room nor a crowd of slow readers holds up the others.
+    pub fn serve(
+        &mut self,
+        slice: usize,
+        mut write: impl FnMut(Link, &mut Bytes) -> Wrote,
+        mut delivered: impl FnMut(&FrameMessage),
+    ) -> bool {
+        let for_passes = if self.passes.is_empty() { 0 } else { slice / 2 };
+        let mut left = slice;
+        while left > for_passes
+            && let Some(id) = self.resuming.pop_front()
+        {
+            left -= 1;
+            self.resume(id, &mut write, &mut delivered);
+        }
+        while left > 0
+            && let Some(key) = self.passes.pop_front()
+        {
+            left = self.advance_pass(key, left, &mut write, &mut delivered);
+            if self.audiences[key].due > 0 {
+                self.passes.push_back(key);
+            } else {
+                self.audiences[key].queued = false;
+                self.drop_if_empty(key);
+            }
+        }
+        self.has_work()
+    }
+
+    /// Whether [`Self::serve`] has anything to do.
+    pub fn has_work(&self) -> bool {
+        !self.passes.is_empty() || !self.resuming.is_empty()
+    }
+
+    /// Frames of which the last byte was handed over.
+    pub fn frames_sent(&self) -> u64 {
+        self.counts.sent
+    }
+
+    /// Frames that a subscriber did not get.
+    pub fn frames_skipped(&self, reason: SkipReason) -> u64 {
+        self.counts.skipped[reason as usize]
+    }
+
+    fn member_mut(&mut self, id: SubscriptionId) -> Option<&mut Member> {
+        let seat = self.subscriptions.get(id.index())?.seat?;
+        Some(&mut self.audiences[seat.audience].members[seat.place])
+    }
+
+    fn resume(
+        &mut self,
+        id: SubscriptionId,
+        write: &mut impl FnMut(Link, &mut Bytes) -> Wrote,
+        delivered: &mut impl FnMut(&FrameMessage),
+    ) {
+        let Some(subscription) = self.subscriptions.get_mut(id.index()) else { return };
+        let Some(seat) = subscription.seat else { return };
+        let member = &mut self.audiences[seat.audience].members[seat.place];
+        // The id may have been given out anew since it was queued.
+        if member.state != State::Resuming {
+            return;
+        }
+        let link = member.link;
+        let sent = &mut self.counts.sent;
+        let drained = subscription.outbox.drain(
+            |bytes| write(link, bytes),
+            |frame| {
+                *sent += 1;
+                delivered(frame);
+            },
+        );
+        match drained {
+            Drained::Empty => member.state = State::Ready,
+            Drained::Blocked => member.state = State::Blocked,
+            Drained::Gone => self.leave(id),
+        }
+    }
+
+    /// Takes the pass of one audience further by at most `left` members, and returns what is left of that.
+    fn advance_pass(
+        &mut self,
+        key: usize,
+        mut left: usize,
+        write: &mut impl FnMut(Link, &mut Bytes) -> Wrote,
+        delivered: &mut impl FnMut(&FrameMessage),
+    ) -> usize {
+        let Some(frame) = self.audiences[key].frame.clone() else { return left };
+        while left > 0
+            && let Some(turn) = self.audiences[key].next_turn()
+        {
+            left -= 1;
+            let Turn::Due(place) = turn else { continue };
+            let member = &mut self.audiences[key].members[place];
+            if member.state != State::Ready {
+                let replaced = self.subscriptions[member.id.index()].outbox.push_frame(frame.clone());
+                self.counts.skip(SkipReason::SlowSubscriber, u64::from(replaced));
+                continue;
+            }
+            let mut bytes = frame.bytes.clone();
+            match write(member.link, &mut bytes) {
+                Wrote::All => {
+                    self.counts.sent += 1;
+                    delivered(&frame);
+                }
+                Wrote::Part => {
+                    member.state = State::Blocked;
+                    self.subscriptions[member.id.index()].outbox.keep_rest(frame.clone(), bytes);
+                }
+                Wrote::Gone => {
+                    let id = member.id;
+                    self.leave(id);
+                }
+            }
+        }
+        left
+    }
+
+    /// Takes a subscription out of its audience.
+    fn leave(&mut self, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(id.index()) else { return };
+        let Some(seat) = subscription.seat.take() else { return };
+        subscription.outbox = Outbox::default();
+        if let Some(moved) = self.audiences[seat.audience].part(seat.place)
+            && let Some(seat_of_moved) = self.subscriptions[moved.index()].seat.as_mut()
+        {
+            seat_of_moved.place = seat.place;
+        }
+        self.drop_if_empty(seat.audience);
+    }
+
+    /// Forgets an audience without members, unless its key is still queued: then [`Self::serve`] does, so that a key in
+    /// the queue never means another room.
+    fn drop_if_empty(&mut self, key: usize) {
+        let audience = &self.audiences[key];
+        if audience.members.is_empty() && !audience.queued {
+            self.rooms.remove(&audience.room);
+            self.audiences.remove(key);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A shard's counters for the open window.
+//!
+//! Invariant: every tap that [`Tally::count`] accepted lies in exactly one [`Delta`]. A window holds only rooms that
+//! were tapped in it, or that somebody watches, so an idle room costs its slot and nothing a window.
+//!
+//! Not here: when windows close (`window`), and adding up what other shards counted ([`super::merge`]).
+
+use super::RoomMap;
+use crate::ids::{ShardId, merger_of};
+use uproar_wire::{EmojiId, RoomId, WindowSeq};
+
+/// What a shard hands over to one merger when a window closes: moved, never copied, as it is the counters' storage.
+#[derive(Debug, Default)]
+pub struct Delta {
+    /// The window that was closed.
+    pub window: WindowSeq,
+    pub(super) rooms: Vec<RoomCounts>,
+    pub(super) counts: Vec<u64>,
+    taps: u64,
+}
+
+/// Where one room's counters lie in a delta. A room can have several entries; they add up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RoomCounts {
+    pub(super) room: RoomId,
+    pub(super) offset: usize,
+    /// Counters of the room: its palette's length, or 0 when it is only watched.
+    pub(super) len: u16,
+}
+
+impl Delta {
+    /// Taps of all rooms.
+    pub fn taps(&self) -> u64 {
+        self.taps
+    }
+
+    /// Whether it names no room; it is sent all the same, as the merger waits for it.
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    pub(super) fn counts_of(&self, entry: RoomCounts) -> &[u64] {
+        &self.counts[entry.offset..entry.offset + usize::from(entry.len)]
+    }
+
+    /// Whether entry number `first` or a later one counts taps of `room` at ids from `palette_len` on.
+    pub(super) fn counts_beyond(&self, first: usize, room: RoomId, palette_len: u16) -> bool {
+        let mut entries = self.rooms[first..].iter().filter(|entry| entry.room == room);
+        entries.any(|&entry| self.counts_of(entry).iter().skip(usize::from(palette_len)).any(|&count| count > 0))
+    }
+
+    fn open_room(&mut self, room: RoomId, len: u16) -> usize {
+        let offset = self.counts.len();
+        self.counts.resize(offset + usize::from(len), 0);
+        self.rooms.push(RoomCounts { room, offset, len });
+        offset
+    }
+
+    fn clear(&mut self) {
+        self.rooms.clear();
+        self.counts.clear();
+        self.taps = 0;
+    }
+}
+
+/// Why a reaction was not counted. Nothing of it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CountError {
+    /// No such room on this node.
+    #[error("unknown room")]
+    UnknownRoom,
+    /// An emoji id beyond the room's palette.
+    #[error("unknown emoji")]
+    UnknownEmoji,
+}
+
+/// What a shard knows of a room: enough to count a further tap with one look-up.
+#[derive(Debug)]
+struct Slot {
+    /// The window that `offset` and `len` belong to; they mean nothing in any other.
+    generation: u64,
+    offset: usize,
+    len: u16,
+    palette_len: u16,
+    merger: ShardId,
+    /// Place in the merger's list of watched rooms.
+    watched: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    room: RoomId,
+    /// The last window in which the room was tapped, as its entry is in the delta already.
+    tapped: u64,
+}
+
+/// The rooms of one node and the counters of one shard's open window.
+#[derive(Debug)]
+pub struct Tally {
+    slots: RoomMap<Slot>,
+    /// Per merger shard.
+    open: Vec<Delta>,
+    /// Per merger shard.
+    watched: Vec<Vec<Watched>>,
+    /// Emptied storage for the next windows.
+    spare: Vec<Delta>,
+    /// Counts windows from 1, so that 0 is none.
+    generation: u64,
+}
+
+impl Tally {
+    /// Nothing counted, no rooms, one open delta for each of `shards` mergers.
+    pub fn new(shards: usize) -> Self {
+        Self {
+            slots: RoomMap::default(),
+            open: (0..shards).map(|_| Delta::default()).collect(),
+            watched: (0..shards).map(|_| Vec::new()).collect(),
+            spare: Vec::new(),
+            generation: 1,
+        }
+    }
+
+    /// Takes up a room, or replaces its palette. Taps of the open window stay; whether a shorter palette may replace a
+    /// longer one is for the caller to ask ([`Self::counts_beyond`]).
+    pub fn put_room(&mut self, room: RoomId, palette_len: u16) {
+        let merger = merger_of(room, self.open.len());
+        let slot = self.slots.entry(room).or_insert(Slot {
+            generation: 0,
+            offset: 0,
+            len: 0,
+            palette_len,
+            merger,
+            watched: None,
+        });
+        slot.palette_len = palette_len;
+        if palette_len > slot.len {
+            // Counters lie back to back and cannot grow in place: the next tap opens a second entry, and both add up.
+            slot.generation = 0;
+        }
+    }
+
+    /// Forgets a room. Its taps of the open window stay and will be delivered.
+    pub fn remove_room(&mut self, room: RoomId) {
+        self.set_watched(room, false);
+        self.slots.remove(&room);
+    }
+
+    /// Whether the open window has taps of this room at emoji ids from `palette_len` on. Looks through all rooms of the
+    /// window: for administration, not for every reaction.
+    pub fn counts_beyond(&self, room: RoomId, palette_len: u16) -> bool {
+        self.open[merger_of(room, self.open.len()).index()].counts_beyond(0, room, palette_len)
+    }
+
+    /// A watched room appears in every delta even without taps, so that its subscribers get a frame each window. Says
+    /// nothing of rooms that do not exist.
+    pub fn set_watched(&mut self, room: RoomId, watched: bool) {
+        let Some(slot) = self.slots.get_mut(&room) else { return };
+        let list = &mut self.watched[slot.merger.index()];
+        match (slot.watched, watched) {
+            (None, true) => {
+                slot.watched = Some(list.len() as u32);
+                list.push(Watched { room, tapped: slot.generation });
+            }
+            (Some(place), false) => {
+                slot.watched = None;
+                list.swap_remove(place as usize);
+                if let Some(moved) = list.get(place as usize).map(|moved| moved.room)
+                    && let Some(slot) = self.slots.get_mut(&moved)
+                {
+                    slot.watched = Some(place);
+                }
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    /// Counts one reaction, whole or not at all, and returns its taps. One look-up; allocates only while a window is
+    /// fuller than any before.
+    ///
+    /// # Errors
+    /// When the room, or one of the emoji, is unknown.
+    pub fn count(
+        &mut self,
+        room: RoomId,
+        records: impl Iterator<Item = (EmojiId, u16)> + Clone,
+    ) -> Result<u64, CountError> {
+        let slot = self.slots.get_mut(&room).ok_or(CountError::UnknownRoom)?;
+        let (taps, known) = records.clone().fold((0, true), |(taps, known), (emoji, count)| {
+            (taps + u64::from(count), known & (emoji.0 < slot.palette_len))
+        });
+        if !known {
+            return Err(CountError::UnknownEmoji);
+        }
+        if taps == 0 {
+            return Ok(0);
+        }
+        let delta = &mut self.open[slot.merger.index()];
+        if slot.generation != self.generation {
+            slot.offset = delta.open_room(room, slot.palette_len);
+            slot.len = slot.palette_len;
+            slot.generation = self.generation;
+            if let Some(place) = slot.watched {
+                self.watched[slot.merger.index()][place as usize].tapped = self.generation;
+            }
+        }
+        let counts = &mut delta.counts[slot.offset..slot.offset + usize::from(slot.len)];
+        for (emoji, count) in records {
+            counts[usize::from(emoji.0)] += u64::from(count);
+        }
+        delta.taps += taps;
+        Ok(taps)
+    }
+
+    /// Closes the open window under the number `window` and opens the next: one delta per merger shard, also when it
+    /// is empty. A delta that is not taken from the iterator stays open and leaves with the next window.
+    pub fn close(&mut self, window: WindowSeq) -> impl Iterator<Item = (ShardId, Delta)> {
+        let closing = self.generation;
+        self.generation += 1;
+        ShardId::all(self.open.len()).map(move |merger| {
+            let next = self.spare.pop().unwrap_or_default();
+            let mut delta = std::mem::replace(&mut self.open[merger.index()], next);
+            delta.window = window;
+            let untapped = self.watched[merger.index()].iter().filter(|watched| watched.tapped != closing);
+            delta.rooms.extend(untapped.map(|watched| RoomCounts { room: watched.room, offset: 0, len: 0 }));
+            (merger, delta)
+        })
+    }
+
+    /// Takes back a merged delta's storage for a later window.
+    pub fn recycle(&mut self, mut delta: Delta) {
+        // Two windows' worth: one being counted while the last is being merged.
+        if self.spare.len() < 2 * self.open.len() {
+            delta.clear();
+            self.spare.push(delta);
+        }
+    }
+
+    /// Whether the open window has no taps.
+    pub fn is_empty(&self) -> bool {
+        self.open.iter().all(|delta| delta.taps == 0)
+    }
+}
