@@ -34,6 +34,8 @@ pub const HTTP_HEAD_MAX: usize = 16_384;
 pub const HTTP_HEADERS_MAX: usize = 64;
 /// Bytes of a request body on the public port: sixteen full reaction datagrams, or about a thousand JSON reactions.
 pub const HTTP_BODY_MAX: usize = 65_536;
+/// Bytes of the trailers after a chunked body; they are checked and discarded.
+pub const HTTP_TRAILERS_MAX: usize = 4096;
 /// Reactions of one JSON array.
 pub const HTTP_REACTIONS_MAX: usize = 1024;
 /// Bytes of replies that may wait for a connection that does not read; then reading from it stops.
