@@ -16,6 +16,7 @@
 //! whole match replays from one seed in a test. The bytes on the wire are the crate `uproar_wire`.
 
 pub mod ids;
+pub mod ingest;
 pub mod limits;
 pub mod metrics;
 pub mod room;

@@ -1,0 +1,87 @@
+//! A request as the shard sees it: borrowed, framed, and with only those headers that mean something here.
+
+use uproar_wire::ClientId;
+
+/// One complete request; lives as long as the call that hands it over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Request<'a> {
+    /// What is asked for.
+    pub method: Method,
+    /// Path of the target, ASCII, without the query; `*` for `OPTIONS *`. Percent-encoding is left as it was sent: no
+    /// route has a character that needs it, so an encoded path is an unknown path. For [`Method::Other`] this is the
+    /// whole target, whatever its form.
+    pub path: &'a str,
+    /// What follows the `?`, as it was sent.
+    pub query: Option<&'a str>,
+    /// From `X-Client-Id`; 0 when absent.
+    pub client: ClientId,
+    /// What `Content-Type` says about the body.
+    pub content: ContentKind,
+    /// The body without its framing.
+    pub body: &'a [u8],
+    /// Whether the connection stays open after the reply.
+    pub keep_alive: bool,
+    /// The reply has no body, as the method is HEAD.
+    pub head_only: bool,
+}
+
+/// The methods that some route answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `HEAD`
+    Head,
+    /// `POST`
+    Post,
+    /// `PUT`
+    Put,
+    /// `DELETE`
+    Delete,
+    /// `OPTIONS`
+    Options,
+    /// Anything else, which no route answers.
+    Other,
+}
+
+impl Method {
+    /// Methods are case-sensitive.
+    pub(super) fn parse(name: &str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "DELETE" => Self::Delete,
+            "OPTIONS" => Self::Options,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What a body is, as far as routes tell bodies apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ContentKind {
+    /// No `Content-Type`.
+    None,
+    /// `application/json`
+    Json,
+    /// `application/octet-stream`
+    OctetStream,
+    /// Any other type, several types, or a body with a content coding.
+    Other,
+}
+
+impl ContentKind {
+    /// Parameters, such as the character set, do not matter: JSON is UTF-8.
+    pub(super) fn parse(content_type: &[u8]) -> Self {
+        let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        if media_type.eq_ignore_ascii_case(b"application/json") {
+            Self::Json
+        } else if media_type.eq_ignore_ascii_case(b"application/octet-stream") {
+            Self::OctetStream
+        } else {
+            Self::Other
+        }
+    }
+}

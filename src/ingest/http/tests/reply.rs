@@ -1,0 +1,121 @@
+//! Replies are read back by a parser of replies that is not ours.
+
+use crate::ingest::http::{Refusal, reply};
+use uproar_wire::http::ProblemBody;
+
+/// Status, fields in lower case, and body of the one reply that `write` appends.
+fn reply(write: impl Fn(&mut Vec<u8>)) -> (u16, Vec<(String, String)>, Vec<u8>) {
+    let mut out = b"before".to_vec();
+    write(&mut out);
+    let bytes = out.strip_prefix(b"before").expect("a reply is appended");
+    let mut headers = [httparse::EMPTY_HEADER; 16];
+    let mut parsed = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(head_len) = parsed.parse(bytes).unwrap() else { unreachable!("a whole head") };
+    let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
+    let fields = parsed.headers.iter().map(|h| (h.name.to_ascii_lowercase(), text(h.value))).collect();
+    let code = parsed.code.unwrap();
+    assert_eq!(parsed.reason, Some(reply::reason(code)));
+    (code, fields, bytes[head_len..].to_vec())
+}
+
+fn field<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut values = fields.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let value = values.next();
+    assert_eq!(values.next(), None, "{name} once");
+    value
+}
+
+#[test]
+fn accepted_is_empty_and_readable_from_any_page() {
+    for (keep_alive, connection) in [(true, "keep-alive"), (false, "close")] {
+        let (status, fields, body) = reply(|out| reply::accepted(out, keep_alive));
+        assert_eq!((status, body.len()), (202, 0));
+        assert_eq!(field(&fields, "content-length"), Some("0"));
+        assert_eq!(field(&fields, "connection"), Some(connection));
+        assert_eq!(field(&fields, "access-control-allow-origin"), Some("*"));
+    }
+}
+
+#[test]
+fn no_content_has_no_length() {
+    for (keep_alive, connection) in [(true, "keep-alive"), (false, "close")] {
+        let (status, fields, _) = reply(|out| reply::no_content(out, keep_alive));
+        assert_eq!((status, field(&fields, "content-length")), (204, None));
+        assert_eq!(field(&fields, "connection"), Some(connection));
+    }
+}
+
+#[test]
+fn preflight_allows_what_a_page_needs() {
+    let (status, fields, body) = reply(reply::preflight);
+    assert_eq!((status, body.len()), (204, 0));
+    assert_eq!(field(&fields, "access-control-allow-methods"), Some("GET, POST"));
+    assert_eq!(field(&fields, "access-control-allow-headers"), Some("content-type, x-client-id"));
+    assert_eq!(field(&fields, "access-control-allow-origin"), Some("*"));
+}
+
+#[test]
+fn continue_is_a_head_alone() {
+    let (status, fields, body) = reply(reply::continue_100);
+    assert_eq!((status, fields.len(), body.len()), (100, 0, 0));
+}
+
+#[test]
+fn json_and_text_are_framed_by_their_length() {
+    let (status, fields, body) = reply(|out| reply::json(out, 200, b"{}", true, false));
+    assert_eq!((status, &body[..]), (200, &b"{}"[..]));
+    assert_eq!(field(&fields, "content-length"), Some("2"));
+    assert_eq!(field(&fields, "content-type"), Some("application/json"));
+    assert_eq!(field(&fields, "access-control-allow-origin"), Some("*"));
+
+    let (status, fields, body) = reply(|out| reply::text(out, 503, "text/plain", b"draining\n", false, false));
+    assert_eq!((status, &body[..]), (503, &b"draining\n"[..]));
+    assert_eq!(field(&fields, "content-length"), Some("9"));
+    assert_eq!(field(&fields, "content-type"), Some("text/plain"));
+    assert_eq!(field(&fields, "connection"), Some("close"));
+    assert_eq!(field(&fields, "access-control-allow-origin"), None);
+}
+
+#[test]
+fn head_only_keeps_the_length_and_leaves_the_body_out() {
+    let problem =
+        |out: &mut Vec<u8>, head_only| reply::problem(out, 404, "unknown_room", "No such room.", true, head_only);
+    let (_, whole, body) = reply(|out| problem(out, false));
+    let (_, head, none) = reply(|out| problem(out, true));
+    assert_eq!(head, whole);
+    assert_eq!(field(&head, "content-length"), Some(body.len().to_string().as_str()));
+    assert_eq!(none, b"");
+    let (_, head, none) = reply(|out| reply::json(out, 200, b"{}", true, true));
+    assert_eq!((field(&head, "content-length"), &none[..]), (Some("2"), &b""[..]));
+}
+
+#[test]
+fn a_problem_escapes_what_it_says() {
+    let (status, fields, body) = reply(|out| reply::problem(out, 409, "palette_shrinks", "Room \"a\"\n.", true, false));
+    assert_eq!(field(&fields, "content-type"), Some("application/problem+json"));
+    let problem: ProblemBody<'_> = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (status, problem.status, &*problem.code, &*problem.detail),
+        (409, 409, "palette_shrinks", "Room \"a\"\n.")
+    );
+}
+
+#[test]
+fn method_not_allowed_says_what_is() {
+    let (status, fields, body) = reply(|out| reply::method_not_allowed(out, "GET, HEAD", true, false));
+    assert_eq!((status, field(&fields, "allow")), (405, Some("GET, HEAD")));
+    assert_eq!(field(&fields, "content-length"), Some(body.len().to_string().as_str()));
+    let problem: ProblemBody<'_> = serde_json::from_slice(&body).unwrap();
+    assert_eq!(problem.code, "method_not_allowed");
+}
+
+#[test]
+fn a_refusal_is_answered_with_its_label_and_closes() {
+    for refusal in Refusal::ALL {
+        let (status, fields, body) = reply(|out| reply::refusal(out, refusal));
+        let problem: ProblemBody<'_> = serde_json::from_slice(&body).unwrap();
+        assert_eq!((status, &*problem.code), (refusal.status(), refusal.label()));
+        assert_eq!(field(&fields, "connection"), Some("close"));
+        assert_ne!(reply::reason(status), "");
+    }
+}
