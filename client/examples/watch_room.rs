@@ -1,0 +1,41 @@
+//! Watches one room, and cheers once: `cargo run -p uproar-client --example watch_room -- 127.0.0.1:7443 1 ca.pem`.
+//! Without a certificate file it believes any server, which is for loopback only.
+
+use futures_util::StreamExt;
+use std::error::Error;
+use std::net::SocketAddr;
+use uproar_client::{Client, RoomEvent, Trust};
+use uproar_wire::{EmojiId, RoomId};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let server: SocketAddr = args.next().as_deref().unwrap_or("127.0.0.1:7443").parse()?;
+    let room = RoomId(args.next().as_deref().unwrap_or("1").parse()?);
+    let trust = match args.next() {
+        Some(file) => Trust::roots_from_pem(&std::fs::read(file)?)?,
+        None => Trust::DangerAnyCertificate,
+    };
+
+    let client = Client::connect(server, "localhost", trust).await?;
+    let mut subscription = client.subscribe(&[room]).await?;
+    client.react(room, &[(EmojiId(0), 1)]).await?;
+
+    let mut names = Vec::new();
+    while let Some(event) = subscription.next().await {
+        match event? {
+            RoomEvent::Palette(_, palette) => {
+                println!("{}", palette.name);
+                names = palette.emoji.into_iter().map(|emoji| emoji.glyph).collect();
+            }
+            RoomEvent::Frame(frame) => {
+                let top = frame
+                    .top
+                    .iter()
+                    .filter_map(|entry| Some(format!("{} {}", names.get(usize::from(entry.emoji))?, entry.count)));
+                println!("window {}: {} taps; {}", frame.window, frame.total, top.collect::<Vec<_>>().join(", "));
+            }
+        }
+    }
+    Ok(())
+}
