@@ -17,4 +17,5 @@
 
 pub mod ids;
 pub mod limits;
+pub mod room;
 pub mod window;
