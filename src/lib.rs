@@ -17,5 +17,6 @@
 
 pub mod ids;
 pub mod limits;
+pub mod metrics;
 pub mod room;
 pub mod window;
