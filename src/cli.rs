@@ -1,0 +1,244 @@
+//! The command line: what was asked for, and the exit code that says how it went.
+//!
+//! Invariant: 0 is done, 1 is a failure while running, 2 is wrong usage or configuration. While serving, standard
+//! output carries only the `listening` lines and `ready`; the log and every error go to standard error.
+//!
+//! Not here: ranges of values. Flags are texts that [`crate::config`] judges, so that a wrong flag, variable or line
+//! of the file reads alike.
+
+use crate::appliance;
+use crate::config::{Config, Overrides};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
+
+const FAILURE: u8 = 1;
+const USAGE: u8 = 2;
+
+#[derive(Parser)]
+#[command(name = "uproar", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Take taps, count them, and show every subscriber the frames.
+    Serve(Box<ServeArgs>),
+    /// Write or check a configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the version.
+    Version,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print a file with every knob, its default and its range.
+    Default,
+    /// Say whether `serve` would take this file.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// Values that go over the environment (UPROAR_...), which goes over the configuration file.
+#[derive(Args)]
+struct ServeArgs {
+    /// Configuration file, TOML.
+    #[arg(long, value_name = "FILE", env = "UPROAR_CONFIG")]
+    config: Option<PathBuf>,
+    /// Reaction datagrams, UDP [default: 0.0.0.0:7400].
+    #[arg(long, value_name = "ADDR")]
+    reactions: Option<String>,
+    /// Subscribers and reactions by QUIC, UDP [default: 0.0.0.0:7443].
+    #[arg(long, value_name = "ADDR")]
+    quic: Option<String>,
+    /// Public HTTP, TCP [default: 0.0.0.0:8080].
+    #[arg(long, value_name = "ADDR")]
+    http: Option<String>,
+    /// Metrics, health and rooms, TCP [default: 127.0.0.1:9100].
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    /// Cores to use [default: all].
+    #[arg(long, value_name = "N")]
+    shards: Option<String>,
+    /// Length of a counting window [default: 2s].
+    #[arg(long, value_name = "TIME")]
+    window: Option<String>,
+    /// Emoji that a frame names [default: 8].
+    #[arg(long, value_name = "N")]
+    top_k: Option<String>,
+    /// TLS certificate chain, PEM [default: a self-signed one for development].
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<String>,
+    /// Private key of the certificate, PEM.
+    #[arg(long, value_name = "FILE")]
+    private_key: Option<String>,
+    /// How long connections have to take the last frames when draining [default: 10s].
+    #[arg(long, value_name = "TIME")]
+    drain_timeout: Option<String>,
+    /// How much is logged: off, error, warn, info, debug or trace [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+impl ServeArgs {
+    fn overrides(self) -> Overrides {
+        Overrides::default()
+            .with("--reactions", "listen.reactions", self.reactions)
+            .with("--quic", "listen.quic", self.quic)
+            .with("--http", "listen.http", self.http)
+            .with("--admin", "listen.admin", self.admin)
+            .with("--shards", "shards", self.shards)
+            .with("--window", "window", self.window)
+            .with("--top-k", "top_k", self.top_k)
+            .with("--certificate", "quic.certificate", self.certificate)
+            .with("--private-key", "quic.private_key", self.private_key)
+            .with("--drain-timeout", "drain.timeout", self.drain_timeout)
+            .with("--log", "log", self.log)
+    }
+}
+
+/// Does what `args` (the program's name first) ask for.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            let wrong = answer.use_stderr();
+            return match answer.print() {
+                _ if wrong => ExitCode::from(USAGE),
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::from(FAILURE),
+            };
+        }
+    };
+    match cli.command {
+        Command::Serve(args) => serve(*args),
+        Command::Config(ConfigCommand::Default) => print(&Config::default_toml()),
+        Command::Config(ConfigCommand::Check { file }) => check(&file),
+        Command::Version => print(concat!("uproar ", env!("CARGO_PKG_VERSION"), "\n")),
+    }
+}
+
+fn serve(mut args: ServeArgs) -> ExitCode {
+    let path = args.config.take();
+    let config = match Config::load(path.as_deref(), environment(), args.overrides()) {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error),
+    };
+    log_to_stderr(config.log);
+    match appliance::serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAILURE, &error),
+    }
+}
+
+/// Only the file counts: the machine that checks it is rarely the one that serves it.
+fn check(file: &Path) -> ExitCode {
+    match Config::load(Some(file), std::iter::empty(), Overrides::default()) {
+        Ok(_) => print(&format!("{}: valid\n", file.display())),
+        Err(error) => fail(USAGE, &error),
+    }
+}
+
+/// Variables that are not Unicode are nobody's configuration.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+fn log_to_stderr(level: LevelFilter) {
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_max_level(level);
+    // Fails only when a program that embeds this one already logs its own way; that one stays.
+    let _ = subscriber.try_init();
+}
+
+/// A reader that went away (`uproar config default | head`) is a failure, not a panic.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILURE),
+    }
+}
+
+fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
+    // Nobody is left to tell when standard error is closed; the exit code still says it.
+    let _ = writeln!(std::io::stderr(), "error: {error}");
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The exit code of a command line.
+    fn uproar(args: &[&str]) -> ExitCode {
+        run(["uproar"].iter().chain(args).map(OsString::from))
+    }
+
+    #[test]
+    fn what_is_asked_for_and_done_exits_with_0() {
+        for args in [&["version"][..], &["--version"], &["--help"], &["serve", "--help"], &["config", "default"]] {
+            assert_eq!(uproar(args), ExitCode::SUCCESS, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_exits_with_2() {
+        for args in
+            [&[][..], &["dance"], &["serve", "--loud"], &["serve", "--window"], &["config"], &["config", "check"]]
+        {
+            assert_eq!(uproar(args), ExitCode::from(2), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_configuration_exits_with_2_before_anything_is_served() {
+        for args in [
+            &["serve", "--window", "1h"][..],
+            &["serve", "--shards", "0"],
+            &["serve", "--http", "nowhere"],
+            &["serve", "--certificate", "c.pem"],
+            &["serve", "--config", "/nonexistent/uproar.toml"],
+            &["config", "check", "/nonexistent/uproar.toml"],
+        ] {
+            assert_eq!(uproar(args), ExitCode::from(2), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_file_passes_the_check() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), Config::default_toml()).unwrap();
+        let path = file.path().to_str().unwrap();
+        assert_eq!(uproar(&["config", "check", path]), ExitCode::SUCCESS);
+        std::fs::write(file.path(), "top_k = 65").unwrap();
+        assert_eq!(uproar(&["config", "check", path]), ExitCode::from(2));
+    }
+
+    #[test]
+    fn every_flag_sets_the_knob_it_names() {
+        let flags = ["--reactions=127.0.0.1:1", "--quic=127.0.0.1:2", "--http=127.0.0.1:3", "--admin=127.0.0.1:4"];
+        let more = ["--shards=5", "--window=6s", "--top-k=7", "--certificate=c", "--private-key=k"];
+        let last = ["--drain-timeout=8s", "--log=error"];
+        let args = ["uproar", "serve"].into_iter().chain(flags).chain(more).chain(last);
+        let Command::Serve(args) = Cli::try_parse_from(args).unwrap_or_else(|error| panic!("{error}")).command else {
+            panic!("not serve");
+        };
+        let config = Config::load(None, std::iter::empty(), args.overrides()).unwrap();
+        let ports = [config.listen.reactions, config.listen.quic, config.listen.http, config.listen.admin];
+        assert_eq!(ports.map(|address| address.port()), [1, 2, 3, 4]);
+        assert_eq!((config.shards, config.window.as_secs(), config.top_k), (Some(5), 6, 7));
+        assert_eq!(config.quic.certificate, Some("c".into()));
+        assert_eq!(config.quic.private_key, Some("k".into()));
+        assert_eq!((config.drain.timeout.as_secs(), config.log), (8, LevelFilter::ERROR));
+    }
+}

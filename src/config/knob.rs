@@ -1,0 +1,211 @@
+//! Every knob that takes one value: its key, its range, and one sentence about it.
+//!
+//! Invariant: this table is the only list of them. Parsing, the range in an error, the environment variable's name
+//! and the documented default file all follow from a row, so they cannot disagree.
+
+use super::Config;
+use crate::limits::{SHARDS_MAX, WINDOW_MS};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+use tracing::level_filters::LevelFilter;
+use uproar_wire::frame::TOP_MAX;
+
+/// One knob.
+pub(super) struct Knob {
+    /// Its table, if any, and its name: `http.idle_timeout`.
+    pub(super) key: &'static str,
+    /// What it does and when to turn it.
+    pub(super) about: &'static str,
+    field: Field,
+}
+
+/// The place of a knob in the configuration, its type, and its range.
+enum Field {
+    Address(fn(&mut Config) -> &mut SocketAddr),
+    Number(fn(&mut Config) -> &mut usize, RangeInclusive<usize>),
+    /// Whole milliseconds.
+    Time(fn(&mut Config) -> &mut Duration, RangeInclusive<u64>),
+    Shards,
+    File(fn(&mut Config) -> &mut Option<PathBuf>),
+    Names(fn(&mut Config) -> &mut Vec<String>),
+    Log,
+}
+
+const fn knob(key: &'static str, field: Field, about: &'static str) -> Knob {
+    Knob { key, about, field }
+}
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const SOCKET_BUFFER_BYTES: RangeInclusive<usize> = 65_536..=1 << 30;
+const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+
+/// All knobs, in the order of the default file: those without a table first.
+pub(super) const KNOBS: [Knob; 19] = [
+    knob("shards", Field::Shards, "Cores to use, one shard each."),
+    knob("window", Field::Time(|c| &mut c.window, WINDOW_MS), "Length of a counting window: one frame a room each."),
+    knob("top_k", Field::Number(|c| &mut c.top_k, 1..=TOP_MAX), "Emoji that a frame names, most tapped first."),
+    knob("log", Field::Log, "How much is logged on standard error."),
+    knob("listen.reactions", Field::Address(|c| &mut c.listen.reactions), "Reaction datagrams, UDP. Port 0: any free."),
+    knob("listen.quic", Field::Address(|c| &mut c.listen.quic), "Subscribers and reactions by QUIC, UDP."),
+    knob("listen.http", Field::Address(|c| &mut c.listen.http), "Public HTTP/1.1, TCP."),
+    knob(
+        "listen.admin",
+        Field::Address(|c| &mut c.listen.admin),
+        "Metrics, health and rooms, TCP. It asks nobody who they are: keep it off public networks.",
+    ),
+    knob(
+        "socket.receive_buffer_bytes",
+        Field::Number(|c| &mut c.socket.receive_buffer_bytes, SOCKET_BUFFER_BYTES),
+        "Kernel buffer of each UDP socket for arrivals; the kernel caps it at net.core.rmem_max.",
+    ),
+    knob(
+        "socket.send_buffer_bytes",
+        Field::Number(|c| &mut c.socket.send_buffer_bytes, SOCKET_BUFFER_BYTES),
+        "Kernel buffer of each UDP socket for departures; the kernel caps it at net.core.wmem_max.",
+    ),
+    knob(
+        "http.connections_max",
+        Field::Number(|c| &mut c.http.connections_max, CONNECTIONS),
+        "HTTP connections of one shard; more are refused. Each takes an open file.",
+    ),
+    knob(
+        "http.idle_timeout",
+        Field::Time(|c| &mut c.http.idle_timeout, SECOND..=60 * MINUTE),
+        "A connection without a request is closed after this long.",
+    ),
+    knob(
+        "http.request_timeout",
+        Field::Time(|c| &mut c.http.request_timeout, 100..=5 * MINUTE),
+        "A request must have come whole this long after its first byte.",
+    ),
+    knob(
+        "quic.subscribers_max",
+        Field::Number(|c| &mut c.quic.subscribers_max, CONNECTIONS),
+        "QUIC connections of one shard; more are refused. Each takes tens of kilobytes.",
+    ),
+    knob(
+        "quic.idle_timeout",
+        Field::Time(|c| &mut c.quic.idle_timeout, SECOND..=10 * MINUTE),
+        "A silent connection is forgotten after this long. Longer than a window, or subscribers are lost in pauses.",
+    ),
+    knob(
+        "quic.certificate",
+        Field::File(|c| &mut c.quic.certificate),
+        "TLS certificate chain, PEM. Without one a self-signed development certificate is made at each start.",
+    ),
+    knob("quic.private_key", Field::File(|c| &mut c.quic.private_key), "Private key of the certificate, PEM."),
+    knob(
+        "quic.server_names",
+        Field::Names(|c| &mut c.quic.server_names),
+        "Names and addresses in the development certificate.",
+    ),
+    knob(
+        "drain.timeout",
+        Field::Time(|c| &mut c.drain.timeout, 0..=10 * MINUTE),
+        "After the first SIGTERM, connections have this long to take the last frames.",
+    ),
+];
+
+impl Knob {
+    /// The environment variable: `UPROAR_HTTP_IDLE_TIMEOUT`.
+    pub(super) fn variable(&self) -> String {
+        format!("UPROAR_{}", self.key.replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// Puts `text` in its place; on failure nothing changes and what is allowed comes back.
+    pub(super) fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
+        self.field.set(config, text).ok_or_else(|| self.allowed())
+    }
+
+    /// What may stand there.
+    pub(super) fn allowed(&self) -> String {
+        match &self.field {
+            Field::Address(_) => "an address and a port, such as 0.0.0.0:7400 or [::]:7400".into(),
+            Field::Number(_, range) => format!("{} to {}", range.start(), range.end()),
+            Field::Time(_, range) => {
+                let [start, end] = [range.start(), range.end()].map(|ms| duration_text(Duration::from_millis(*ms)));
+                format!("{start} to {end}, whole milliseconds, such as 2s or 500ms")
+            }
+            Field::Shards => format!("\"all\" or 1 to {SHARDS_MAX}"),
+            Field::File(_) => "the path of a file".into(),
+            Field::Names(_) => "one or more names, separated by commas or as a list".into(),
+            Field::Log => "off, error, warn, info, debug or trace".into(),
+        }
+    }
+
+    /// Its value as TOML writes it; `None` where there is none.
+    pub(super) fn toml(&self, config: &mut Config) -> Option<String> {
+        Some(match &self.field {
+            Field::Address(at) => quoted(&at(config).to_string()),
+            Field::Number(at, _) => at(config).to_string(),
+            Field::Time(at, _) => quoted(&duration_text(*at(config))),
+            Field::Shards => config.shards.map_or_else(|| quoted("all"), |shards| shards.to_string()),
+            Field::File(at) => quoted(&at(config).as_ref()?.to_string_lossy()),
+            Field::Names(at) => {
+                let names: Vec<_> = at(config).iter().map(|name| quoted(name)).collect();
+                format!("[{}]", names.join(", "))
+            }
+            Field::Log => quoted(&config.log.to_string()),
+        })
+    }
+}
+
+impl Field {
+    fn set(&self, config: &mut Config, text: &str) -> Option<()> {
+        match self {
+            Self::Address(at) => *at(config) = text.parse().ok()?,
+            Self::Number(at, range) => *at(config) = number_in(text, range)?,
+            Self::Time(at, range) => *at(config) = time_in(text, range)?,
+            Self::Shards if text == "all" => config.shards = None,
+            Self::Shards => config.shards = Some(number_in(text, &(1..=SHARDS_MAX))?),
+            Self::File(_) if text.is_empty() => return None,
+            Self::File(at) => *at(config) = Some(text.into()),
+            Self::Names(at) => *at(config) = names_in(text)?,
+            // The parser of levels also takes numbers and the empty text; those say too little here.
+            Self::Log if text.starts_with(|c: char| c.is_ascii_alphabetic()) => config.log = level_in(text)?,
+            Self::Log => return None,
+        }
+        Some(())
+    }
+}
+
+fn number_in(text: &str, range: &RangeInclusive<usize>) -> Option<usize> {
+    text.parse().ok().filter(|number| range.contains(number))
+}
+
+fn time_in(text: &str, range: &RangeInclusive<u64>) -> Option<Duration> {
+    let time = humantime::parse_duration(text).ok()?;
+    let ms = u64::try_from(time.as_millis()).ok().filter(|ms| range.contains(ms))?;
+    (time == Duration::from_millis(ms)).then_some(time)
+}
+
+fn names_in(text: &str) -> Option<Vec<String>> {
+    let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    names.iter().all(|name| !name.is_empty()).then_some(names)
+}
+
+fn level_in(text: &str) -> Option<LevelFilter> {
+    text.parse().ok()
+}
+
+fn duration_text(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// A TOML string: what JSON escapes, TOML escapes alike.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => _ = write!(quoted, "\\u{:04X}", c as u32),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

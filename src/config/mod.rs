@@ -1,0 +1,310 @@
+//! What an operator may choose: a TOML file, over it environment variables, over them flags.
+//!
+//! Invariant: a [`Config`] that [`Config::load`] returned is whole and in range; whoever uses it checks nothing again.
+//! Every refusal says the key, the value, what is allowed, and where the value was set.
+//!
+//! An environment variable is the key in capitals with underscores: `UPROAR_HTTP_IDLE_TIMEOUT`. Other variables that
+//! begin with `UPROAR_` are left alone, because orchestrators add their own for a service of that name.
+//!
+//! Not here: bounds that are nobody's choice ([`crate::limits`]).
+
+mod error;
+mod file;
+mod knob;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, Origin};
+
+use crate::limits::ROOMS_MAX;
+use crate::room::{Room, demo_room};
+use knob::{KNOBS, Knob, quoted};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tracing::level_filters::LevelFilter;
+use uproar_wire::RoomId;
+use uproar_wire::http::{EmojiSpec, RoomSpec};
+
+/// Everything that can be chosen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Cores to use; `None` for all.
+    pub shards: Option<usize>,
+    /// Length of a counting window, in whole milliseconds.
+    pub window: Duration,
+    /// Emoji that a frame names.
+    pub top_k: usize,
+    /// How much is logged.
+    pub log: LevelFilter,
+    /// Addresses.
+    pub listen: Listen,
+    /// Kernel buffers of the UDP sockets.
+    pub socket: Socket,
+    /// The public HTTP port.
+    pub http: Http,
+    /// The QUIC port.
+    pub quic: Quic,
+    /// Shutting down.
+    pub drain: Drain,
+    /// Rooms that exist from the start.
+    pub rooms: Vec<RoomConfig>,
+}
+
+/// Where the appliance listens; port 0 picks a free one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listen {
+    /// Reaction datagrams, UDP.
+    pub reactions: SocketAddr,
+    /// QUIC, UDP.
+    pub quic: SocketAddr,
+    /// Public HTTP, TCP.
+    pub http: SocketAddr,
+    /// Admin HTTP, TCP.
+    pub admin: SocketAddr,
+}
+
+/// What is asked of the kernel for each UDP socket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Socket {
+    /// Bytes for arrivals.
+    pub receive_buffer_bytes: usize,
+    /// Bytes for departures.
+    pub send_buffer_bytes: usize,
+}
+
+/// Limits of the public HTTP port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Http {
+    /// Connections of one shard.
+    pub connections_max: usize,
+    /// A connection without a request is closed after this long.
+    pub idle_timeout: Duration,
+    /// From the first byte of a request to its last.
+    pub request_timeout: Duration,
+}
+
+/// Limits and identity of the QUIC port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Quic {
+    /// Connections of one shard.
+    pub subscribers_max: usize,
+    /// A silent connection is forgotten after this long.
+    pub idle_timeout: Duration,
+    /// Certificate chain, PEM; `None` makes a development certificate.
+    pub certificate: Option<PathBuf>,
+    /// Private key, PEM; there exactly if `certificate` is.
+    pub private_key: Option<PathBuf>,
+    /// Names and addresses in the development certificate.
+    pub server_names: Vec<String>,
+}
+
+/// Shutting down.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Drain {
+    /// How long connections have to take the last frames.
+    pub timeout: Duration,
+}
+
+/// A room of the configuration file.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoomConfig {
+    /// Its id.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// Its emoji; ids are given in this order from 0.
+    pub palette: Vec<EmojiSpec>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let public = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        Self {
+            shards: None,
+            window: Duration::from_secs(2),
+            top_k: 8,
+            log: LevelFilter::INFO,
+            listen: Listen {
+                reactions: public(7400),
+                quic: public(7443),
+                http: public(8080),
+                admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9100)),
+            },
+            socket: Socket { receive_buffer_bytes: 8 << 20, send_buffer_bytes: 8 << 20 },
+            http: Http {
+                connections_max: 10_000,
+                idle_timeout: Duration::from_secs(60),
+                request_timeout: Duration::from_secs(10),
+            },
+            quic: Quic {
+                subscribers_max: 50_000,
+                idle_timeout: Duration::from_secs(30),
+                certificate: None,
+                private_key: None,
+                server_names: ["localhost", "127.0.0.1", "::1"].map(String::from).into(),
+            },
+            drain: Drain { timeout: Duration::from_secs(10) },
+            rooms: Vec::new(),
+        }
+    }
+}
+
+/// What the flags of the command line say: the texts of knobs, by key.
+#[derive(Clone, Default, Debug)]
+pub struct Overrides {
+    entries: Vec<(&'static str, &'static str, String)>,
+}
+
+impl Overrides {
+    /// `flag` was given with `value`, if it was given; it sets the knob `key`.
+    #[must_use]
+    pub fn with(mut self, flag: &'static str, key: &'static str, value: Option<String>) -> Self {
+        self.entries.extend(value.map(|value| (flag, key, value)));
+        self
+    }
+}
+
+/// Where each value was set, for refusals that only several values together cause.
+#[derive(Default)]
+struct Origins {
+    knobs: BTreeMap<&'static str, Origin>,
+    rooms: Vec<Origin>,
+}
+
+impl Origins {
+    fn of(&self, key: &str) -> Origin {
+        self.knobs.get(key).cloned().unwrap_or(Origin::Default)
+    }
+}
+
+impl Config {
+    /// Reads the file at `path` if there is one, then the environment, then the flags.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not TOML, a key that does not exist, a value out of its range, values that do
+    /// not go together.
+    pub fn load(
+        path: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+        overrides: Overrides,
+    ) -> Result<Self, ConfigError> {
+        let (mut config, mut origins) = (Self::default(), Origins::default());
+        if let Some(path) = path {
+            let text =
+                std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: path.into(), error })?;
+            file::File { path, text: &text }.read_into(&mut config, &mut origins)?;
+        }
+        let env: BTreeMap<_, _> = env.filter(|(name, _)| name.starts_with("UPROAR_")).collect();
+        for knob in &KNOBS {
+            if let Some((name, text)) = env.get_key_value(&knob.variable()) {
+                config.set(knob, text, Origin::Environment(name.clone()), &mut origins)?;
+            }
+        }
+        for (flag, key, text) in overrides.entries {
+            let origin = Origin::Flag(flag);
+            match KNOBS.iter().find(|knob| knob.key == key) {
+                Some(knob) => config.set(knob, &text, origin, &mut origins)?,
+                None => return Err(ConfigError::UnknownKey { origin, key: key.into() }),
+            }
+        }
+        config.check_together(&origins)?;
+        Ok(config)
+    }
+
+    /// The configured rooms, or the demo room when there are none.
+    ///
+    /// # Errors
+    /// More than [`ROOMS_MAX`] rooms, two of one id, or one whose specification is refused.
+    pub fn rooms(&self) -> Result<Vec<Room>, ConfigError> {
+        if self.rooms.is_empty() {
+            return Ok(vec![demo_room()]);
+        }
+        self.make_rooms(&Origins::default())
+    }
+
+    /// A file that says what the defaults say, and explains every knob.
+    pub fn default_toml() -> String {
+        let mut config = Self::default();
+        let mut text = String::from(HEAD);
+        let mut table = "";
+        for knob in &KNOBS {
+            let (parent, name) = knob.key.split_once('.').unwrap_or(("", knob.key));
+            if parent != table {
+                text += &format!("\n[{parent}]\n");
+                table = parent;
+            }
+            text += &format!("\n# {}\n# Allowed: {}. Environment: {}\n", knob.about, knob.allowed(), knob.variable());
+            text += &match knob.toml(&mut config) {
+                Some(value) => format!("{name} = {value}\n"),
+                None => format!("# {name} = {}\n", quoted(&format!("{name}.pem"))),
+            };
+        }
+        text + ROOMS
+    }
+
+    fn set(&mut self, knob: &Knob, text: &str, origin: Origin, origins: &mut Origins) -> Result<(), ConfigError> {
+        if let Err(allowed) = knob.set(self, text) {
+            return Err(ConfigError::OutOfRange { origin, key: knob.key.into(), value: quoted(text), allowed });
+        }
+        origins.knobs.insert(knob.key, origin);
+        Ok(())
+    }
+
+    fn check_together(&self, origins: &Origins) -> Result<(), ConfigError> {
+        let (given, missing) = match (&self.quic.certificate, &self.quic.private_key) {
+            (Some(_), None) => ("quic.certificate", "quic.private_key"),
+            (None, Some(_)) => ("quic.private_key", "quic.certificate"),
+            _ => return self.make_rooms(origins).map(drop),
+        };
+        Err(ConfigError::OutOfRange {
+            origin: origins.of(given),
+            key: missing.into(),
+            value: "not set".into(),
+            allowed: format!("a path, as {given} is set, or neither of the two"),
+        })
+    }
+
+    fn make_rooms(&self, origins: &Origins) -> Result<Vec<Room>, ConfigError> {
+        let refused = |place: usize, key: String, value: String, allowed: String| {
+            let origin = origins.rooms.get(place).cloned().unwrap_or(Origin::Default);
+            ConfigError::OutOfRange { origin, key, value, allowed }
+        };
+        if self.rooms.len() > ROOMS_MAX {
+            let value = format!("{} rooms", self.rooms.len());
+            return Err(refused(ROOMS_MAX, "rooms".into(), value, format!("up to {ROOMS_MAX} rooms")));
+        }
+        let mut ids = BTreeSet::new();
+        let rooms = self.rooms.iter().enumerate().map(|(place, room)| {
+            if !ids.insert(room.id) {
+                let key = format!("rooms[{place}].id");
+                return Err(refused(place, key, room.id.to_string(), "an id that no room before it has".into()));
+            }
+            let spec = RoomSpec { name: room.name.clone(), palette: room.palette.clone() };
+            Room::new(RoomId(room.id), spec)
+                .map_err(|error| refused(place, format!("rooms[{place}].{}", error.key), error.value, error.allowed))
+        });
+        rooms.collect()
+    }
+}
+
+const HEAD: &str = "\
+# Configuration of Uproar. Every value here is the default.
+# Environment variables go over this file, and flags go over environment variables.
+";
+
+const ROOMS: &str = r#"
+# Rooms that exist from the start, each with its palette; emoji get their ids in this order from 0. A palette has 1 to
+# 1024 emoji; a name or a glyph has 1 to 256 bytes and means one emoji. Without rooms a demo room with id 1 is served.
+#
+# [[rooms]]
+# id = 1
+# name = "Cricket final"
+# palette = [
+#     { name = "fire", glyph = "🔥" },
+#     { name = "heart", glyph = "❤️" },
+# ]
+"#;

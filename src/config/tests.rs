@@ -1,0 +1,239 @@
+//! Configurations as operators write them, right and wrong.
+
+use super::*;
+use std::io::Write as _;
+
+/// What a file, an environment and flags lead to.
+#[derive(Default)]
+struct Case {
+    file: Option<String>,
+    env: Vec<(String, String)>,
+    overrides: Overrides,
+}
+
+impl Case {
+    fn file(text: &str) -> Self {
+        Self { file: Some(text.into()), ..Self::default() }
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    fn flag(mut self, flag: &'static str, key: &'static str, value: &str) -> Self {
+        self.overrides = self.overrides.with(flag, key, Some(value.into()));
+        self
+    }
+
+    fn load(self) -> Result<Config, ConfigError> {
+        let Some(text) = self.file else {
+            return Config::load(None, self.env.into_iter(), self.overrides);
+        };
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Config::load(Some(file.path()), self.env.into_iter(), self.overrides)
+    }
+
+    /// Loads what must be refused, and returns the sentence the operator reads.
+    fn refusal(self) -> String {
+        self.load().expect_err("this is not a configuration").to_string()
+    }
+}
+
+#[track_caller]
+fn assert_says(refusal: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(refusal.contains(part), "{part:?} is not in: {refusal}");
+    }
+}
+
+#[test]
+fn nothing_set_is_the_default() {
+    assert_eq!(Case::default().load().unwrap(), Config::default());
+}
+
+#[test]
+fn the_default_file_says_the_defaults_and_names_every_knob() {
+    let text = Config::default_toml();
+    assert_eq!(Case::file(&text).load().unwrap(), Config::default());
+    for knob in &KNOBS {
+        assert_says(&text, &[&knob.variable(), &knob.allowed(), knob.about]);
+    }
+}
+
+#[test]
+fn the_examples_that_the_default_file_comments_out_are_valid() {
+    let text = Config::default_toml();
+    let (_, example) = text.split_once("#\n# [[rooms]]").unwrap();
+    let example: String = example.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
+    let tls = "[quic]\ncertificate = \"certificate.pem\"\nprivate_key = \"private_key.pem\"\n";
+    assert_says(&text, &["# certificate = \"certificate.pem\"", "# private_key = \"private_key.pem\""]);
+    let config = Case::file(&format!("{tls}[[rooms]]{example}")).load().unwrap();
+    assert_eq!(config.quic.private_key, Some("private_key.pem".into()));
+    let rooms = config.rooms().unwrap();
+    assert_eq!((rooms.len(), rooms[0].id(), rooms[0].palette_len()), (1, RoomId(1), 2));
+}
+
+#[test]
+fn flags_go_over_the_environment_which_goes_over_the_file() {
+    let file = "top_k = 1\nshards = 1\nwindow = \"1s\"\n";
+    let config = Case::file(file)
+        .env("UPROAR_SHARDS", "2")
+        .env("UPROAR_WINDOW", "2500ms")
+        .flag("--window", "window", "3s")
+        .load()
+        .unwrap();
+    assert_eq!((config.top_k, config.shards, config.window), (1, Some(2), Duration::from_secs(3)));
+}
+
+#[test]
+fn every_knob_can_be_set_by_file_environment_and_flag() {
+    let samples = |key: &str| match key {
+        "shards" => ("3", "4", "5"),
+        "log" => ("\"error\"", "warn", "debug"),
+        key if key.starts_with("listen.") => ("\"127.0.0.1:1\"", "127.0.0.1:2", "[::1]:3"),
+        "top_k" => ("1", "2", "3"),
+        key if key.ends_with("_bytes") => ("65_536", "65537", "65538"),
+        key if key.ends_with("_max") => ("0x11", "18", "19"),
+        "window" => ("\"1s\"", "1001ms", "1s 2ms"),
+        key if key.ends_with("timeout") => ("\"3s\"", "4s", "2m"),
+        "quic.server_names" => ("[\"a.example\", \"b.example\"]", "c.example", "d.example, e.example"),
+        _ => ("\"a.pem\"", "b.pem", "c.pem"),
+    };
+    for knob in &KNOBS {
+        let (in_file, in_env, in_flag) = samples(knob.key);
+        // The other half of the pair, so that the value under test is the only reason to refuse.
+        let partner = match knob.key {
+            "quic.certificate" => Some(("UPROAR_QUIC_PRIVATE_KEY", "k.pem")),
+            "quic.private_key" => Some(("UPROAR_QUIC_CERTIFICATE", "c.pem")),
+            _ => None,
+        };
+        let file = || {
+            let case = Case::file(&format!("{} = {in_file}\n", knob.key));
+            partner.iter().fold(case, |case, (name, value)| case.env(name, value))
+        };
+        let mut seen = vec![knob.toml(&mut Config::default())];
+        for case in [
+            file(),
+            file().env(&knob.variable(), in_env),
+            file().env(&knob.variable(), in_env).flag("--flag", knob.key, in_flag),
+        ] {
+            let value = knob.toml(&mut case.load().unwrap());
+            assert!(!seen.contains(&value), "{}: {value:?} again, after {seen:?}", knob.key);
+            seen.push(value);
+        }
+    }
+}
+
+#[test]
+fn a_value_out_of_range_is_refused_with_key_value_range_and_place() {
+    for (key, bad, allowed) in [
+        ("shards", "0", "\"all\" or 1 to 128"),
+        ("shards", "129", "\"all\" or 1 to 128"),
+        ("window", "\"99ms\"", "100ms to 1m"),
+        ("window", "\"61s\"", "100ms to 1m"),
+        ("window", "\"1s 1us\"", "whole milliseconds"),
+        ("window", "2", "such as 2s"),
+        ("top_k", "0", "1 to 64"),
+        ("top_k", "65", "1 to 64"),
+        ("top_k", "-1", "1 to 64"),
+        ("top_k", "1.5", "1 to 64"),
+        ("log", "\"loud\"", "off, error, warn"),
+        ("log", "3", "off, error, warn"),
+        ("listen.reactions", "\"localhost\"", "an address and a port"),
+        ("listen.quic", "7443", "an address and a port"),
+        ("listen.http", "\"0.0.0.0:65536\"", "an address and a port"),
+        ("listen.admin", "true", "an address and a port"),
+        ("socket.receive_buffer_bytes", "65535", "65536 to 1073741824"),
+        ("socket.send_buffer_bytes", "1073741825", "65536 to 1073741824"),
+        ("http.connections_max", "0", "1 to 1000000"),
+        ("http.idle_timeout", "\"999ms\"", "1s to 1h"),
+        ("http.request_timeout", "\"6m\"", "100ms to 5m"),
+        ("quic.subscribers_max", "1000001", "1 to 1000000"),
+        ("quic.idle_timeout", "\"11m\"", "1s to 10m"),
+        ("quic.certificate", "\"\"", "the path of a file"),
+        ("quic.private_key", "\"\"", "the path of a file"),
+        ("quic.server_names", "[]", "one or more names"),
+        ("quic.server_names", "[\"a\", 1]", "one or more names"),
+        ("drain.timeout", "\"11m\"", "0s to 10m"),
+    ] {
+        let refusal = Case::file(&format!("# a comment\n{key} = {bad}\n")).refusal();
+        assert_says(&refusal, &[".toml:2: ", &format!("{key} is {bad}"), allowed]);
+    }
+}
+
+#[test]
+fn a_refusal_names_the_variable_or_the_flag() {
+    let refusal = Case::default().env("UPROAR_TOP_K", "many").refusal();
+    assert_says(&refusal, &["environment variable UPROAR_TOP_K", "top_k is \"many\"", "1 to 64"]);
+    let refusal = Case::default().flag("--top-k", "top_k", "65").refusal();
+    assert_says(&refusal, &["flag --top-k", "top_k is \"65\"", "1 to 64"]);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line() {
+    assert_says(&Case::file("\nwindows = \"2s\"\n").refusal(), &[".toml:2: ", "unknown key windows"]);
+    assert_says(&Case::file("[http]\nidle = \"2s\"\n").refusal(), &[".toml:2: ", "unknown key http.idle"]);
+    assert_says(&Case::file("[kafka]\nbrokers = []\n").refusal(), &["unknown key kafka"]);
+    assert_says(&Case::file("[[rooms]]\nid = 1\ntitle = \"x\"\n").refusal(), &[".toml:3: ", "title"]);
+}
+
+#[test]
+fn variables_of_an_orchestrator_are_left_alone() {
+    let case = Case::default().env("UPROAR_SERVICE_HOST", "10.0.0.1").env("PATH", "/bin");
+    assert_eq!(case.load().unwrap(), Config::default());
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_toml_is_refused() {
+    let missing = Path::new("/nonexistent/uproar.toml");
+    let refusal = Config::load(Some(missing), std::iter::empty(), Overrides::default()).unwrap_err();
+    assert_says(&refusal.to_string(), &["/nonexistent/uproar.toml: "]);
+    assert_says(&Case::file("top_k = 1\ntop_k = 2\n").refusal(), &[".toml:2: ", "duplicate"]);
+    assert_says(&Case::file("top_k =\n").refusal(), &[".toml:1: "]);
+    assert_says(&Case::file("rooms = 3\n").refusal(), &[".toml:1: "]);
+}
+
+#[test]
+fn a_certificate_goes_with_its_key() {
+    let refusal = Case::file("\n[quic]\ncertificate = \"c.pem\"\n").refusal();
+    assert_says(&refusal, &[".toml:3: ", "quic.private_key is not set", "quic.certificate is set"]);
+    let refusal = Case::default().env("UPROAR_QUIC_PRIVATE_KEY", "k.pem").refusal();
+    assert_says(&refusal, &["UPROAR_QUIC_PRIVATE_KEY", "quic.certificate is not set"]);
+}
+
+#[test]
+fn rooms_are_checked_where_they_stand() {
+    let room = |id: u32, glyph: &str| {
+        format!("[[rooms]]\nid = {id}\nname = \"r\"\npalette = [{{ name = \"fire\", glyph = \"{glyph}\" }}]\n")
+    };
+    let twice = Case::file(&(room(7, "🔥") + &room(7, "🔥"))).refusal();
+    assert_says(&twice, &["rooms[1].id is 7", "no room before it"]);
+    let empty = Case::file(&(room(7, "🔥") + &room(8, ""))).refusal();
+    assert_says(&empty, &[".toml:5: ", "rooms[1].palette[0].glyph is \"\"", "1 to 256 bytes"]);
+    let rooms = Case::file(&(room(7, "🔥") + &room(8, "🎉"))).load().unwrap().rooms().unwrap();
+    assert_eq!(rooms.iter().map(Room::id).collect::<Vec<_>>(), [RoomId(7), RoomId(8)]);
+}
+
+#[test]
+fn without_rooms_there_is_the_demo_room() {
+    let rooms = Config::default().rooms().unwrap();
+    assert_eq!((rooms.len(), rooms[0].id()), (1, RoomId(1)));
+}
+
+#[test]
+fn more_rooms_than_the_node_takes_are_refused() {
+    let room = |id| RoomConfig { id, name: "r".into(), palette: Vec::new() };
+    let rooms = (0..=ROOMS_MAX as u32).map(room).collect();
+    let error = Config { rooms, ..Config::default() }.rooms().unwrap_err();
+    assert_says(&error.to_string(), &["rooms is 1000001 rooms", "up to 1000000"]);
+}
+
+#[test]
+fn every_toml_string_reads_back() {
+    for text in ["plain", "a \"quote\"", "back\\slash", "tab\tbell\u{7}", "🔥"] {
+        let parsed: toml::Table = toml::from_str(&format!("text = {}", quoted(text))).unwrap();
+        assert_eq!(parsed["text"].as_str(), Some(text));
+    }
+}

@@ -1,0 +1,158 @@
+//! The values that metric labels can take. One enum per label; a variant's label is what Prometheus sees, and its
+//! index is its place in the tables of [`super::ShardMetrics`].
+
+use uproar_wire::reaction::DatagramError;
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $label:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum $name {
+            $($(#[$vdoc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every variant, in the order of their indices.
+            pub const ALL: [Self; [$($label),+].len()] = [$(Self::$variant),+];
+            /// How many variants there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// Its place in a table with one entry a variant.
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+
+            /// Its text in metrics.
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $label,)+
+                }
+            }
+        }
+    };
+}
+
+label! {
+    /// How something came to the appliance, or leaves it.
+    Proto {
+        /// Reaction datagrams on their own port.
+        Udp = "udp",
+        /// The public HTTP port.
+        Http = "http",
+        /// QUIC, native or WebTransport.
+        Quic = "quic",
+    }
+}
+
+label! {
+    /// Why a datagram or a request was not counted.
+    Reject {
+        /// A datagram shorter than its header and records.
+        TooShort = "too_short",
+        /// A datagram longer than its header and records.
+        TooLong = "too_long",
+        /// A version that is not spoken here.
+        BadVersion = "bad_version",
+        /// A flag that is not known here.
+        BadFlags = "bad_flags",
+        /// A record count, or the count of a record, out of range.
+        BadCount = "bad_count",
+        /// A room that does not exist.
+        UnknownRoom = "unknown_room",
+        /// An emoji that its room's palette does not have.
+        UnknownEmoji = "unknown_emoji",
+        /// A body that is not the JSON it should be.
+        BadJson = "bad_json",
+        /// A content type or a method that the path does not take.
+        Unsupported = "unsupported",
+        /// Bytes that are not HTTP/1.1, or whose framing is ambiguous.
+        HttpMalformed = "http_malformed",
+        /// A request line, head or body over its limit.
+        HttpTooLarge = "http_too_large",
+        /// A request that did not come whole in time.
+        HttpTimeout = "http_timeout",
+        /// HTTP that is valid but not spoken here: a version, a transfer coding, an expectation.
+        HttpUnsupported = "http_unsupported",
+        /// A path that does not exist.
+        NotFound = "not_found",
+        /// An `X-Client-Id` that is not a number.
+        BadClientId = "bad_client_id",
+        /// The appliance is draining.
+        Draining = "draining",
+        /// A limit of the shard is reached.
+        Overload = "overload",
+    }
+}
+
+impl From<DatagramError> for Reject {
+    fn from(error: DatagramError) -> Self {
+        match error {
+            DatagramError::TooShort => Self::TooShort,
+            DatagramError::TooLong => Self::TooLong,
+            DatagramError::BadVersion => Self::BadVersion,
+            DatagramError::BadFlags => Self::BadFlags,
+            DatagramError::BadCount => Self::BadCount,
+        }
+    }
+}
+
+label! {
+    /// How a connection began, or why it ended.
+    Outcome {
+        /// It was taken in. Every other outcome but `refused` and `handshake_failed` follows one of these.
+        Accepted = "accepted",
+        /// The peer closed it, or had all it asked for.
+        Done = "done",
+        /// The appliance drained.
+        Draining = "draining",
+        /// Its hello was malformed, or of another version.
+        BadHello = "bad_hello",
+        /// It said no hello in time.
+        HelloTimeout = "hello_timeout",
+        /// None of the rooms it asked for exist.
+        NoRooms = "no_rooms",
+        /// The shard has as many subscribers as it may have.
+        Full = "full",
+        /// The peer was silent for too long.
+        TimedOut = "timed_out",
+        /// The peer reset it.
+        Reset = "reset",
+        /// The peer broke the protocol, or the kernel reported an error.
+        TransportError = "transport_error",
+        /// TLS or ALPN did not come to an agreement.
+        HandshakeFailed = "handshake_failed",
+        /// It was turned away before it was taken in.
+        Refused = "refused",
+    }
+}
+
+label! {
+    /// A datagram socket whose losses the kernel reports.
+    Socket {
+        /// The reaction port.
+        Reactions = "reactions",
+        /// The QUIC port.
+        Quic = "quic",
+    }
+}
+
+label! {
+    /// Why a frame was not sent to a subscriber.
+    Skip {
+        /// The subscriber had not drained the frame before; it gets the newest when it has.
+        SlowSubscriber = "slow_subscriber",
+        /// The next frame was made before the fan-out of this one came to the subscriber.
+        Overrun = "overrun",
+    }
+}
+
+/// Status codes that are counted one by one; all others count as `other`.
+pub const HTTP_CODES: [u16; 17] = [200, 201, 202, 204, 400, 404, 405, 408, 409, 413, 414, 415, 417, 431, 500, 501, 503];
+
+/// Places of the status code table: [`HTTP_CODES`] and one for all others.
+pub const HTTP_CODE_COUNT: usize = HTTP_CODES.len() + 1;
+
+/// The place of a status code in a table of [`HTTP_CODE_COUNT`].
+pub fn http_code_index(code: u16) -> usize {
+    HTTP_CODES.iter().position(|&known| known == code).unwrap_or(HTTP_CODES.len())
+}

@@ -1,0 +1,180 @@
+//! What a shard counts about itself, and how Prometheus reads it.
+//!
+//! Invariant: a [`ShardMetrics`] belongs to one shard, which adds to its plain fields; nothing here is global, atomic
+//! or locked. Whoever wants to know asks the shards for clones and adds them up.
+//!
+//! Not here: the admin port that asks and answers. 1. [`label`]: what labels can say. 2. [`latency`]: durations.
+//! 3. [`render`]: the text.
+
+pub mod label;
+pub mod latency;
+pub mod render;
+
+pub use label::{HTTP_CODE_COUNT, HTTP_CODES, Outcome, Proto, Reject, Skip, Socket, http_code_index};
+pub use latency::Latency;
+pub use render::{BuildInfo, render, render_shards};
+
+/// Everything that one shard counts. Tables are indexed by the `index()` of their label.
+#[derive(Clone, Debug, Default)]
+pub struct ShardMetrics {
+    /// Taps counted, by how they came.
+    pub reactions: [u64; Proto::COUNT],
+    /// Records (one emoji of one reaction) counted, by how they came.
+    pub reaction_records: [u64; Proto::COUNT],
+    /// Reaction datagrams received on their own port, also those rejected.
+    pub datagrams: u64,
+    /// Replies on the public HTTP port, by [`http_code_index`].
+    pub http_requests: [u64; HTTP_CODE_COUNT],
+    /// Datagrams and requests that were not counted, by how they came and why.
+    pub rejected: [[u64; Reject::COUNT]; Proto::COUNT],
+    /// Datagrams that the kernel dropped because a socket's buffer was full.
+    pub socket_drops: [u64; Socket::COUNT],
+    /// Windows closed.
+    pub windows: u64,
+    /// From a window's close to its frame encoded, on the merging shard.
+    pub window_close: Latency,
+    /// Deltas that came after the grace and joined the next window.
+    pub window_late_deltas: u64,
+    /// Sum of `total` over all frames made.
+    pub frame_taps: u64,
+    /// Frames made.
+    pub frames: u64,
+    /// Frames handed to subscribers.
+    pub frames_sent: u64,
+    /// Frames that a subscriber did not get, by why.
+    pub frames_skipped: [u64; Skip::COUNT],
+    /// From a frame encoded to handed to the kernel, per subscriber.
+    pub fanout: Latency,
+    /// Subscribers now, by how they watch.
+    pub subscribers: [u64; Proto::COUNT],
+    /// Connections, by protocol and how they began or ended.
+    pub connections: [[u64; Outcome::COUNT]; Proto::COUNT],
+    /// What only `/metrics/shards` tells.
+    pub detail: ShardDetail,
+}
+
+/// How the loop of a shard runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ShardDetail {
+    /// Turns of the loop.
+    pub loop_turns: u64,
+    /// Times the loop had nothing to do and waited.
+    pub parks: u64,
+    /// Times the ring was entered.
+    pub ring_enters: u64,
+    /// Completions taken from the ring.
+    pub completions: u64,
+    /// Times the ring ran out of provided buffers.
+    pub buffer_exhaustion: u64,
+    /// Sends that the kernel refused.
+    pub sends_failed: u64,
+    /// Messages sent to other shards.
+    pub mesh_sent: u64,
+    /// Messages received from other shards.
+    pub mesh_received: u64,
+    /// Rooms this shard knows now.
+    pub rooms: u64,
+    /// HTTP connections open now.
+    pub http_connections: u64,
+}
+
+impl ShardMetrics {
+    /// Counts a reaction that was counted: `records` of together `taps`.
+    #[inline]
+    pub fn count_reaction(&mut self, proto: Proto, records: u64, taps: u64) {
+        self.reactions[proto.index()] += taps;
+        self.reaction_records[proto.index()] += records;
+    }
+
+    /// Counts a datagram or a request that was not counted.
+    #[inline]
+    pub fn count_reject(&mut self, proto: Proto, reason: Reject) {
+        self.rejected[proto.index()][reason.index()] += 1;
+    }
+
+    /// Counts an HTTP reply by its status code.
+    #[inline]
+    pub fn count_http_reply(&mut self, code: u16) {
+        self.http_requests[http_code_index(code)] += 1;
+    }
+
+    /// Counts how a connection began or ended.
+    #[inline]
+    pub fn count_connection(&mut self, proto: Proto, outcome: Outcome) {
+        self.connections[proto.index()][outcome.index()] += 1;
+    }
+
+    /// Adds what another shard counted. Gauges add up too: the shards' subscribers are the node's.
+    pub fn absorb(&mut self, other: &Self) {
+        // Taken apart by name, so that a new field does not compile until it is added up.
+        let Self {
+            reactions,
+            reaction_records,
+            datagrams,
+            http_requests,
+            rejected,
+            socket_drops,
+            windows,
+            window_close,
+            window_late_deltas,
+            frame_taps,
+            frames,
+            frames_sent,
+            frames_skipped,
+            fanout,
+            subscribers,
+            connections,
+            detail,
+        } = other;
+        add(&mut self.reactions, reactions);
+        add(&mut self.reaction_records, reaction_records);
+        self.datagrams += datagrams;
+        add(&mut self.http_requests, http_requests);
+        add(self.rejected.as_flattened_mut(), rejected.as_flattened());
+        add(&mut self.socket_drops, socket_drops);
+        self.windows += windows;
+        self.window_close.absorb(window_close);
+        self.window_late_deltas += window_late_deltas;
+        self.frame_taps += frame_taps;
+        self.frames += frames;
+        self.frames_sent += frames_sent;
+        add(&mut self.frames_skipped, frames_skipped);
+        self.fanout.absorb(fanout);
+        add(&mut self.subscribers, subscribers);
+        add(self.connections.as_flattened_mut(), connections.as_flattened());
+        self.detail.absorb(detail);
+    }
+}
+
+impl ShardDetail {
+    fn absorb(&mut self, other: &Self) {
+        let Self {
+            loop_turns,
+            parks,
+            ring_enters,
+            completions,
+            buffer_exhaustion,
+            sends_failed,
+            mesh_sent,
+            mesh_received,
+            rooms,
+            http_connections,
+        } = other;
+        self.loop_turns += loop_turns;
+        self.parks += parks;
+        self.ring_enters += ring_enters;
+        self.completions += completions;
+        self.buffer_exhaustion += buffer_exhaustion;
+        self.sends_failed += sends_failed;
+        self.mesh_sent += mesh_sent;
+        self.mesh_received += mesh_received;
+        self.rooms += rooms;
+        self.http_connections += http_connections;
+    }
+}
+
+fn add(totals: &mut [u64], counts: &[u64]) {
+    for (total, count) in totals.iter_mut().zip(counts) {
+        *total += count;
+    }
+}

@@ -1,0 +1,232 @@
+//! Rendered text, read back line by line the way a scraper does.
+
+use super::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Names that `wire.md` promises on `/metrics`, with their types.
+const PROMISED: [(&str, &str); 16] = [
+    ("uproar_reactions_total", "counter"),
+    ("uproar_reaction_records_total", "counter"),
+    ("uproar_datagrams_total", "counter"),
+    ("uproar_http_requests_total", "counter"),
+    ("uproar_rejected_total", "counter"),
+    ("uproar_socket_drops_total", "counter"),
+    ("uproar_windows_total", "counter"),
+    ("uproar_window_close_seconds", "histogram"),
+    ("uproar_window_late_deltas_total", "counter"),
+    ("uproar_frame_taps_total", "counter"),
+    ("uproar_frames_sent_total", "counter"),
+    ("uproar_frames_skipped_total", "counter"),
+    ("uproar_fanout_seconds", "histogram"),
+    ("uproar_subscribers", "gauge"),
+    ("uproar_connections_total", "counter"),
+    ("uproar_build_info", "gauge"),
+];
+
+/// A scrape: the type of each family, and the value of each series by its name and labels.
+#[derive(Default)]
+struct Scrape {
+    types: BTreeMap<String, String>,
+    series: BTreeMap<String, f64>,
+}
+
+impl Scrape {
+    /// Reads a page; panics where a scraper would complain.
+    fn read(page: &str) -> Self {
+        let mut scrape = Self::default();
+        let mut helped = Vec::new();
+        let mut family = String::new();
+        assert!(page.ends_with('\n'), "the last line ends");
+        for line in page.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, text) = help.split_once(' ').expect("HELP has a name and a text");
+                assert!(!text.is_empty() && !helped.contains(&name.to_owned()), "one HELP: {line}");
+                helped.push(name.to_owned());
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').expect("TYPE has a name and a type");
+                assert_eq!(helped.last().map(String::as_str), Some(name), "HELP goes before TYPE");
+                assert!(scrape.types.insert(name.into(), kind.into()).is_none(), "one TYPE: {line}");
+                name.clone_into(&mut family);
+            } else {
+                scrape.read_series(line, &family);
+            }
+        }
+        scrape
+    }
+
+    fn read_series(&mut self, line: &str, family: &str) {
+        let (series, value) = line.rsplit_once(' ').expect("a series has a value");
+        let (name, labels) = series.split_once('{').map_or((series, None), |(name, rest)| (name, Some(rest)));
+        let suffix = name.strip_prefix(family).unwrap_or_else(|| panic!("{name} stands under {family}"));
+        let histogram = self.types[family] == "histogram";
+        assert!(if histogram { ["_bucket", "_sum", "_count"].contains(&suffix) } else { suffix.is_empty() }, "{line}");
+        for label in labels.iter().flat_map(|rest| rest.strip_suffix('}').expect("labels end").split(',')) {
+            let (key, text) = label.split_once('=').expect("a label has a value");
+            assert!(key.bytes().all(|b| b.is_ascii_lowercase()), "{label}");
+            assert!(text.len() > 2 && text.starts_with('"') && text.ends_with('"'), "{label}");
+        }
+        let value = value.parse().unwrap_or_else(|_| panic!("not a number: {line}"));
+        assert!(self.series.insert(series.into(), value).is_none(), "series twice: {series}");
+    }
+
+    fn value(&self, series: &str) -> f64 {
+        *self.series.get(series).unwrap_or_else(|| panic!("no series {series}"))
+    }
+
+    /// Bucket counts of a histogram in the order of their upper ends, `labels` going before `le`.
+    fn buckets(&self, name: &str, labels: &str) -> Vec<f64> {
+        let ends = BUCKETS.iter().map(|&(_, end)| end).chain(["+Inf"]);
+        ends.map(|end| self.value(&format!("{name}_bucket{{{labels}le=\"{end}\"}}"))).collect()
+    }
+}
+
+fn page(metrics: &ShardMetrics) -> String {
+    let mut page = String::new();
+    render(metrics, &BuildInfo::current(), &mut page);
+    page
+}
+
+/// A shard that has counted something everywhere, each figure different and scaled by `scale`.
+fn busy(scale: u64) -> ShardMetrics {
+    let mut metrics = ShardMetrics::default();
+    let mut next = 0;
+    let mut fill = |counts: &mut [u64]| {
+        for count in counts {
+            next += 1;
+            *count = next * scale;
+        }
+    };
+    let ShardMetrics { datagrams, windows, window_late_deltas, frame_taps, frames, frames_sent, .. } = &mut metrics;
+    for count in [datagrams, windows, window_late_deltas, frame_taps, frames, frames_sent] {
+        fill(std::slice::from_mut(count));
+    }
+    fill(&mut metrics.reactions);
+    fill(&mut metrics.reaction_records);
+    fill(&mut metrics.http_requests);
+    fill(metrics.rejected.as_flattened_mut());
+    fill(&mut metrics.socket_drops);
+    fill(&mut metrics.frames_skipped);
+    fill(&mut metrics.subscribers);
+    fill(metrics.connections.as_flattened_mut());
+    let detail = &mut metrics.detail;
+    for count in [&mut detail.loop_turns, &mut detail.parks, &mut detail.ring_enters, &mut detail.completions] {
+        fill(std::slice::from_mut(count));
+    }
+    for count in [&mut detail.buffer_exhaustion, &mut detail.sends_failed, &mut detail.mesh_sent] {
+        fill(std::slice::from_mut(count));
+    }
+    for count in [&mut detail.mesh_received, &mut detail.rooms, &mut detail.http_connections] {
+        fill(std::slice::from_mut(count));
+    }
+    metrics.window_close.record_n(Duration::from_millis(3), scale);
+    metrics.fanout.record_n(Duration::from_micros(700), scale);
+    metrics.fanout.record_n(Duration::from_secs(20), 2 * scale);
+    metrics
+}
+
+#[test]
+fn every_promised_name_is_there_before_anything_is_counted() {
+    let scrape = Scrape::read(&page(&ShardMetrics::default()));
+    for (name, kind) in PROMISED {
+        assert_eq!(scrape.types.get(name).map(String::as_str), Some(kind), "{name}");
+        assert!(scrape.series.keys().any(|series| series.starts_with(name)), "{name} has series");
+    }
+    let counted = scrape.series.iter().filter(|(_, value)| **value != 0.0).collect::<Vec<_>>();
+    assert_eq!(counted.len(), 1, "only the build info is not 0: {counted:?}");
+}
+
+#[test]
+fn every_reason_and_outcome_has_its_own_series() {
+    let scrape = Scrape::read(&page(&ShardMetrics::default()));
+    for reason in Reject::ALL {
+        assert_eq!(scrape.value(&format!("uproar_rejected_total{{proto=\"udp\",reason=\"{}\"}}", reason.label())), 0.0);
+    }
+    for outcome in Outcome::ALL {
+        let series = format!("uproar_connections_total{{proto=\"quic\",outcome=\"{}\"}}", outcome.label());
+        assert_eq!(scrape.value(&series), 0.0);
+    }
+}
+
+#[test]
+fn what_is_counted_shows_under_its_own_labels() {
+    let mut metrics = ShardMetrics::default();
+    metrics.count_reaction(Proto::Http, 2, 65_535);
+    metrics.count_reject(Proto::Quic, Reject::UnknownEmoji);
+    metrics.count_http_reply(202);
+    metrics.count_http_reply(418);
+    metrics.count_connection(Proto::Quic, Outcome::HelloTimeout);
+    let scrape = Scrape::read(&page(&metrics));
+    for (series, value) in [
+        ("uproar_reactions_total{proto=\"http\"}", 65_535.0),
+        ("uproar_reaction_records_total{proto=\"http\"}", 2.0),
+        ("uproar_reactions_total{proto=\"udp\"}", 0.0),
+        ("uproar_rejected_total{proto=\"quic\",reason=\"unknown_emoji\"}", 1.0),
+        ("uproar_http_requests_total{code=\"202\"}", 1.0),
+        ("uproar_http_requests_total{code=\"other\"}", 1.0),
+        ("uproar_connections_total{proto=\"quic\",outcome=\"hello_timeout\"}", 1.0),
+    ] {
+        assert_eq!(scrape.value(series), value, "{series}");
+    }
+}
+
+#[test]
+fn histograms_are_cumulative_and_end_in_their_count() {
+    let scrape = Scrape::read(&page(&busy(5)));
+    for (name, count, sum) in [("uproar_window_close_seconds", 5.0, 0.015), ("uproar_fanout_seconds", 15.0, 200.0035)] {
+        let buckets = scrape.buckets(name, "");
+        assert!(buckets.is_sorted(), "{name}: {buckets:?}");
+        assert_eq!(buckets.last(), Some(&count), "{name}");
+        assert_eq!(scrape.value(&format!("{name}_count")), count);
+        assert!((scrape.value(&format!("{name}_sum")) - sum).abs() < 1e-9, "{name}");
+    }
+    let fanout = scrape.buckets("uproar_fanout_seconds", "");
+    assert_eq!(fanout[fanout.len() - 2], 5.0, "20 s lie beyond the last bucket");
+}
+
+#[test]
+fn absorbing_adds_every_series() {
+    let (left, right) = (busy(1), busy(1000));
+    let mut total = left.clone();
+    total.absorb(&right);
+    let [left, right, total] = [left, right, total].map(|metrics| {
+        let mut page = String::new();
+        render_shards(&[metrics], &mut page);
+        Scrape::read(&page).series
+    });
+    assert_eq!(left.len(), total.len());
+    for (series, sum) in &total {
+        assert!((left[series] + right[series] - sum).abs() < 1e-6, "{series}");
+        assert!(*sum > 0.0 || series.contains("_bucket{"), "{series} was filled");
+    }
+}
+
+#[test]
+fn shards_have_the_same_names_and_their_own_label() {
+    let mut shards = String::new();
+    render_shards(&[busy(1), busy(2)], &mut shards);
+    let shards = Scrape::read(&shards);
+    let node = Scrape::read(&page(&ShardMetrics::default()));
+    for name in node.types.keys().filter(|name| *name != "uproar_build_info") {
+        assert_eq!(shards.types.get(name), node.types.get(name), "{name}");
+    }
+    assert!(shards.series.keys().all(|series| series.contains("{shard=\"")));
+    let turns = |shard: u8| shards.value(&format!("uproar_loop_turns_total{{shard=\"{shard}\"}}"));
+    assert_eq!(turns(1), 2.0 * turns(0));
+    assert!(shards.buckets("uproar_fanout_seconds", "shard=\"1\",").is_sorted());
+}
+
+#[test]
+fn labels_are_distinct_snake_case_words() {
+    fn check(labels: &[&str]) {
+        for (place, label) in labels.iter().enumerate() {
+            assert!(label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{label}");
+            assert!(!labels[..place].contains(label), "{label} twice");
+        }
+    }
+    check(&Proto::ALL.map(Proto::label));
+    check(&Reject::ALL.map(Reject::label));
+    check(&Outcome::ALL.map(Outcome::label));
+    check(&Skip::ALL.map(Skip::label));
+    check(&Socket::ALL.map(Socket::label));
+}
