@@ -15,11 +15,7 @@
 //! Steps 1 to 5 are sans-I/O: bytes and `now` come in by `handle_*`, what to do comes out by `poll_*`. That is why a
 //! whole match replays from one seed in a test. The bytes on the wire are the crate `uproar_wire`.
 
-#[cfg(feature = "edge")]
-pub mod cli;
-pub mod config;
 pub mod ids;
-pub mod ingest;
 pub mod limits;
 pub mod metrics;
 pub mod room;

@@ -79,8 +79,8 @@ label! {
         BadClientId = "bad_client_id",
         /// The appliance is draining.
         Draining = "draining",
-        /// A limit of the shard is reached.
-        Overload = "overload",
+        /// A datagram whose room is not the one of the path it was posted to.
+        RoomMismatch = "room_mismatch",
     }
 }
 
@@ -113,6 +113,8 @@ label! {
         NoRooms = "no_rooms",
         /// The shard has as many subscribers as it may have.
         Full = "full",
+        /// The room it watched was deleted.
+        RoomDeleted = "room_deleted",
         /// The peer was silent for too long.
         TimedOut = "timed_out",
         /// The peer reset it.
@@ -147,7 +149,7 @@ label! {
 }
 
 /// Status codes that are counted one by one; all others count as `other`.
-pub const HTTP_CODES: [u16; 17] = [200, 201, 202, 204, 400, 404, 405, 408, 409, 413, 414, 415, 417, 431, 500, 501, 503];
+pub const HTTP_CODES: [u16; 17] = [200, 201, 202, 204, 400, 404, 405, 408, 409, 413, 414, 415, 417, 422, 431, 503, 505];
 
 /// Places of the status code table: [`HTTP_CODES`] and one for all others.
 pub const HTTP_CODE_COUNT: usize = HTTP_CODES.len() + 1;

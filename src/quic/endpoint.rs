@@ -9,8 +9,9 @@ use super::slots::{Slot, Slots};
 use super::timers::Timers;
 use super::transmit::{TRAIN_BYTES_MAX, TransmitBatch};
 use super::transport::{self, Seed};
-use super::{Arrival, ConnectionOutcome, QuicConfig, QuicEvent, WriteOutcome};
+use super::{Arrival, QuicConfig, QuicEvent, WriteOutcome, outcome};
 use crate::limits::{DATAGRAM_BUFFER, QUIC_RESPONSES_BYTES, QUIC_TRAIN_DATAGRAMS};
+use crate::metrics::Outcome;
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
     ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent, StreamId, VarInt, WriteError,
@@ -33,12 +34,13 @@ pub struct Quic {
     /// Answers that belong to no connection, and how many of them have been handed out.
     responses: TransmitBatch,
     responses_taken: usize,
-    outcomes: [u64; ConnectionOutcome::ALL.len()],
+    outcomes: [u64; Outcome::COUNT],
     accepted: u64,
     established: usize,
     max_connections: usize,
     hello_timeout: Duration,
     refusing: bool,
+    draining: Option<(CloseCode, &'static str)>,
     #[cfg(test)]
     pub(super) polls: usize,
 }
@@ -60,12 +62,13 @@ impl Quic {
             scratch: Vec::with_capacity(TRAIN_BYTES_MAX),
             responses: TransmitBatch::new(QUIC_RESPONSES_BYTES),
             responses_taken: 0,
-            outcomes: [0; ConnectionOutcome::ALL.len()],
+            outcomes: [0; Outcome::COUNT],
             accepted: 0,
             established: 0,
             max_connections: config.max_connections,
             hello_timeout: config.hello_timeout,
             refusing: false,
+            draining: None,
             #[cfg(test)]
             polls: 0,
         }
@@ -138,7 +141,19 @@ impl Quic {
     /// Opens a unidirectional stream to `conn` and returns its id; `None` when the peer permits no more or is gone.
     pub fn open_room_stream(&mut self, conn: usize) -> Option<u64> {
         let slot = self.slots.slot_mut(conn).filter(|slot| !slot.closed)?;
-        slot.connection.streams().open(Dir::Uni).map(u64::from)
+        let stream = slot.connection.streams().open(Dir::Uni)?;
+        slot.open_streams += 1;
+        Some(stream.into())
+    }
+
+    /// Nothing more is written to a stream of [`Self::open_room_stream`]; what was written still arrives.
+    pub fn finish(&mut self, conn: usize, stream: u64) {
+        let slot = self.slots.slot_mut(conn).filter(|slot| !slot.closed);
+        if let (Some(slot), Some(stream)) = (slot, room_stream(stream)) {
+            // A stream that the peer has stopped is over already.
+            let _ = slot.connection.send_stream(stream).finish();
+            self.dirty.mark(conn);
+        }
     }
 
     /// Queues `chunk` on a stream of [`Self::open_room_stream`], sharing its memory, and takes from its front what
@@ -167,9 +182,19 @@ impl Quic {
         self.close_as(now, conn, code, reason, code.into());
     }
 
-    /// Closes every connection. The only pass over all of them.
-    pub fn close_all(&mut self, now: Instant, code: CloseCode, reason: &'static str) {
+    /// Closes every connection, each as soon as its peer has everything of its finished streams; those without streams
+    /// at once. Finish the streams first. The only pass over all connections.
+    pub fn drain(&mut self, now: Instant, code: CloseCode, reason: &'static str) {
+        self.draining = Some((code, reason));
         for conn in self.slots.numbers() {
+            self.close_if_drained(now, conn);
+        }
+    }
+
+    fn close_if_drained(&mut self, now: Instant, conn: usize) {
+        if let Some((code, reason)) = self.draining
+            && self.slots.slot_mut(conn).is_some_and(|slot| slot.open_streams == 0)
+        {
             self.close(now, conn, code, reason);
         }
     }
@@ -194,9 +219,9 @@ impl Quic {
         self.accepted
     }
 
-    /// Ends by [`ConnectionOutcome::index`]: of all connections, and of attempts that never became one and of which
+    /// Ends by [`Outcome::index`]: of all connections, and of attempts that never became one and of which
     /// therefore no [`QuicEvent::Closed`] tells.
-    pub fn outcomes(&self) -> &[u64; ConnectionOutcome::ALL.len()] {
+    pub fn outcomes(&self) -> &[u64; Outcome::COUNT] {
         &self.outcomes
     }
 
@@ -257,7 +282,7 @@ impl Quic {
         self.scratch.clear();
         if self.refusing || self.slots.len() >= self.max_connections {
             let refusal = self.endpoint.refuse(incoming, &mut self.scratch);
-            self.outcomes[ConnectionOutcome::Refused.index()] += 1;
+            self.outcomes[Outcome::Refused.index()] += 1;
             self.respond(&refusal);
             return;
         }
@@ -268,7 +293,7 @@ impl Quic {
                 self.settle(now, conn);
             }
             Err(error) => {
-                self.outcomes[ConnectionOutcome::of_loss(&error.cause, false).index()] += 1;
+                self.outcomes[outcome::of_loss(&error.cause, false).index()] += 1;
                 if let Some(response) = error.response {
                     self.respond(&response);
                 }
@@ -311,7 +336,7 @@ impl Quic {
                 Heard::Nothing
             }
             Event::ConnectionLost { reason } => {
-                let outcome = ConnectionOutcome::of_loss(&reason, slot.established);
+                let outcome = outcome::of_loss(&reason, slot.established);
                 return self.report_closed(conn, outcome);
             }
             Event::DatagramReceived => {
@@ -335,7 +360,13 @@ impl Quic {
                 self.events.push_back(QuicEvent::Writable { conn, stream: id.into() });
                 Heard::Nothing
             }
+            Event::Stream(StreamEvent::Finished { id }) if !session.is_control(id) => {
+                slot.open_streams = slot.open_streams.saturating_sub(1);
+                self.close_if_drained(now, conn);
+                Heard::Nothing
+            }
             Event::Stream(StreamEvent::Stopped { id, error_code }) if !session.is_control(id) => {
+                slot.open_streams = slot.open_streams.saturating_sub(1);
                 // What waits on it is let go, and whoever waits for it may write: that write finds the stream gone.
                 let _ = connection.send_stream(id).reset(error_code);
                 self.events.push_back(QuicEvent::Writable { conn, stream: id.into() });
@@ -353,8 +384,8 @@ impl Quic {
     fn close_without_hello(&mut self, now: Instant, conn: usize) {
         let Some(slot) = self.slots.slot_mut(conn) else { return };
         let outcome = match slot.established {
-            true => ConnectionOutcome::HelloTimeout,
-            false => ConnectionOutcome::HandshakeFailed,
+            true => Outcome::HelloTimeout,
+            false => Outcome::HandshakeFailed,
         };
         self.close_as(now, conn, CloseCode::HelloTimeout, "no hello in time", outcome);
     }
@@ -365,7 +396,7 @@ impl Quic {
         conn: usize,
         code: CloseCode,
         reason: &'static str,
-        outcome: ConnectionOutcome,
+        outcome: Outcome,
     ) {
         let Some(slot) = self.slots.slot_mut(conn).filter(|slot| !slot.closed) else { return };
         slot.connection.close(now, VarInt::from_u32(code as u32), Bytes::from_static(reason.as_bytes()));
@@ -373,7 +404,7 @@ impl Quic {
         self.dirty.mark(conn);
     }
 
-    fn report_closed(&mut self, conn: usize, outcome: ConnectionOutcome) {
+    fn report_closed(&mut self, conn: usize, outcome: Outcome) {
         let Some(slot) = self.slots.slot_mut(conn) else { return };
         slot.closed = true;
         self.established -= usize::from(slot.established);

@@ -29,11 +29,11 @@ mod tests;
 
 pub use connection_id::{CONNECTION_ID_LEN, shard_of_packet};
 pub use endpoint::Quic;
-pub use outcome::ConnectionOutcome;
 pub use transmit::{TRAIN_BYTES_MAX, Transmit, TransmitBatch};
 pub use transport::{ALPN, server_crypto, tls_config};
 
 use crate::ids::ShardId;
+use crate::metrics::Outcome;
 use bytes::Bytes;
 use quinn_proto::EcnCodepoint;
 use quinn_proto::crypto::rustls::QuicServerConfig;
@@ -105,7 +105,7 @@ pub enum QuicEvent {
         /// Whose.
         conn: usize,
         /// Why.
-        outcome: ConnectionOutcome,
+        outcome: Outcome,
         /// Whether it had been welcomed, that is, whether the shard holds it as a subscriber.
         was_subscribed: bool,
     },

@@ -20,6 +20,8 @@ pub(super) struct Slot {
     pub(super) hello_deadline: Instant,
     /// Whether the handshake has been completed.
     pub(super) established: bool,
+    /// Room streams that were opened and whose end the peer has not confirmed.
+    pub(super) open_streams: u16,
     /// Whether its end has been reported: nothing else of it will be.
     pub(super) closed: bool,
     /// Whether the report has been polled.
@@ -35,6 +37,7 @@ impl Slot {
             session: Session::default(),
             hello_deadline,
             established: false,
+            open_streams: 0,
             closed: false,
             closed_polled: false,
             drained: None,

@@ -117,6 +117,13 @@ impl RequestDecoder {
         }
     }
 
+    /// Keeps bytes without looking at them, until the next [`Self::feed`]: for a connection that is paused and whose
+    /// receives are still being stopped. False when more wait than one request may have.
+    pub fn hold(&mut self, input: &[u8]) -> bool {
+        self.unread.extend_from_slice(input);
+        self.unread.len() - self.unread_at <= HTTP_HEAD_MAX + self.limits.body_bytes
+    }
+
     /// True once when the client waits for `100 Continue` and its body has not begun to come: the caller sends it.
     pub fn wants_continue(&mut self) -> bool {
         std::mem::take(&mut self.owes_continue)

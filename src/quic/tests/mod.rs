@@ -2,7 +2,8 @@
 
 mod pair;
 
-use super::{Arrival, ConnectionOutcome, QuicEvent, TransmitBatch, WriteOutcome, shard_of_packet};
+use crate::metrics::Outcome;
+use super::{Arrival, QuicEvent, TransmitBatch, WriteOutcome, shard_of_packet};
 use bytes::Bytes;
 use pair::{HELLO_TIMEOUT, IDLE_TIMEOUT, Impairment, Pair, SHARD, SHARDS, hello_bytes, server, start};
 use proptest::prelude::*;
@@ -16,7 +17,7 @@ fn pattern(len: usize, salt: u64) -> Bytes {
     (0..len as u64).map(|at| ((at * 31 + (at >> 8) * 7 + salt * 13) % 251) as u8).collect()
 }
 
-fn is_closed(event: &QuicEvent) -> Option<(ConnectionOutcome, bool)> {
+fn is_closed(event: &QuicEvent) -> Option<(Outcome, bool)> {
     match event {
         QuicEvent::Closed { outcome, was_subscribed, .. } => Some((*outcome, *was_subscribed)),
         _ => None,
@@ -100,10 +101,10 @@ fn what_is_not_a_hello_closes_with_its_code() {
         let mut pair = Pair::new(4);
         let client = pair.connected();
         pair.say(client, bytes);
-        assert_eq!(pair.run_until_event(is_closed), (ConnectionOutcome::BadHello, false));
+        assert_eq!(pair.run_until_event(is_closed), (Outcome::BadHello, false));
         pair.run_until(|pair| pair.clients[client].lost.is_some());
         assert_eq!(pair.clients[client].close_code(), code(CloseCode::BadHello));
-        assert_eq!(pair.server.outcomes()[ConnectionOutcome::BadHello.index()], 1);
+        assert_eq!(pair.server.outcomes()[Outcome::BadHello.index()], 1);
     }
 }
 
@@ -115,7 +116,7 @@ fn a_control_stream_that_ends_early_is_a_bad_hello() {
     pair.say(client, &hello[..hello.len() - 1]);
     let control = pair.clients[client].control.unwrap();
     pair.clients[client].connection.send_stream(control).finish().unwrap();
-    assert_eq!(pair.run_until_event(is_closed), (ConnectionOutcome::BadHello, false));
+    assert_eq!(pair.run_until_event(is_closed), (Outcome::BadHello, false));
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn a_second_hello_later_is_a_bad_hello() {
     pair.subscribe(client, 1);
     pair.run_for(Duration::from_secs(1));
     pair.say_hello(client, 1);
-    assert_eq!(pair.run_until_event(is_closed), (ConnectionOutcome::BadHello, true));
+    assert_eq!(pair.run_until_event(is_closed), (Outcome::BadHello, true));
 }
 
 #[test]
@@ -146,7 +147,7 @@ fn who_says_no_hello_in_time_is_closed() {
     let began = pair.now;
     let client = pair.connected();
     pair.say(client, &hello_bytes(1)[..5]);
-    assert_eq!(pair.run_until_event(is_closed), (ConnectionOutcome::HelloTimeout, false));
+    assert_eq!(pair.run_until_event(is_closed), (Outcome::HelloTimeout, false));
     // From the first packet's arrival, one way after it left.
     assert_eq!(pair.now - began, HELLO_TIMEOUT + Duration::from_millis(10));
     pair.run_until(|pair| pair.clients[client].lost.is_some());
@@ -161,7 +162,7 @@ fn a_handshake_that_stops_half_way_gives_its_slot_back() {
     // The first packet arrives; the client never hears the answer.
     pair.run_until(|pair| pair.server.accepted() == 1);
     pair.impairment.loss_percent = 100;
-    assert_eq!(pair.run_until_event(is_closed), (ConnectionOutcome::HandshakeFailed, false));
+    assert_eq!(pair.run_until_event(is_closed), (Outcome::HandshakeFailed, false));
     pair.run_until(|pair| pair.server.connections() == 0);
 }
 
@@ -173,7 +174,7 @@ fn a_silent_subscriber_times_out() {
     pair.run_for(Duration::from_secs(1));
     pair.impairment.loss_percent = 100;
     let silent_from = pair.now;
-    assert_eq!(pair.run_until_event(is_closed), (ConnectionOutcome::TimedOut, true));
+    assert_eq!(pair.run_until_event(is_closed), (Outcome::TimedOut, true));
     assert!(pair.now - silent_from <= IDLE_TIMEOUT);
     assert_eq!((pair.server.connections(), pair.server.established()), (0, 0));
 }
@@ -185,7 +186,7 @@ fn a_client_that_leaves_is_done() {
     let (conn, streams) = pair.subscribe(client, 1);
     let now = pair.now;
     pair.clients[client].connection.close(now, VarInt::from_u32(0), Bytes::new());
-    assert_eq!(pair.run_until_event(is_closed), (ConnectionOutcome::Done, true));
+    assert_eq!(pair.run_until_event(is_closed), (Outcome::Done, true));
     assert_eq!(pair.server.write(conn, streams[0], &mut pattern(10, 0)), WriteOutcome::Gone);
     assert_eq!(pair.server.open_room_stream(conn), None);
     pair.run_until(|pair| pair.server.connections() == 0);
@@ -335,17 +336,17 @@ fn closing_all_tells_everyone_and_frees_every_slot() {
     pair.connected();
     pair.run_for(Duration::from_secs(1));
     pair.server.refuse_new();
-    pair.server.close_all(pair.now, CloseCode::Draining, "going away");
+    pair.server.drain(pair.now, CloseCode::Draining, "going away");
     pair.run_until(|pair| pair.server.connections() == 0);
     assert!(pair.clients.iter().all(|client| client.close_code() == code(CloseCode::Draining)));
     let closed: Vec<_> = pair.events.iter().filter_map(is_closed).collect();
     assert_eq!(closed.len(), 21);
     assert_eq!(closed.iter().filter(|(_, was_subscribed)| *was_subscribed).count(), 20);
-    assert_eq!(pair.server.outcomes()[ConnectionOutcome::Draining.index()], 21);
+    assert_eq!(pair.server.outcomes()[Outcome::Draining.index()], 21);
 
     let late = pair.connect();
     pair.run_until(|pair| pair.clients[late].lost.is_some());
-    assert_eq!(pair.server.outcomes()[ConnectionOutcome::Refused.index()], 1);
+    assert_eq!(pair.server.outcomes()[Outcome::Refused.index()], 1);
     assert_eq!(pair.server.poll_timeout(), None, "nothing is left to wait for");
 }
 
@@ -357,7 +358,7 @@ fn who_comes_when_all_slots_are_in_use_is_refused_and_counted() {
     let third = pair.connect();
     pair.run_until(|pair| pair.clients[third].lost.is_some());
     assert!(matches!(pair.clients[third].lost, Some(ConnectionError::ConnectionClosed(_))));
-    assert_eq!(pair.server.outcomes()[ConnectionOutcome::Refused.index()], 1);
+    assert_eq!(pair.server.outcomes()[Outcome::Refused.index()], 1);
     assert_eq!((pair.server.connections(), pair.server.accepted()), (2, 2));
 
     let now = pair.now;
@@ -378,7 +379,7 @@ fn a_slot_is_not_used_again_before_its_end_was_polled() {
     assert_eq!(pair.server.connections(), 1);
     assert_eq!(
         pair.server.poll_event(),
-        Some(QuicEvent::Closed { conn, outcome: ConnectionOutcome::TimedOut, was_subscribed: true })
+        Some(QuicEvent::Closed { conn, outcome: Outcome::TimedOut, was_subscribed: true })
     );
     assert_eq!(pair.server.connections(), 0);
 }
