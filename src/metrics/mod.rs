@@ -3,12 +3,12 @@
 //! Invariant: a [`ShardMetrics`] belongs to one shard, which adds to its plain fields; nothing here is global, atomic
 //! or locked. Whoever wants to know asks the shards for clones and adds them up.
 //!
-//! Not here: the admin port that asks and answers. 1. [`label`]: what labels can say. 2. [`latency`]: durations.
-//! 3. [`render`]: the text.
+//! Not here: the admin port that asks and answers. In order: `label`, what labels can say;
+//! `latency`, durations; `render`, the text.
 
-pub mod label;
-pub mod latency;
-pub mod render;
+mod label;
+mod latency;
+mod render;
 
 pub use label::{HTTP_CODE_COUNT, HTTP_CODES, Outcome, Proto, Reject, Skip, Socket, http_code_index};
 pub use latency::Latency;

@@ -4,7 +4,7 @@ use super::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Names that `wire.md` promises on `/metrics`, with their types.
+/// Names that `docs/WIRE.md` promises on `/metrics`, with their types.
 const PROMISED: [(&str, &str); 16] = [
     ("uproar_reactions_total", "counter"),
     ("uproar_reaction_records_total", "counter"),
