@@ -229,10 +229,10 @@ fn raise_open_files() {
 fn random<const N: usize>() -> Result<[u8; N], ServeError> {
     let mut bytes = [0; N];
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    provider.secure_random.fill(&mut bytes).map_err(|_| ServeError::Kernel {
-        what: "random numbers",
-        source: io::Error::other("the system has none"),
-    })?;
+    provider
+        .secure_random
+        .fill(&mut bytes)
+        .map_err(|_| ServeError::Kernel { what: "random numbers", source: io::Error::other("the system has none") })?;
     Ok(bytes)
 }
 

@@ -15,9 +15,7 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Somebody serves it.
-    #[error(
-        "{what} port {address}: already in use by another server; stop it, or choose another port with --{what}"
-    )]
+    #[error("{what} port {address}: already in use by another server; stop it, or choose another port with --{what}")]
     InUse {
         /// Name of the port and of its flag.
         what: &'static str,

@@ -132,7 +132,8 @@ impl ShardMetrics {
         add(&mut self.http_requests, http_requests);
         add(self.rejected.as_flattened_mut(), rejected.as_flattened());
         add(&mut self.socket_drops, socket_drops);
-        self.windows += windows;
+        // All shards close the same windows.
+        self.windows = self.windows.max(*windows);
         self.window_close.absorb(window_close);
         self.window_late_deltas += window_late_deltas;
         self.frame_taps += frame_taps;

@@ -112,7 +112,7 @@ const FAMILIES: &[Family] = &[
     counter("uproar_socket_drops_total", "Datagrams that the kernel dropped at a full socket.", |out, m| {
         out.each(&Socket::ALL, |s| ("socket", s.label()), |s| m.socket_drops[s.index()]);
     }),
-    counter("uproar_windows_total", "Windows closed, summed over shards.", |out, m| out.one(m.windows)),
+    counter("uproar_windows_total", "Windows closed.", |out, m| out.one(m.windows)),
     histogram("uproar_window_close_seconds", "From a window's close to its frame encoded.", |out, m| {
         out.latency(&m.window_close);
     }),

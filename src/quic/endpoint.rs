@@ -390,14 +390,7 @@ impl Quic {
         self.close_as(now, conn, CloseCode::HelloTimeout, "no hello in time", outcome);
     }
 
-    fn close_as(
-        &mut self,
-        now: Instant,
-        conn: usize,
-        code: CloseCode,
-        reason: &'static str,
-        outcome: Outcome,
-    ) {
+    fn close_as(&mut self, now: Instant, conn: usize, code: CloseCode, reason: &'static str, outcome: Outcome) {
         let Some(slot) = self.slots.slot_mut(conn).filter(|slot| !slot.closed) else { return };
         slot.connection.close(now, VarInt::from_u32(code as u32), Bytes::from_static(reason.as_bytes()));
         self.report_closed(conn, outcome);

@@ -6,8 +6,8 @@
 
 use super::coordinator::{ChangeOutcome, Coordinator, Order, RoomChange, ScrapeForm};
 use super::{Proto, Reject, Shard};
-use crate::ingest::http::decoder::{DecoderLimits, Flow, Refusal, Request, RequestDecoder};
 use crate::ingest::http::decoder::{ContentKind, Method};
+use crate::ingest::http::decoder::{DecoderLimits, Flow, Refusal, Request, RequestDecoder};
 use crate::ingest::http::reactions::{ReactionsError, parse_reactions};
 use crate::ingest::http::reply;
 use crate::limits;
@@ -266,7 +266,11 @@ impl Shard {
                 (Some(state), None) => answer.json(200, state.room.json()),
                 (Some(state), Some(_)) => match &state.newest {
                     Some(newest) => answer.json(200, &frame_json(&state.room, &newest.message)),
-                    None => drop(answer.problem(404, "no_frame", "no window of this room has closed with taps or subscribers")),
+                    None => drop(answer.problem(
+                        404,
+                        "no_frame",
+                        "no window of this room has closed with taps or subscribers",
+                    )),
                 },
             },
             (None | Some("frame"), _) => answer.method_not_allowed("GET, HEAD, OPTIONS"),
@@ -304,8 +308,7 @@ impl Shard {
     }
 
     fn react_datagram(&mut self, room: RoomId, body: &[u8]) -> Result<(), (u16, Reject, &'static str)> {
-        let batch = ReactionBatch::parse(body)
-            .map_err(|error| refused(error.into()))?;
+        let batch = ReactionBatch::parse(body).map_err(|error| refused(error.into()))?;
         if batch.room != room {
             return Err((400, Reject::RoomMismatch, "the datagram names another room than the path"));
         }

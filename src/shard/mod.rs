@@ -21,8 +21,8 @@ pub use http::{HttpConn, HttpNext, HttpPort};
 pub use mesh_message::MeshMessage;
 
 use crate::fanout::Fanout;
-use crate::ids::{ShardId, merger_of};
 use crate::fanout::SkipReason;
+use crate::ids::{ShardId, merger_of};
 use crate::ingest::datagram::split_train;
 use crate::limits;
 use crate::metrics::{Outcome, Proto, Reject, ShardMetrics, Skip};

@@ -63,7 +63,6 @@ impl Rooms {
         self.by_id.len()
     }
 
-
     /// All rooms, by id.
     pub(super) fn sorted(&self) -> Vec<Arc<Room>> {
         #[expect(clippy::disallowed_methods, reason = "sorted right away, for a list that people read")]

@@ -76,11 +76,7 @@ impl Subscribers {
 /// The frame as fan-out wants it: its reference count is this shard's own, so that thousands of subscribers on
 /// different cores do not fight over one cache line.
 pub(super) fn frame_message(frame: &SharedFrame) -> FrameMessage {
-    FrameMessage {
-        window: frame.window,
-        bytes: Bytes::from_owner(frame.message.clone()),
-        encoded_at: frame.encoded_at,
-    }
+    FrameMessage { window: frame.window, bytes: Bytes::from_owner(frame.message.clone()), encoded_at: frame.encoded_at }
 }
 
 impl Shard {

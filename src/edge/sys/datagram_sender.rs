@@ -75,8 +75,7 @@ impl DatagramSender {
             return Sent::Some(0);
         }
         // SAFETY: the first `count` headers point to memory of `self` and to the bytes borrowed for this call.
-        let sent =
-            unsafe { libc::sendmmsg(socket, self.headers.as_mut_ptr(), count as u32, libc::MSG_DONTWAIT) };
+        let sent = unsafe { libc::sendmmsg(socket, self.headers.as_mut_ptr(), count as u32, libc::MSG_DONTWAIT) };
         if sent >= 0 {
             return Sent::Some(sent as usize);
         }
@@ -137,7 +136,8 @@ impl ControlWriter<'_> {
     fn push<T: Copy>(&mut self, level: libc::c_int, kind: libc::c_int, value: T) {
         let value_len = size_of::<T>() as u32;
         // SAFETY: these two only compute lengths.
-        let (message_len, space) = unsafe { (libc::CMSG_LEN(value_len) as usize, libc::CMSG_SPACE(value_len) as usize) };
+        let (message_len, space) =
+            unsafe { (libc::CMSG_LEN(value_len) as usize, libc::CMSG_SPACE(value_len) as usize) };
         let room = &mut self.buffer.0[self.len..self.len + space];
         let message = room.as_mut_ptr().cast::<libc::cmsghdr>();
         // SAFETY: `room` holds the whole message, header and value, by the slicing above; the buffer and every space are

@@ -146,9 +146,7 @@ impl Ring {
         if !submissions.is_empty() || submissions.taskrun() || submissions.cq_overflow() {
             // With deferred task work, completions appear only when this thread asks for events.
             // SAFETY: no argument is passed, and the entries were checked when they were pushed.
-            let entered = unsafe {
-                submitter.enter::<libc::sigset_t>(submissions.len() as u32, 0, GETEVENTS, None)
-            };
+            let entered = unsafe { submitter.enter::<libc::sigset_t>(submissions.len() as u32, 0, GETEVENTS, None) };
             ignore_transient(entered)?;
         }
         drop((submissions, finished));

@@ -2,8 +2,8 @@
 
 mod pair;
 
-use crate::metrics::Outcome;
 use super::{Arrival, QuicEvent, TransmitBatch, WriteOutcome, shard_of_packet};
+use crate::metrics::Outcome;
 use bytes::Bytes;
 use pair::{HELLO_TIMEOUT, IDLE_TIMEOUT, Impairment, Pair, SHARD, SHARDS, hello_bytes, server, start};
 use proptest::prelude::*;
@@ -327,18 +327,27 @@ fn every_packet_of_a_connected_client_names_this_shard() {
 }
 
 #[test]
-fn closing_all_tells_everyone_and_frees_every_slot() {
+fn draining_delivers_the_last_message_then_tells_everyone_and_frees_every_slot() {
     let mut pair = Pair::new(19);
+    let mut streams = Vec::new();
     for _ in 0..20 {
         let client = pair.connected();
-        pair.subscribe(client, 1);
+        let (conn, opened) = pair.subscribe(client, 1);
+        streams.push((conn, opened[0]));
     }
     pair.connected();
     pair.run_for(Duration::from_secs(1));
     pair.server.refuse_new();
+    for &(conn, stream) in &streams {
+        assert_eq!(pair.server.write(conn, stream, &mut Bytes::from_static(b"the last frame")), WriteOutcome::All);
+        pair.server.finish(conn, stream);
+    }
     pair.server.drain(pair.now, CloseCode::Draining, "going away");
     pair.run_until(|pair| pair.server.connections() == 0);
     assert!(pair.clients.iter().all(|client| client.close_code() == code(CloseCode::Draining)));
+    for (client, &(_, stream)) in streams.iter().enumerate() {
+        assert_eq!(pair.clients[client].received[&stream], b"the last frame");
+    }
     let closed: Vec<_> = pair.events.iter().filter_map(is_closed).collect();
     assert_eq!(closed.len(), 21);
     assert_eq!(closed.iter().filter(|(_, was_subscribed)| *was_subscribed).count(), 20);
