@@ -6,8 +6,9 @@
 
 use crate::appliance::Appliance;
 use crate::play::{self, RunError, Targets};
-use crate::report::{Report, grouped};
+use crate::report::Report;
 use crate::scenario::{Http, Moment, Quic, Scenario, Subscribers, Udp};
+use crate::table::grouped;
 use crate::view::{RoomView, Screen};
 use futures_util::StreamExt;
 use tokio::signal::unix::{SignalKind, signal};

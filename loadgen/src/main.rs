@@ -4,7 +4,8 @@
 //! 2. [`schedule`]: who taps what and when, from one seed, planned before anything is sent.
 //! 3. [`drivers`]: the three ways in: UDP, HTTP, QUIC. [`ledger`]: what they sent.
 //! 4. [`subscribers`]: real QUIC subscribers. [`audit`]: what their frames add up to.
-//! 5. [`metrics_scrape`]: what the server says. [`report`]: where all of these agree, and where not.
+//! 5. [`metrics_scrape`]: what the server says. [`report`]: where all of these agree, and where not;
+//!    [`table`] shows it.
 //! 6. [`play`]: a run from start to end. [`demo`], [`watch`], [`view`]: the same, for people to look at;
 //!    [`appliance`] is the demo's server.
 //!
@@ -25,6 +26,7 @@ mod report;
 mod scenario;
 mod schedule;
 mod subscribers;
+mod table;
 mod view;
 mod watch;
 

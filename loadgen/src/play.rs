@@ -55,6 +55,8 @@ pub(crate) struct Targets {
 /// Why a run could not be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
+    #[error("no connection to {0}: {1}; is an appliance listening there? see --quic")]
+    Connect(SocketAddr, uproar_client::Error),
     #[error("QUIC: {0}")]
     Quic(#[from] uproar_client::Error),
     #[error("HTTP: {0}")]

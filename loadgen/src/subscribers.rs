@@ -47,7 +47,8 @@ impl Entrance {
         live: Option<mpsc::Sender<RoomEvent>>,
     ) -> Result<Client, RunError> {
         let endpoint = &self.endpoints[place % self.endpoints.len()];
-        let client = endpoint.connect_as(id, self.server, &self.server_name).await?;
+        let connected = endpoint.connect_as(id, self.server, &self.server_name).await;
+        let client = connected.map_err(|error| RunError::Connect(self.server, error))?;
         let subscription = client.subscribe(&[room]).await?;
         tokio::spawn(sit(subscription, Arc::clone(audit), live));
         Ok(client)

@@ -4,7 +4,7 @@
 //! Invariant: [`RoomView`] only makes text; [`Screen`] only puts it somewhere. Deliberately not here: knowing how wide
 //! a glyph is, so glyphs come last in a line or before a name of fixed width.
 
-use crate::report::grouped;
+use crate::table::grouped;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use uproar_client::RoomEvent;
