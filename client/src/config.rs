@@ -17,6 +17,8 @@ const STREAM_WINDOW: u32 = uproar_wire::stream::MESSAGE_MAX as u32 + 4;
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 /// Bytes of reactions waiting to be sent; beyond this, reacting waits.
 pub(crate) const DATAGRAM_BUFFER: usize = 64 * 1024;
+/// Bytes of datagrams from the server kept. It sends none, but without any room for them none may be sent either.
+const DATAGRAM_RECEIVE_BUFFER: usize = uproar_wire::reaction::DATAGRAM_MAX;
 
 /// Choices for the connections of one endpoint.
 #[derive(Clone, Debug)]
@@ -103,8 +105,7 @@ impl ClientConfig {
             .max_concurrent_uni_streams(VarInt::from_u32(self.rooms_max.into()))
             .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
             .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
-            // The server sends none.
-            .datagram_receive_buffer_size(None)
+            .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BUFFER))
             .datagram_send_buffer_size(DATAGRAM_BUFFER);
         Ok(transport)
     }

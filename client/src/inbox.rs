@@ -36,7 +36,9 @@ impl Inbox {
                     Some(message)
                 }
                 None => {
-                    self.partial = Vec::from(std::mem::take(&mut self.chunk));
+                    // A copy of what is left, and not the chunk's own memory, which may be far larger.
+                    self.partial = self.chunk.to_vec();
+                    self.chunk = Bytes::new();
                     None
                 }
             });

@@ -1,0 +1,189 @@
+//! The first thing a stranger runs: a real appliance, a short match against it over all three ways in, its frames live,
+//! and at the end the proof that what was tapped is what was shown.
+//!
+//! Deliberately not here: certificates. The appliance makes one for itself and this end believes any, which is right on
+//! loopback and nowhere else.
+
+use crate::appliance::Appliance;
+use crate::play::{self, RunError, Targets};
+use crate::report::Report;
+use crate::scenario::{Http, Moment, Quic, Scenario, Subscribers, Udp};
+use crate::table::grouped;
+use crate::view::{RoomView, Screen};
+use futures_util::StreamExt;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use uproar_client::{Client, RoomEvent, Trust};
+use uproar_wire::RoomId;
+use uproar_wire::frame::Palette;
+
+/// The room every appliance has unless it is configured otherwise.
+const ROOM: RoomId = RoomId(1);
+/// Length of the demo's windows, short enough for people to see something happen.
+const WINDOW: &str = "1s";
+/// People who only watch.
+const WATCHING: u32 = 100;
+/// Events that may wait for the terminal.
+const LIVE_EVENTS: usize = 64;
+
+/// Plays the demo; true when nothing was lost.
+pub(crate) fn run(seconds: u32, taps_per_second: u32, shards: u32) -> Result<bool, String> {
+    play::runtime().map_err(|error| error.to_string())?.block_on(async {
+        println!("starting an appliance of {shards} shards on loopback");
+        let appliance = Appliance::start(shards, WINDOW).await.map_err(|error| error.to_string())?;
+        let targets = targets(&appliance);
+        let played = tokio::select! {
+            played = play_match(seconds, taps_per_second, &targets) => played.map_err(|error| error.to_string()),
+            signal = interrupted() => Err(signal),
+        };
+        // In every case the child is ended in order; only then is there something to say.
+        let stopped = appliance.stop().await.map_err(|error| error.to_string());
+        let report = played?;
+        stopped?;
+        println!("\n{report}");
+        println!("{}", verdict(&report));
+        Ok(report.passed)
+    })
+}
+
+fn targets(appliance: &Appliance) -> Targets {
+    let at = appliance.listening;
+    Targets {
+        reactions: at.reactions,
+        http: at.http,
+        admin: at.admin,
+        quic: at.quic,
+        server_name: "localhost".into(),
+        trust: Trust::DangerAnyCertificate,
+    }
+}
+
+async fn interrupted() -> String {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return "cannot listen for signals".into() };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    "interrupted; the appliance was stopped".into()
+}
+
+async fn play_match(seconds: u32, taps_per_second: u32, targets: &Targets) -> Result<Report, RunError> {
+    let palette = palette(targets).await?;
+    let scenario = scenario(seconds, taps_per_second, &palette);
+    println!(
+        "{}: {} people, {} taps/s over UDP, HTTP and QUIC, {} s; {}\n",
+        palette.name,
+        grouped(scenario.people.into()),
+        grouped(taps_per_second.into()),
+        seconds,
+        scenario.moments.iter().map(|m| format!("{} at {:.0} s", m.name, m.at_s)).collect::<Vec<_>>().join(", ")
+    );
+    let (live, events) = mpsc::channel(LIVE_EVENTS);
+    let showing = tokio::spawn(show(events));
+    let report = play::play(&scenario, targets, Some(live)).await;
+    showing.abort();
+    report
+}
+
+async fn show(mut events: mpsc::Receiver<RoomEvent>) {
+    let (mut view, mut screen) = (RoomView::default(), Screen::stdout());
+    while let Some(event) = events.recv().await {
+        // Without anywhere to show it, the match is still played and checked.
+        if view.handle_event(event) && screen.show(&view).is_err() {
+            return;
+        }
+    }
+}
+
+/// What the room's emoji are; the match is made for them.
+async fn palette(targets: &Targets) -> Result<Palette, RunError> {
+    let client = Client::connect(targets.quic, &targets.server_name, targets.trust.clone()).await?;
+    let mut subscription = client.subscribe(&[ROOM]).await?;
+    while let Some(event) = subscription.next().await {
+        if let RoomEvent::Palette(_, palette) = event? {
+            client.close().await;
+            return Ok(palette);
+        }
+    }
+    Err(RunError::NoPalette(ROOM))
+}
+
+/// A short match: quiet stretches, and moments that everybody reacts to. Most taps come packed by UDP gateways, some
+/// over QUIC from phones, a few by HTTP.
+fn scenario(seconds: u32, taps_per_second: u32, palette: &Palette) -> Scenario {
+    let length_s = f64::from(seconds);
+    let emoji = palette.emoji.len().min(1024) as u16;
+    let moment = |name: &str, begins: f64, lasts: f64, times: f64, words: &[&str], otherwise: u16| {
+        let known = palette.emoji.iter().take(emoji.into()).position(|emoji| words.contains(&emoji.name.as_str()));
+        Moment {
+            name: name.into(),
+            at_s: begins * length_s,
+            lasts_s: lasts * length_s,
+            times,
+            emoji: Some(known.map_or(otherwise % emoji.max(1), |place| place as u16)),
+        }
+    };
+    let taps = f64::from(taps_per_second);
+    Scenario {
+        seed: 11,
+        duration_s: length_s,
+        people: 1_000_000,
+        rooms: vec![ROOM.0],
+        emoji: emoji.max(1),
+        taps_max: 1,
+        udp: Some(Udp { reactions_per_second: taps * 0.85, sockets: 2, records_per_datagram: 32 }),
+        http: Some(Http { reactions_per_second: taps * 0.05, connections: 8, reactions_per_request: 8 }),
+        quic: Some(Quic { reactions_per_second: taps * 0.10, connections: 16, records_per_datagram: 8 }),
+        subscribers: Subscribers { count: WATCHING, endpoints: 2, arriving: 16 },
+        moments: vec![
+            moment("kick-off", 0.05, 0.10, 2.0, &["clap", "party"], 0),
+            moment("a six", 0.35, 0.10, 4.0, &["six", "fire"], 1),
+            moment("a wicket", 0.60, 0.08, 3.0, &["wicket", "wow"], 2),
+            moment("the final", 0.85, 0.15, 5.0, &["trophy", "heart"], 3),
+        ],
+        ..Scenario::default()
+    }
+}
+
+fn verdict(report: &Report) -> String {
+    let by: Vec<String> =
+        report.transports.iter().map(|t| format!("{} {}", t.transport, grouped(t.taps_sent))).collect();
+    let equal = if report.taps_sent == report.taps_framed { "=" } else { "is not" };
+    format!(
+        "taps sent ({}) {equal} taps in frames: {} {equal} {}; tap to frame p50 {:.0} ms, p99 {:.0} ms",
+        by.join(" + "),
+        grouped(report.taps_sent),
+        grouped(report.taps_framed),
+        report.latency.tap_to_frame.p50_us as f64 / 1000.0,
+        report.latency.tap_to_frame.p99_us as f64 / 1000.0
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uproar_wire::frame::PaletteEntry;
+
+    fn palette(names: &[&str]) -> Palette {
+        let emoji = names.iter().map(|name| PaletteEntry { name: (*name).into(), glyph: (*name).into() }).collect();
+        Palette { room: 1, name: "Demo".into(), emoji }
+    }
+
+    #[test]
+    fn the_match_fits_any_palette_and_is_a_valid_scenario() {
+        for names in [&["heart"][..], &["clap", "heart", "fire", "wow", "trophy"][..]] {
+            for seconds in [5, 20, 3600] {
+                let scenario = scenario(seconds, 20_000, &palette(names));
+                let text = toml::to_string(&scenario).unwrap();
+                Scenario::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            }
+        }
+    }
+
+    #[test]
+    fn moments_choose_their_emoji_by_name() {
+        let scenario = scenario(20, 20_000, &palette(&["clap", "trophy", "fire"]));
+        let chosen: Vec<_> = scenario.moments.iter().map(|moment| moment.emoji.unwrap()).collect();
+        assert_eq!(chosen, [0, 2, 2, 1]);
+    }
+}
