@@ -107,7 +107,8 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
                 tls: tls.clone(),
                 reset_key,
                 token_key,
-                max_connections: config.quic.subscribers_max,
+                // Room beyond the subscribers, so that one too many is told why instead of being cut off.
+                max_connections: config.quic.subscribers_max + config.quic.subscribers_max / 16 + 64,
                 idle_timeout: config.quic.idle_timeout,
                 hello_timeout: crate::limits::HELLO_TIMEOUT,
             },

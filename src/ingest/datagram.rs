@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn an_empty_datagram_is_counted_as_too_short() {
         for segment_len in [0, 20] {
-            let reasons: Vec<_> = split_train(b"", segment_len).map(|d| ReactionBatch::parse(d)).collect();
+            let reasons: Vec<_> = split_train(b"", segment_len).map(ReactionBatch::parse).collect();
             assert_eq!(reasons, [Err(DatagramError::TooShort)]);
         }
     }

@@ -23,7 +23,7 @@ pub struct ShardMetrics {
     pub reaction_records: [u64; Proto::COUNT],
     /// Reaction datagrams received on their own port, also those rejected.
     pub datagrams: u64,
-    /// Replies on the public HTTP port, by [`http_code_index`].
+    /// Replies on both HTTP ports, by [`http_code_index`].
     pub http_requests: [u64; HTTP_CODE_COUNT],
     /// Datagrams and requests that were not counted, by how they came and why.
     pub rejected: [[u64; Reject::COUNT]; Proto::COUNT],

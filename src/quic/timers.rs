@@ -133,6 +133,7 @@ mod tests {
         fn due_are_exactly_those_whose_deadline_has_come(
             steps in proptest::collection::vec((0usize..24, proptest::option::of(0u64..200), 0u64..20), 1..300)
         ) {
+            #[allow(clippy::disallowed_methods, reason = "an arbitrary beginning of time")]
             let start = Instant::now();
             let mut timers = Timers::default();
             let mut model = BTreeMap::new();

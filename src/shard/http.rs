@@ -220,7 +220,7 @@ impl Shard {
     }
 
     fn route(&mut self, conn: HttpConn, port: HttpPort, request: &Request<'_>, replies: &mut Vec<u8>) -> Routed {
-        let mut answer = Answer { replies, request, status: 0 };
+        let mut answer = Answer { replies, request, status: 0, rejected: None };
         let mut segments = request.path.split('/').skip(1);
         let path = [segments.next(), segments.next(), segments.next(), segments.next(), segments.next()];
         let routed = match (port, path) {
@@ -240,8 +240,13 @@ impl Shard {
             }
             _ => answer.not_found("there is no such path on this port"),
         };
-        if answer.status != 0 {
-            self.metrics.count_http_reply(answer.status);
+        let Answer { status, rejected, .. } = answer;
+        if status != 0 {
+            self.metrics.count_http_reply(status);
+        }
+        // Only a reaction is lost when it is turned away.
+        if let Some(reason) = rejected.filter(|_| port == HttpPort::Public && request.method == Method::Post) {
+            self.metrics.count_reject(Proto::Http, reason);
         }
         routed
     }
@@ -258,7 +263,7 @@ impl Shard {
             (None | Some("reactions" | "frame"), Method::Options) => answer.preflight(),
             (Some("reactions"), Method::Post) => match room {
                 Some(room) => self.react(room, answer),
-                None => drop(answer.problem(404, "unknown_room", "a room is named by its number")),
+                None => answer.reject(404, Reject::UnknownRoom, "a room is named by its number"),
             },
             (Some("reactions"), _) => answer.method_not_allowed("POST, OPTIONS"),
             (None | Some("frame"), Method::Get | Method::Head) => match (known, rest) {
@@ -286,10 +291,7 @@ impl Shard {
         };
         match counted {
             Ok(()) => answer.accepted(),
-            Err((status, reason, detail)) => {
-                self.metrics.count_reject(Proto::Http, reason);
-                answer.problem(status, reason.label(), detail);
-            }
+            Err((status, reason, detail)) => answer.reject(status, reason, detail),
         }
     }
 
@@ -416,11 +418,12 @@ fn hold(decoder: &mut RequestDecoder, bytes: &[u8]) -> HttpNext {
     if decoder.hold(bytes) { HttpNext::Wait } else { HttpNext::Close }
 }
 
-/// The reply under way to one request; remembers its status for the metrics.
+/// The reply under way to one request; remembers for the metrics what it said.
 struct Answer<'a, 'r> {
     replies: &'a mut Vec<u8>,
     request: &'a Request<'r>,
     status: u16,
+    rejected: Option<Reject>,
 }
 
 impl Answer<'_, '_> {
@@ -464,12 +467,20 @@ impl Answer<'_, '_> {
         Routed::Replied
     }
 
+    /// A problem whose code is the reason that is counted.
+    fn reject(&mut self, status: u16, reason: Reject, detail: &str) {
+        self.problem(status, reason.label(), detail);
+        self.rejected = Some(reason);
+    }
+
     fn not_found(&mut self, detail: &str) -> Routed {
-        self.problem(404, "not_found", detail)
+        self.reject(404, Reject::NotFound, detail);
+        Routed::Replied
     }
 
     fn method_not_allowed(&mut self, allow: &'static str) {
         self.status = 405;
+        self.rejected = Some(Reject::Unsupported);
         reply::method_not_allowed(self.replies, allow, self.request.keep_alive, self.request.head_only);
     }
 }
