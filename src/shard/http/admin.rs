@@ -1,0 +1,117 @@
+//! The admin port: which rooms there are, and the metrics of all shards. On shard 0, which coordinates.
+
+use super::super::Shard;
+use super::super::coordinator::{ChangeOutcome, Coordinator, Order, RoomChange, ScrapeForm};
+use super::answer::Answer;
+use super::{HttpConn, Routed};
+use crate::ingest::http::{Method, reply};
+use crate::limits;
+use crate::metrics::{self, BuildInfo};
+use crate::room::Room;
+use std::sync::Arc;
+use uproar_wire::RoomId;
+use uproar_wire::http::RoomSpec;
+
+impl Shard {
+    /// Hands an answer of the coordinator to it, and does what it orders.
+    pub(in crate::shard) fn coordinate(&mut self, handle: impl FnOnce(&mut Coordinator)) {
+        if let Some(coordinator) = &mut self.coordinator {
+            handle(coordinator);
+        }
+        while let Some(order) = self.coordinator.as_mut().and_then(Coordinator::poll_order) {
+            match order {
+                Order::Broadcast(broadcast) => self.broadcast(|| broadcast.message()),
+                Order::AnswerChange(conn, change, outcome) => self.answer_change(conn, &change, &outcome),
+                Order::AnswerScrape(conn, form, shards) => self.answer_scrape(conn, form, &shards),
+            }
+        }
+    }
+
+    pub(super) fn scrape(&mut self, conn: HttpConn, form: ScrapeForm, answer: &mut Answer<'_, '_>) -> Routed {
+        if !answer.is_get() {
+            answer.method_not_allowed("GET, HEAD");
+            return Routed::Replied;
+        }
+        self.coordinate(|coordinator| coordinator.handle_scrape(conn, form));
+        Routed::Asked
+    }
+
+    pub(super) fn list_rooms(&self, answer: &mut Answer<'_, '_>) -> Routed {
+        let rooms = self.rooms.sorted();
+        answer.only_get(|answer| {
+            let mut body = vec![b'['];
+            for (at, room) in rooms.iter().enumerate() {
+                if at > 0 {
+                    body.push(b',');
+                }
+                body.extend_from_slice(room.json());
+            }
+            body.push(b']');
+            answer.json(200, &body);
+        })
+    }
+
+    pub(super) fn change_room(&mut self, conn: HttpConn, room: &str, answer: &mut Answer<'_, '_>) -> Routed {
+        let Ok(id) = room.parse().map(RoomId) else {
+            return answer.problem(404, "unknown_room", "a room is named by a number from 0 to 4294967295");
+        };
+        let change = match answer.request.method {
+            Method::Put => match self.room_of_spec(id, answer.request.body) {
+                Ok(room) => RoomChange::Put(Arc::new(room)),
+                Err((status, code, detail)) => return answer.problem(status, code, &detail),
+            },
+            Method::Delete if self.rooms.find(id).is_some() => RoomChange::Delete(id),
+            Method::Delete => return answer.problem(404, "unknown_room", "there is no such room"),
+            _ => {
+                answer.method_not_allowed("PUT, DELETE");
+                return Routed::Replied;
+            }
+        };
+        self.coordinate(|coordinator| coordinator.handle_change(conn, change));
+        Routed::Asked
+    }
+
+    fn room_of_spec(&self, id: RoomId, body: &[u8]) -> Result<Room, (u16, &'static str, String)> {
+        if self.rooms.find(id).is_none() && self.rooms.len() >= limits::ROOMS_MAX {
+            return Err((409, "too_many_rooms", format!("a node holds at most {} rooms", limits::ROOMS_MAX)));
+        }
+        let spec: RoomSpec = serde_json::from_slice(body).map_err(|error| (400, "bad_room", error.to_string()))?;
+        Room::new(id, spec).map_err(|error| (400, "bad_room", error.to_string()))
+    }
+
+    fn answer_change(&mut self, conn: HttpConn, change: &RoomChange, outcome: &ChangeOutcome) {
+        let detail = "taps are being counted for emoji that the new palette lacks; try again in two windows";
+        let status = match (outcome, change) {
+            (ChangeOutcome::LiveCounts, _) => 409,
+            (ChangeOutcome::InForce { existed: false }, RoomChange::Put(_)) => 201,
+            (ChangeOutcome::InForce { existed: true }, RoomChange::Put(_)) => 200,
+            (ChangeOutcome::InForce { existed: true }, RoomChange::Delete(_)) => 204,
+            (ChangeOutcome::InForce { existed: false }, RoomChange::Delete(_)) => 404,
+        };
+        self.metrics.count_http_reply(status);
+        self.http.answer(conn, |reply, keep_alive| match (status, change) {
+            (409, _) => reply::problem(reply, 409, "live_counts", detail, keep_alive, false),
+            (404, _) => reply::problem(reply, 404, "unknown_room", "there is no such room", keep_alive, false),
+            (_, RoomChange::Put(room)) => reply::json(reply, status, room.json(), keep_alive, false),
+            (_, RoomChange::Delete(_)) => reply::no_content(reply, keep_alive),
+        });
+    }
+
+    fn answer_scrape(&mut self, conn: HttpConn, form: ScrapeForm, shards: &[metrics::ShardMetrics]) {
+        let mut page = String::new();
+        match form {
+            ScrapeForm::Total => {
+                let mut total = metrics::ShardMetrics::default();
+                for shard in shards {
+                    total.absorb(shard);
+                }
+                metrics::render(&total, &BuildInfo::current(), &mut page);
+            }
+            ScrapeForm::Shards => metrics::render_shards(shards, &mut page),
+        }
+        self.metrics.count_http_reply(200);
+        self.http.answer(conn, |reply, keep_alive| {
+            reply::text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", page.as_bytes(), keep_alive, false);
+        });
+    }
+}

@@ -1,0 +1,268 @@
+//! HTTP: connections, and which request asks for what.
+//!
+//! Answers that need other shards are given later: the connection waits, and requests pipelined behind it wait too.
+//!
+//! 1. this file: connections, and the table of paths;
+//! 2. `public`: reactions, rooms, frames;
+//! 3. `admin`: the set of rooms, and metrics (shard 0 only);
+//! 4. `answer`: the reply to one request.
+//!
+//! Not here: how requests are cut out of bytes ([`crate::ingest::http`]) and how bytes travel (edge).
+
+mod admin;
+mod answer;
+mod public;
+
+use super::coordinator::ScrapeForm;
+use super::{Proto, Reject, Shard};
+use crate::ingest::http::{DecoderLimits, Flow, Method, Refusal, Request, RequestDecoder, reply};
+use crate::limits;
+use crate::metrics::Outcome;
+use answer::Answer;
+use std::collections::VecDeque;
+
+/// One HTTP connection: its slot, and which of the slot's successive owners it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct HttpConn {
+    /// The edge's slot.
+    pub slot: u32,
+    /// Grows each time the slot is used again.
+    pub generation: u32,
+}
+
+/// Which port a connection came in by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HttpPort {
+    /// Taps, rooms, frames.
+    Public,
+    /// Changes and metrics.
+    Admin,
+}
+
+/// What the edge does with a connection after its bytes were handled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HttpNext {
+    /// Read on.
+    Read,
+    /// Keep what comes; an answer is under way, or too many replies are unread.
+    Wait,
+    /// Send the replies, then close.
+    Close,
+}
+
+/// All HTTP connections of a shard, by slot.
+#[derive(Default)]
+pub(super) struct HttpConnections {
+    slots: Vec<Option<HttpConnection>>,
+    open: usize,
+    ready: VecDeque<HttpConn>,
+}
+
+struct HttpConnection {
+    generation: u32,
+    port: HttpPort,
+    decoder: RequestDecoder,
+    deferred: Deferred,
+}
+
+enum Deferred {
+    Nothing,
+    Asked { keep_alive: bool },
+    Answered { reply: Vec<u8>, keep_alive: bool },
+}
+
+/// What became of one request.
+enum Routed {
+    Replied,
+    Asked,
+}
+
+impl HttpConnections {
+    pub(super) fn len(&self) -> usize {
+        self.open
+    }
+
+    fn find(&mut self, conn: HttpConn) -> Option<&mut HttpConnection> {
+        self.slots.get_mut(conn.slot as usize)?.as_mut().filter(|connection| connection.generation == conn.generation)
+    }
+
+    fn answer(&mut self, conn: HttpConn, write: impl FnOnce(&mut Vec<u8>, bool)) {
+        if let Some(connection) = self.find(conn)
+            && let Deferred::Asked { keep_alive } = connection.deferred
+        {
+            let mut reply = Vec::new();
+            write(&mut reply, keep_alive);
+            connection.deferred = Deferred::Answered { reply, keep_alive };
+            self.ready.push_back(conn);
+        }
+    }
+}
+
+impl Shard {
+    /// A connection was accepted on `port`.
+    pub fn http_opened(&mut self, conn: HttpConn, port: HttpPort) {
+        let slot = conn.slot as usize;
+        if self.http.slots.len() <= slot {
+            self.http.slots.resize_with(slot + 1, || None);
+        }
+        let body_bytes = match port {
+            HttpPort::Public => limits::HTTP_BODY_MAX,
+            HttpPort::Admin => limits::ROOM_SPEC_BYTES_MAX,
+        };
+        let decoder = RequestDecoder::new(DecoderLimits { body_bytes });
+        let connection = HttpConnection { generation: conn.generation, port, decoder, deferred: Deferred::Nothing };
+        self.http.open += usize::from(self.http.slots[slot].replace(connection).is_none());
+    }
+
+    /// A connection is gone.
+    pub fn http_closed(&mut self, conn: HttpConn) {
+        if self.http.find(conn).is_some() {
+            self.http.slots[conn.slot as usize] = None;
+            self.http.open -= 1;
+        }
+    }
+
+    /// Whether a request has begun on `conn` and is not complete.
+    pub fn http_is_mid_request(&mut self, conn: HttpConn) -> bool {
+        self.http.find(conn).is_some_and(|connection| connection.decoder.is_mid_request())
+    }
+
+    /// Received bytes; replies are appended to `replies`. With no bytes: goes on after [`HttpNext::Wait`].
+    pub fn handle_http(&mut self, conn: HttpConn, bytes: &[u8], replies: &mut Vec<u8>) -> HttpNext {
+        // The connection is taken out while its requests are handled, so that they may use the whole shard.
+        let slot = conn.slot as usize;
+        let Some(mut connection) = self.http.slots.get_mut(slot).and_then(Option::take) else {
+            return HttpNext::Close;
+        };
+        let next = self.handle_http_taken(conn, &mut connection, bytes, replies);
+        self.http.slots[slot] = Some(connection);
+        next
+    }
+
+    fn handle_http_taken(
+        &mut self,
+        conn: HttpConn,
+        connection: &mut HttpConnection,
+        bytes: &[u8],
+        replies: &mut Vec<u8>,
+    ) -> HttpNext {
+        let HttpConnection { port, decoder, deferred, .. } = connection;
+        let mut next = HttpNext::Read;
+        match std::mem::replace(deferred, Deferred::Nothing) {
+            Deferred::Nothing => {}
+            asked @ Deferred::Asked { .. } => {
+                *deferred = asked;
+                return hold(decoder, bytes);
+            }
+            Deferred::Answered { reply, keep_alive: true } => replies.extend_from_slice(&reply),
+            Deferred::Answered { reply, keep_alive: false } => {
+                replies.extend_from_slice(&reply);
+                return HttpNext::Close;
+            }
+        }
+        if replies.len() > limits::HTTP_REPLIES_MAX {
+            return hold(decoder, bytes);
+        }
+        decoder.feed(bytes, |request| {
+            next = match request {
+                Ok(request) => match self.route(conn, *port, &request, replies) {
+                    Routed::Asked => {
+                        *deferred = Deferred::Asked { keep_alive: request.keep_alive };
+                        HttpNext::Wait
+                    }
+                    Routed::Replied if !request.keep_alive => HttpNext::Close,
+                    Routed::Replied if replies.len() > limits::HTTP_REPLIES_MAX => HttpNext::Wait,
+                    Routed::Replied => HttpNext::Read,
+                },
+                Err(refusal) => {
+                    self.refuse_http(refusal, replies);
+                    HttpNext::Close
+                }
+            };
+            match next {
+                HttpNext::Read => Flow::Continue,
+                HttpNext::Wait => Flow::Pause,
+                HttpNext::Close => Flow::Close,
+            }
+        });
+        if next == HttpNext::Read && decoder.wants_continue() {
+            reply::continue_100(replies);
+        }
+        next
+    }
+
+    /// A connection was turned away: there are as many as the configuration allows.
+    pub fn count_refused_connection(&mut self) {
+        self.metrics.count_connection(Proto::Http, Outcome::Full);
+    }
+
+    /// A request did not come whole in time.
+    pub fn count_http_timeout(&mut self) {
+        self.metrics.count_reject(Proto::Http, Reject::HttpTimeout);
+    }
+
+    /// The next connection whose answer has come: go on with [`Self::handle_http`] and no bytes.
+    pub fn poll_http_ready(&mut self) -> Option<HttpConn> {
+        self.http.ready.pop_front()
+    }
+
+    fn route(&mut self, conn: HttpConn, port: HttpPort, request: &Request<'_>, replies: &mut Vec<u8>) -> Routed {
+        let mut answer = Answer { replies, request, status: 0, rejected: None };
+        let mut segments = request.path.split('/').skip(1);
+        let path = [segments.next(), segments.next(), segments.next(), segments.next(), segments.next()];
+        let routed = match (port, path) {
+            (_, [Some("livez"), None, ..]) => answer.only_get(|answer| answer.text(200, "alive\n")),
+            (_, [Some("readyz"), None, ..]) => self.readyz(&mut answer),
+            (HttpPort::Public, [Some("v1"), Some("rooms"), Some(room), rest, None]) => {
+                self.route_room(room, rest, &mut answer);
+                Routed::Replied
+            }
+            (HttpPort::Admin, [Some("metrics"), None, ..]) => self.scrape(conn, ScrapeForm::Total, &mut answer),
+            (HttpPort::Admin, [Some("metrics"), Some("shards"), None, ..]) => {
+                self.scrape(conn, ScrapeForm::Shards, &mut answer)
+            }
+            (HttpPort::Admin, [Some("v1"), Some("rooms"), None, ..]) => self.list_rooms(&mut answer),
+            (HttpPort::Admin, [Some("v1"), Some("rooms"), Some(room), None, ..]) => {
+                self.change_room(conn, room, &mut answer)
+            }
+            _ => answer.not_found("there is no such path on this port"),
+        };
+        let Answer { status, rejected, .. } = answer;
+        if status != 0 {
+            self.metrics.count_http_reply(status);
+        }
+        // Only a reaction is lost when it is turned away.
+        if let Some(reason) = rejected.filter(|_| port == HttpPort::Public && request.method == Method::Post) {
+            self.metrics.count_reject(Proto::Http, reason);
+        }
+        routed
+    }
+
+    fn readyz(&self, answer: &mut Answer<'_, '_>) -> Routed {
+        let is_ready = self.is_ready();
+        answer.only_get(|answer| if is_ready { answer.text(200, "ready\n") } else { answer.text(503, "draining\n") })
+    }
+
+    fn refuse_http(&mut self, refusal: Refusal, replies: &mut Vec<u8>) {
+        let reason = Reject::from(refusal);
+        self.metrics.count_reject(Proto::Http, reason);
+        self.metrics.count_http_reply(refusal.status());
+        reply::refusal(replies, refusal);
+    }
+}
+
+/// Keeps bytes that cannot be looked at yet; a connection that sends more than any request may hold is closed.
+fn hold(decoder: &mut RequestDecoder, bytes: &[u8]) -> HttpNext {
+    if decoder.hold(bytes) { HttpNext::Wait } else { HttpNext::Close }
+}
+
+impl From<Refusal> for Reject {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::BadClientId => Self::BadClientId,
+            Refusal::BadVersion | Refusal::UnknownExpectation => Self::HttpUnsupported,
+            _ if matches!(refusal.status(), 413 | 414 | 431) => Self::HttpTooLarge,
+            _ => Self::HttpMalformed,
+        }
+    }
+}

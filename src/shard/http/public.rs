@@ -1,0 +1,122 @@
+//! The public port: reactions in, rooms and frames out.
+
+use super::super::{Proto, Reject, Shard};
+use super::answer::Answer;
+use crate::ingest::http::{ContentKind, Method, ReactionsError, parse_reactions};
+use crate::room::Room;
+use std::borrow::Cow;
+use uproar_wire::RoomId;
+use uproar_wire::http::{FrameBody, TopBody};
+use uproar_wire::reaction::ReactionBatch;
+
+/// Why a reaction was not counted: status of the reply, reason in the metrics, sentence for people.
+type NotCounted = (u16, Reject, &'static str);
+
+impl Shard {
+    pub(super) fn route_room(&mut self, room: &str, rest: Option<&str>, answer: &mut Answer<'_, '_>) {
+        let room = room.parse().ok().map(RoomId);
+        let known = room.and_then(|room| self.rooms.find(room));
+        match (rest, answer.request.method) {
+            (None | Some("reactions" | "frame"), Method::Options) => answer.preflight(),
+            (Some("reactions"), Method::Post) => match room {
+                Some(room) => self.react(room, answer),
+                None => answer.reject(404, Reject::UnknownRoom, "a room is named by its number"),
+            },
+            (Some("reactions"), _) => answer.method_not_allowed("POST, OPTIONS"),
+            (None | Some("frame"), Method::Get | Method::Head) => match (known, rest) {
+                (None, _) => drop(answer.problem(404, "unknown_room", "there is no such room")),
+                (Some(state), None) => answer.json(200, state.room.json()),
+                (Some(state), Some(_)) => match &state.newest {
+                    Some(newest) => answer.json(200, &frame_json(&state.room, &newest.message)),
+                    None => drop(answer.problem(
+                        404,
+                        "no_frame",
+                        "no window of this room has closed with taps or subscribers",
+                    )),
+                },
+            },
+            (None | Some("frame"), _) => answer.method_not_allowed("GET, HEAD, OPTIONS"),
+            _ => drop(answer.not_found("there is no such path on this port")),
+        }
+    }
+
+    fn react(&mut self, room: RoomId, answer: &mut Answer<'_, '_>) {
+        let counted = match answer.request.content {
+            ContentKind::Json | ContentKind::None => self.react_json(room, answer.request.body),
+            ContentKind::OctetStream => self.react_datagram(room, answer.request.body),
+            ContentKind::Other => Err((415, Reject::Unsupported, "use application/json or application/octet-stream")),
+        };
+        match counted {
+            Ok(()) => answer.accepted(),
+            Err((status, reason, detail)) => answer.reject(status, reason, detail),
+        }
+    }
+
+    fn react_json(&mut self, room: RoomId, body: &[u8]) -> Result<(), NotCounted> {
+        let Some(state) = self.rooms.find(room) else {
+            return Err(refused(Reject::UnknownRoom));
+        };
+        if self.drain.is_closed_to_taps() {
+            return Err(refused(Reject::Draining));
+        }
+        parse_reactions(body, |label| state.room.emoji_id(label), &mut self.reactions)
+            .map_err(|error| (error.status(), Reject::from(error), error.detail()))?;
+        let taps = self.tally.count(room, self.reactions.iter().copied()).map_err(|error| refused(error.into()))?;
+        self.metrics.count_reaction(Proto::Http, self.reactions.len() as u64, taps);
+        Ok(())
+    }
+
+    fn react_datagram(&mut self, room: RoomId, body: &[u8]) -> Result<(), NotCounted> {
+        let batch = ReactionBatch::parse(body).map_err(|error| refused(error.into()))?;
+        if batch.room != room {
+            return Err((400, Reject::RoomMismatch, "the datagram names another room than the path"));
+        }
+        self.count_batch(Proto::Http, &batch).map_err(refused)
+    }
+}
+
+fn refused(reason: Reject) -> NotCounted {
+    match reason {
+        Reject::UnknownRoom => (404, reason, "there is no such room"),
+        Reject::UnknownEmoji => (422, reason, "the room's palette has no such emoji"),
+        Reject::Draining => (503, reason, "the server is going away; send the reaction again, elsewhere"),
+        _ => (400, reason, "the body is not a reaction datagram"),
+    }
+}
+
+impl From<ReactionsError> for Reject {
+    fn from(error: ReactionsError) -> Self {
+        match error {
+            ReactionsError::BadJson => Self::BadJson,
+            ReactionsError::BadCount => Self::BadCount,
+            ReactionsError::TooMany => Self::HttpTooLarge,
+            ReactionsError::UnknownEmoji => Self::UnknownEmoji,
+        }
+    }
+}
+
+/// A frame as HTTP clients read it.
+fn frame_json(room: &Room, message: &[u8]) -> Vec<u8> {
+    let archive = uproar_wire::stream::frame_archive(message);
+    let frame = uproar_wire::frame::access_frame(archive).unwrap_or_else(|_| unreachable!("encoded by this process"));
+    let top = frame.top.iter().map(|entry| {
+        let id = entry.emoji.to_native();
+        TopBody {
+            emoji: Cow::Borrowed(room.glyph(uproar_wire::EmojiId(id)).unwrap_or_default()),
+            id,
+            count: entry.count.to_native(),
+            share: entry.share.to_native(),
+            intensity: entry.intensity,
+        }
+    });
+    let body = FrameBody {
+        room: frame.room.to_native(),
+        window: frame.window.to_native(),
+        start_ms: frame.start_ms.to_native(),
+        window_ms: frame.window_ms.to_native(),
+        total: frame.total.to_native(),
+        intensity: frame.intensity,
+        top: top.collect(),
+    };
+    serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("a frame is always JSON"))
+}
