@@ -1,0 +1,287 @@
+//! The path of a reaction through four shards, from the bytes of a tap to the bytes of a frame: everything but the edge,
+//! in virtual time. A run that fails prints its seed.
+
+mod simulation;
+
+use simulation::{
+    Habits, Impairment, PALETTE_LEN, ROOM, RandomMatch, SHARDS, Simulation, WINDOW, WINDOW_MS, Way, assert_in_order,
+    datagram,
+};
+use std::time::Duration;
+use uproar::metrics::{Reject, Skip};
+
+/// `docs/WIRE.md`, reaction datagram: three taps of emoji 2 in room 7.
+const THREE_TAPS: [u8; 20] = [1, 0, 1, 0, 7, 0, 0, 0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 2, 0, 3, 0];
+
+#[test]
+fn a_reaction_travels_from_the_socket_to_the_subscriber() {
+    let mut simulation = Simulation::new(1);
+    let viewer = simulation.watching(3);
+    let window = simulation.window();
+    simulation.receive_datagrams(1, &THREE_TAPS, 0, &[(ROOM, 2, 3)]);
+    simulation.run_through_window();
+
+    let frames = simulation.frames_of(viewer);
+    let mut expected = vec![55, 0, 0, 0, 2];
+    expected.extend([3, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0x10, 0x27, 255]);
+    expected.extend([7, 0, 0, 0, 0xd0, 7, 0, 0]);
+    for number in [window, window * WINDOW_MS, 3] {
+        expected.extend(number.to_le_bytes());
+    }
+    expected.push(255);
+    expected.extend((-46i32).to_le_bytes());
+    expected.extend([1, 0, 0, 0]);
+    assert_eq!(frames.len(), 1);
+    assert_eq!(frames[0].bytes, expected);
+    assert_eq!((frames[0].start_ms, frames[0].total, &frames[0].top[..]), (window * WINDOW_MS, 3, &[(2, 3)][..]));
+}
+
+#[test]
+fn every_way_in_counts_the_same() {
+    let mut simulation = Simulation::new(2);
+    let viewer = simulation.watching(2);
+    for way in [Way::Udp(0), Way::Json(1), Way::Binary(2), Way::Udp(3), Way::Quic(viewer)] {
+        let before = simulation.frames_of(viewer).len();
+        simulation.tap(way, ROOM, 4, 65_535);
+        simulation.tap(way, ROOM, 1, 2);
+        simulation.run_through_window();
+        let frames = simulation.frames_of(viewer);
+        assert_eq!(frames.len(), before + 1, "{way:?}");
+        assert_eq!((frames[before].total, &frames[before].top[..]), (65_537, &[(4, 65_535), (1, 2)][..]), "{way:?}");
+    }
+    let before = simulation.frames_of(viewer).len();
+    simulation.tap_train(1, &[[(ROOM, 4, 65_000), (ROOM, 1, 1)], [(ROOM, 4, 500), (ROOM, 1, 1)]], (ROOM, 4, 35));
+    simulation.run_through_window();
+    assert_eq!(simulation.frames_of(viewer)[before].top, [(4, 65_535), (1, 2)]);
+    assert_eq!(simulation.metrics().reactions, [3 * 65_537, 2 * 65_537, 65_537]);
+}
+
+#[test]
+fn a_datagram_is_dropped_whole_and_a_train_car_by_car() {
+    let mut simulation = Simulation::new(3);
+    let viewer = simulation.watching(0);
+    simulation.receive_datagrams(1, &datagram(&[(ROOM, 0, 5), (ROOM, PALETTE_LEN, 1)]), 0, &[]);
+    let cars = [datagram(&[(ROOM, 0, 1)]), datagram(&[(ROOM + 1, 0, 9)]), datagram(&[(ROOM, 1, 1)])].concat();
+    simulation.receive_datagrams(2, &cars, 20, &[(ROOM, 0, 1), (ROOM, 1, 1)]);
+    simulation.run_through_window();
+    assert_eq!(simulation.frames_of(viewer)[0].top, [(0, 1), (1, 1)]);
+}
+
+#[test]
+fn each_windows_frame_comes_once_and_in_order_to_every_shard() {
+    let mut simulation = Simulation::new(4);
+    let viewers: Vec<_> = (0..SHARDS).map(|shard| simulation.viewer(shard)).collect();
+    viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
+    let first = simulation.window();
+    for round in 0..10 {
+        simulation.tap(Way::Udp(round % SHARDS), ROOM, 0, round as u16 + 1);
+        simulation.run_for(WINDOW);
+    }
+    simulation.run_through_window();
+    let frames = simulation.frames_of(viewers[0]);
+    assert_eq!(simulation.windows_of(viewers[0]), (first..=first + 10).collect::<Vec<_>>());
+    assert_eq!(frames.iter().map(|frame| frame.total).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0]);
+    for (shard, &viewer) in viewers.iter().enumerate() {
+        assert_eq!(simulation.frames_of(viewer), frames, "on shard {shard}");
+        assert_eq!(simulation.metrics_of(shard).frames_sent, 11, "on shard {shard}");
+    }
+}
+
+#[test]
+fn random_matches_conserve_every_tap() {
+    for seed in 0..50 {
+        RandomMatch::play(seed, 6, 60).drain_and_balance();
+    }
+}
+
+#[test]
+fn a_match_before_a_thousand_viewers_conserves_every_tap() {
+    let mut played = RandomMatch::play(1000, 1000, 40);
+    assert!(played.simulation.metrics().subscribers.iter().sum::<u64>() > 100);
+    played.drain_and_balance();
+}
+
+#[test]
+fn late_deltas_join_a_later_window() {
+    let mut simulation = Simulation::new(5);
+    simulation.network.mesh_delay_max = Duration::from_millis(3000);
+    let viewer = simulation.watching(1);
+    for _ in 0..20 {
+        for shard in 0..SHARDS {
+            simulation.tap(Way::Udp(shard), ROOM, 0, 1);
+        }
+        simulation.run_for(WINDOW);
+    }
+    simulation.drain();
+    assert!(simulation.metrics().window_late_deltas > 0);
+    assert_eq!(simulation.ledger.framed_taps(), 20 * SHARDS as u64);
+    assert_in_order(&simulation.frames_of(viewer));
+}
+
+#[test]
+fn a_slow_subscriber_gets_the_newest_frame_and_the_skipped_ones_are_counted() {
+    let mut simulation = Simulation::new(6);
+    let slow = simulation.viewer_with(0, Habits { rooms: vec![ROOM], window_bytes: 300 });
+    simulation.run_until_watching(slow);
+    simulation.set_reading(slow, false);
+    let first = simulation.window();
+    for _ in 0..20 {
+        simulation.tap(Way::Udp(1), ROOM, 0, 1);
+        simulation.run_for(WINDOW);
+    }
+    let made = simulation.ledger.frames.len() as u64;
+    simulation.set_reading(slow, true);
+    simulation.run_for(Duration::from_millis(200));
+
+    let windows = simulation.windows_of(slow);
+    assert_eq!(windows[0], first, "what had been sent before is still read");
+    assert_eq!(windows.last(), Some(&(first + 19)), "the newest frame comes as soon as there is room");
+    assert_in_order(&simulation.frames_of(slow));
+    let metrics = simulation.metrics();
+    assert_eq!(metrics.frames_sent, windows.len() as u64);
+    assert_eq!(metrics.frames_skipped[Skip::SlowSubscriber.index()], made - windows.len() as u64);
+    assert!(windows.len() < 10, "{windows:?}");
+}
+
+#[test]
+fn a_late_joiner_gets_the_palette_and_the_newest_frame_at_once() {
+    let mut simulation = Simulation::new(7);
+    simulation.tap(Way::Udp(2), ROOM, 3, 9);
+    simulation.run_through_window();
+    let newest = simulation.window() - 1;
+    let joiner = simulation.viewer(1);
+    simulation.run_for(Duration::from_millis(100));
+    assert_eq!(simulation.window(), newest + 1, "no window has closed since");
+    let stream = simulation.stream_of(joiner);
+    assert_eq!(stream.palettes, [(0, u32::from(PALETTE_LEN))]);
+    assert_eq!(stream.frames.iter().map(|frame| (frame.window, frame.total)).collect::<Vec<_>>(), [(newest, 9)]);
+}
+
+#[test]
+fn a_wall_clock_that_jumps_neither_repeats_a_window_nor_stalls_them() {
+    const HOUR_MS: i64 = 3_600_000;
+    for steps in [[HOUR_MS, -HOUR_MS], [-HOUR_MS, HOUR_MS]] {
+        let mut simulation = Simulation::new(8);
+        let viewer = simulation.watching(2);
+        for step in steps.into_iter().chain([0]) {
+            for _ in 0..5 {
+                simulation.tap(Way::Udp(0), ROOM, 0, 1);
+                simulation.run_for(WINDOW);
+            }
+            simulation.step_wall_clock(step);
+        }
+        simulation.run_for(2 * WINDOW);
+        let frames = simulation.frames_of(viewer);
+        assert_in_order(&frames);
+        // A window that is cut short by a jump counts as one.
+        assert!((16..=18).contains(&frames.len()), "{:?}", simulation.windows_of(viewer));
+        assert_eq!(frames.iter().map(|frame| frame.total).sum::<u64>(), 15);
+    }
+}
+
+#[test]
+fn a_palette_does_not_shrink_under_live_counts() {
+    let mut simulation = Simulation::new(9);
+    let viewer = simulation.watching(3);
+    simulation.tap(Way::Udp(1), ROOM, PALETTE_LEN - 1, 5);
+    assert_eq!(simulation.put_room(ROOM, PALETTE_LEN - 1), 409);
+    for shard in 0..SHARDS {
+        let (status, body) = simulation.fetch(shard, "/v1/rooms/7");
+        assert_eq!(status, 200);
+        assert!(body.contains(&format!("\"e{}\"", PALETTE_LEN - 1)), "shard {shard} still has it: {body}");
+        simulation.tap(Way::Udp(shard), ROOM, PALETTE_LEN - 1, 1);
+    }
+    simulation.run_through_window();
+    assert_eq!(simulation.stream_of(viewer).palettes.len(), 1);
+    assert_eq!(simulation.frames_of(viewer)[0].top, [(PALETTE_LEN - 1, 5 + SHARDS as u64)]);
+
+    simulation.tap(Way::Udp(1), ROOM, 0, 1);
+    assert_eq!(simulation.put_room(ROOM, PALETTE_LEN - 1), 200, "counts of other emoji are not in its way");
+    for shard in 0..SHARDS {
+        simulation.tap(Way::Udp(shard), ROOM, PALETTE_LEN - 1, 1);
+    }
+    simulation.run_through_window();
+    assert_eq!(simulation.metrics().rejected[0][Reject::UnknownEmoji.index()], SHARDS as u64);
+    let stream = simulation.stream_of(viewer);
+    assert_eq!(stream.palettes, [(0, u32::from(PALETTE_LEN)), (1, u32::from(PALETTE_LEN) - 1)]);
+    assert_eq!(stream.frames[1].top, [(0, 1)]);
+}
+
+#[test]
+fn a_palette_grows_under_live_counts() {
+    let mut simulation = Simulation::new(10);
+    let viewer = simulation.watching(0);
+    simulation.tap(Way::Json(1), ROOM, 0, 2);
+    assert_eq!(simulation.put_room(ROOM, PALETTE_LEN + 1), 200);
+    simulation.tap(Way::Json(1), ROOM, PALETTE_LEN, 1);
+    simulation.tap(Way::Json(1), ROOM, 0, 1);
+    simulation.run_through_window();
+    assert_eq!(simulation.frames_of(viewer)[0].top, [(0, 3), (PALETTE_LEN, 1)]);
+}
+
+#[test]
+fn a_room_is_deleted_while_taps_are_open() {
+    let mut simulation = Simulation::new(11);
+    let viewer = simulation.watching(2);
+    for shard in 0..SHARDS {
+        simulation.tap(Way::Udp(shard), ROOM, 1, 10);
+    }
+    let deleted = simulation.admin("DELETE", "/v1/rooms/7", "");
+    assert_eq!(simulation.answer(deleted).0, 204);
+    simulation.tap(Way::Udp(0), ROOM, 1, 1);
+    simulation.run_through_window();
+    assert_eq!(simulation.close_code_of(viewer), Some(6));
+    assert_eq!(simulation.ledger.framed_taps(), 10 * SHARDS as u64, "what was accepted is still counted");
+    assert_eq!(simulation.metrics().rejected[0][Reject::UnknownRoom.index()], 1);
+    assert_eq!(simulation.fetch(3, "/v1/rooms/7/frame").0, 404);
+
+    assert_eq!(simulation.put_room(ROOM, 2), 201);
+    let viewer = simulation.watching(1);
+    assert_eq!(simulation.frames_of(viewer), [], "the room before it is forgotten");
+}
+
+#[test]
+fn a_drain_loses_nothing() {
+    let mut simulation = Simulation::new(12);
+    simulation.network.impairment =
+        Impairment { loss_percent: 5, duplicate_percent: 5, jitter: Duration::from_millis(20) };
+    let viewers: Vec<_> = (0..8).map(|number| simulation.viewer(number % SHARDS)).collect();
+    viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
+    for shard in 0..SHARDS {
+        simulation.tap(Way::Json(shard), ROOM, 0, 100);
+    }
+    simulation.drain();
+    let metrics = simulation.metrics();
+    assert_eq!((metrics.reactions.iter().sum::<u64>(), metrics.frame_taps), (400, 400));
+    for &viewer in &viewers {
+        assert_eq!(simulation.close_code_of(viewer), Some(1));
+        assert_eq!(simulation.frames_of(viewer).iter().map(|frame| frame.total).sum::<u64>(), 400);
+    }
+}
+
+#[test]
+fn a_subscriber_that_is_behind_when_the_drain_begins_still_gets_the_newest_frame() {
+    let mut simulation = Simulation::new(13);
+    let slow = simulation.viewer_with(0, Habits { rooms: vec![ROOM], window_bytes: 300 });
+    simulation.run_until_watching(slow);
+    simulation.set_reading(slow, false);
+    for _ in 0..10 {
+        simulation.run_for(WINDOW);
+    }
+    simulation.set_reading(slow, true);
+    simulation.tap(Way::Udp(3), ROOM, 0, 1);
+    simulation.drain();
+    assert_eq!(simulation.frames_of(slow).last().map(|frame| frame.total), Some(1));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let run = || {
+        let mut played = RandomMatch::play(77, 20, 60);
+        played.drain_and_balance();
+        played.record()
+    };
+    let (one, other) = (run(), run());
+    assert!(one.iter().map(|(_, stream)| stream.frames.len()).sum::<usize>() > 20);
+    assert_eq!(one, other);
+}

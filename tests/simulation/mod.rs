@@ -1,0 +1,414 @@
+//! Four shards, the mesh between them, and an audience, in virtual time: everything of the appliance but the edge.
+//!
+//! A test says what happens ([`Simulation::tap`], [`Simulation::viewer`]), lets time pass ([`Simulation::run_for`]) and
+//! looks at what arrived ([`Simulation::frames_of`]). Invariant: the same seed and the same calls give the same run. The
+//! seed of a run that panics is printed.
+//!
+//! Time moves from one happening to the next; a shard with more to do than one slice gets its next turn a little later,
+//! so that taps and messages come in between, as they do in the loop of the edge.
+
+mod ledger;
+mod network;
+mod plain_frame;
+mod random_match;
+mod subscriber;
+mod ways_in;
+
+pub(crate) use network::Impairment;
+pub(crate) use plain_frame::{PlainFrame, RoomStream};
+pub(crate) use random_match::{RandomMatch, assert_in_order};
+pub(crate) use subscriber::{Habits, Trace};
+pub(crate) use ways_in::{RequestId, Way, datagram};
+
+use ledger::Ledger;
+use network::{Flight, Network};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use subscriber::Subscriber;
+use uproar::ids::ShardId;
+use uproar::metrics::ShardMetrics;
+use uproar::quic::{Arrival, QuicConfig, TransmitBatch, shard_of_packet};
+use uproar::room::Room;
+use uproar::shard::{Shard, ShardConfig};
+use uproar::window::Now;
+use uproar_wire::RoomId;
+use uproar_wire::hello::RoomStatus;
+use uproar_wire::http::{EmojiSpec, RoomSpec};
+use ways_in::Exchange;
+
+pub(crate) const SHARDS: usize = 4;
+/// The room that exists from the start, with [`PALETTE_LEN`] emoji.
+pub(crate) const ROOM: u32 = 7;
+pub(crate) const PALETTE_LEN: u16 = 6;
+pub(crate) const WINDOW_MS: u64 = 2000;
+pub(crate) const WINDOW: Duration = Duration::from_millis(WINDOW_MS);
+/// Unix time at which every simulation begins: a little after a window has.
+const START_UNIX_MS: u64 = 1_802_469_134_300;
+/// Virtual time after which what a test waits for is taken not to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What a turn of the loop takes when it leaves work for the next.
+const TURN_US: std::ops::RangeInclusive<u64> = 20..=200;
+
+/// One subscriber of the simulation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Viewer(usize);
+
+pub(crate) struct Simulation {
+    seed: u64,
+    started: Instant,
+    now: Instant,
+    /// What the wall clock is ahead of the other one.
+    wall_step_ms: i64,
+    shards: Vec<Shard>,
+    /// When a shard wants its next turn, its deadlines aside.
+    due: Vec<Option<Instant>>,
+    /// Whose loop has ended.
+    ended: Vec<bool>,
+    subscribers: Vec<Subscriber>,
+    /// Subscribers that may have output.
+    touched: BTreeSet<usize>,
+    deadlines: BTreeSet<(Instant, usize)>,
+    exchanges: Vec<Exchange>,
+    batch: TransmitBatch,
+    pub(crate) network: Network,
+    pub(crate) ledger: Ledger,
+    pub(crate) rng: StdRng,
+}
+
+/// A palette of emoji `e0`, `e1` and so on.
+pub(crate) fn room_spec(palette_len: u16) -> RoomSpec {
+    let palette = (0..palette_len).map(|id| EmojiSpec { name: format!("e{id}"), glyph: format!("glyph {id}") });
+    RoomSpec { name: "final".into(), palette: palette.collect() }
+}
+
+impl Simulation {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        #[expect(clippy::disallowed_methods, reason = "the one reading; from here on time is added up")]
+        let started = Instant::now();
+        let now = Now { instant: started, unix_ms: START_UNIX_MS };
+        let room = Arc::new(Room::new(RoomId(ROOM), room_spec(PALETTE_LEN)).unwrap());
+        let shards = ShardId::all(SHARDS).map(|id| Shard::new(shard_config(id, &room, rng.random()), now)).collect();
+        Self {
+            seed,
+            started,
+            now: started,
+            wall_step_ms: 0,
+            shards,
+            due: vec![None; SHARDS],
+            ended: vec![false; SHARDS],
+            subscribers: Vec::new(),
+            touched: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            exchanges: Vec::new(),
+            batch: TransmitBatch::new(256 * 1024),
+            network: Network::new(StdRng::seed_from_u64(seed ^ 0x6e65_7477_6f72_6b21)),
+            ledger: Ledger::default(),
+            rng,
+        }
+    }
+
+    /// Somebody starts to connect to `shard`, to watch [`ROOM`].
+    pub(crate) fn viewer(&mut self, shard: usize) -> Viewer {
+        self.viewer_with(shard, Habits { rooms: vec![ROOM], window_bytes: 1 << 16 })
+    }
+
+    /// The same, with other habits.
+    pub(crate) fn viewer_with(&mut self, shard: usize, habits: Habits) -> Viewer {
+        let number = self.subscribers.len();
+        let mut first_id: [u8; 8] = self.rng.random();
+        // The steering rule: the first byte of the id, modulo the shards.
+        first_id[0] = first_id[0] / SHARDS as u8 * SHARDS as u8 + shard as u8;
+        let subscriber = Subscriber::new(self.now, habits, first_id, self.rng.random());
+        self.subscribers.push(subscriber);
+        self.touched.insert(number);
+        Viewer(number)
+    }
+
+    /// A viewer that has been welcomed and has its palette.
+    pub(crate) fn watching(&mut self, shard: usize) -> Viewer {
+        let viewer = self.viewer(shard);
+        self.run_until_watching(viewer);
+        viewer
+    }
+
+    pub(crate) fn run_until_watching(&mut self, viewer: Viewer) {
+        self.run_until("the palette", |simulation| !simulation.stream_of(viewer).palettes.is_empty());
+    }
+
+    /// Lets time pass.
+    pub(crate) fn run_for(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        self.run(until, |_| false);
+        self.now = until;
+    }
+
+    /// Lets time pass until the window that is open now has closed and its frames have arrived.
+    pub(crate) fn run_through_window(&mut self) {
+        let rest_ms = WINDOW_MS - self.now().unix_ms % WINDOW_MS;
+        self.run_for(Duration::from_millis(rest_ms + 300));
+    }
+
+    /// Lets time pass until `done`.
+    pub(crate) fn run_until(&mut self, what: &str, done: impl FnMut(&Self) -> bool) {
+        let until = self.now + PATIENCE;
+        assert!(self.run(until, done), "{what} never comes");
+    }
+
+    /// The wall clock jumps; the other clock does not.
+    pub(crate) fn step_wall_clock(&mut self, by_ms: i64) {
+        self.wall_step_ms += by_ms;
+    }
+
+    /// Asks all shards to drain and runs until they have.
+    pub(crate) fn drain(&mut self) {
+        self.shards[0].request_drain();
+        self.due[0] = Some(self.now);
+        self.run_until("the end of the drain", |simulation| simulation.ended.iter().all(|&ended| ended));
+        // What is still on its way to subscribers arrives.
+        self.run_for(Duration::from_secs(1));
+    }
+
+    /// The number of the window that is open by the wall clock.
+    pub(crate) fn window(&self) -> u64 {
+        self.now().unix_ms / WINDOW_MS
+    }
+
+    /// What the viewer's only room stream has carried.
+    pub(crate) fn stream_of(&self, viewer: Viewer) -> RoomStream {
+        RoomStream::read(self.subscribers[viewer.0].streams().next().unwrap_or_default())
+    }
+
+    /// The frames of the viewer's only room stream.
+    pub(crate) fn frames_of(&self, viewer: Viewer) -> Vec<PlainFrame> {
+        self.stream_of(viewer).frames
+    }
+
+    /// The numbers of their windows.
+    pub(crate) fn windows_of(&self, viewer: Viewer) -> Vec<u64> {
+        self.frames_of(viewer).iter().map(|frame| frame.window).collect()
+    }
+
+    /// When how much of which stream the viewer read.
+    pub(crate) fn trace_of(&self, viewer: Viewer) -> Trace {
+        self.subscribers[viewer.0].trace().clone()
+    }
+
+    /// Whether the viewer was told that it is subscribed.
+    pub(crate) fn is_subscribed(&self, Viewer(viewer): Viewer) -> bool {
+        let welcome = self.subscribers[viewer].welcome();
+        welcome.is_some_and(|welcome| welcome.rooms.iter().all(|&(_, status)| status == RoomStatus::Subscribed))
+    }
+
+    pub(crate) fn is_over(&self, viewer: Viewer) -> bool {
+        self.subscribers[viewer.0].is_over()
+    }
+
+    pub(crate) fn close_code_of(&self, viewer: Viewer) -> Option<u64> {
+        self.subscribers[viewer.0].close_code()
+    }
+
+    /// The viewer stops reading its room streams, or goes on.
+    pub(crate) fn set_reading(&mut self, Viewer(viewer): Viewer, reads: bool) {
+        self.subscribers[viewer].reads = reads;
+        self.touched.insert(viewer);
+    }
+
+    /// The counters of all shards, added up.
+    pub(crate) fn metrics(&self) -> ShardMetrics {
+        let mut total = ShardMetrics::default();
+        for shard in &self.shards {
+            total.absorb(&shard.metrics());
+        }
+        total
+    }
+
+    /// The counters of one shard.
+    pub(crate) fn metrics_of(&self, shard: usize) -> ShardMetrics {
+        self.shards[shard].metrics()
+    }
+
+    fn now(&self) -> Now {
+        let elapsed_ms = self.now.duration_since(self.started).as_millis() as u64;
+        let unix_ms = (START_UNIX_MS + elapsed_ms).saturating_add_signed(self.wall_step_ms);
+        Now { instant: self.now, unix_ms }
+    }
+
+    fn run(&mut self, until: Instant, mut done: impl FnMut(&Self) -> bool) -> bool {
+        let mut stood_still = 0;
+        loop {
+            self.settle();
+            if done(self) {
+                return true;
+            }
+            let Some(next) = self.next_instant().filter(|&next| next <= until) else { return false };
+            stood_still = if next == self.now { stood_still + 1 } else { 0 };
+            assert!(stood_still < 100_000, "time stands still: somebody is due for ever");
+            self.now = next;
+            self.deliver();
+        }
+    }
+
+    fn next_instant(&self) -> Option<Instant> {
+        let deadlines = self.alive().filter_map(|shard| self.shards[shard].poll_timeout());
+        let turns = self.alive().filter_map(|shard| self.due[shard]);
+        let subscribers = self.deadlines.first().map(|&(at, _)| at);
+        let next = deadlines.chain(turns).chain(subscribers).chain(self.network.next_arrival()).min()?;
+        Some(next.max(self.now))
+    }
+
+    fn alive(&self) -> impl Iterator<Item = usize> {
+        (0..SHARDS).filter(|&shard| !self.ended[shard])
+    }
+
+    /// Hands over everything whose time has come.
+    fn deliver(&mut self) {
+        while let Some(flight) = self.network.poll_arrival(self.now) {
+            self.land(flight);
+        }
+        while let Some(&(at, number)) = self.deadlines.first().filter(|(at, _)| *at <= self.now) {
+            self.deadlines.remove(&(at, number));
+            self.subscribers[number].deadline = None;
+            self.subscribers[number].handle_timeout(self.now);
+            self.touched.insert(number);
+        }
+    }
+
+    fn land(&mut self, flight: Flight) {
+        let now = self.now();
+        match flight {
+            Flight::ToSubscriber { number, bytes } => {
+                self.subscribers[number].handle_packet(self.now, &bytes);
+                self.touched.insert(number);
+            }
+            Flight::Mesh { from, to, message } if !self.ended[to.index()] => {
+                self.shards[to.index()].handle_mesh(now, from, message);
+                self.due[to.index()] = Some(self.now);
+            }
+            Flight::ToShard { shard, remote, bytes } if !self.ended[shard] => {
+                let arrival = Arrival { remote, local_ip: None, ecn: None, bytes: &bytes };
+                self.shards[shard].handle_quic(now, [arrival].into_iter());
+                self.due[shard] = Some(self.now);
+            }
+            Flight::Mesh { .. } | Flight::ToShard { .. } => {}
+        }
+    }
+
+    /// Gives every shard that is due its turn, and every subscriber that was touched.
+    fn settle(&mut self) {
+        for shard in 0..SHARDS {
+            let deadline = self.shards[shard].poll_timeout();
+            if !self.ended[shard] && [self.due[shard], deadline].into_iter().flatten().any(|due| due <= self.now) {
+                self.turn(shard);
+            }
+        }
+        while let Some(number) = self.touched.pop_first() {
+            self.flush_subscriber(number);
+        }
+    }
+
+    /// One turn of the loop, as the edge does it.
+    fn turn(&mut self, shard: usize) {
+        let now = self.now();
+        if self.shards[shard].poll_timeout().is_some_and(|deadline| deadline <= now.instant) {
+            self.shards[shard].handle_timeout(now);
+        }
+        let mut has_more = self.shards[shard].serve(now);
+        self.send_mesh(shard);
+        self.take_answers(shard);
+        if self.shards[shard].is_drain_requested() {
+            self.shards[shard].begin_drain(now);
+            has_more = true;
+        }
+        has_more |= self.transmit(shard);
+        self.ended[shard] = self.shards[shard].is_drained();
+        let took = Duration::from_micros(self.rng.random_range(TURN_US));
+        self.due[shard] = has_more.then(|| self.now + took);
+    }
+
+    fn send_mesh(&mut self, shard: usize) {
+        let (now, from) = (self.now(), ShardId(shard as u8));
+        while let Some((to, message)) = self.shards[shard].poll_mesh(now) {
+            // Frames go to all shards; each is noted where its merger sends it to its neighbour.
+            if to.index() == (shard + 1) % SHARDS {
+                self.ledger.note(&message);
+            }
+            self.network.send_mesh(self.now, from, to, message);
+        }
+    }
+
+    fn transmit(&mut self, shard: usize) -> bool {
+        let now = self.now();
+        let mut batch = std::mem::replace(&mut self.batch, TransmitBatch::new(0));
+        batch.clear();
+        let has_more = self.shards[shard].poll_transmit(now, &mut batch);
+        for transmit in &batch {
+            let number = number_of(transmit.destination);
+            for bytes in batch.datagrams(transmit) {
+                self.network.send_packet(self.now, || Flight::ToSubscriber { number, bytes: bytes.to_vec() });
+            }
+        }
+        self.batch = batch;
+        has_more
+    }
+
+    fn flush_subscriber(&mut self, number: usize) {
+        let Self { subscribers, network, deadlines, now, .. } = self;
+        let subscriber = &mut subscribers[number];
+        if let Some(deadline) = subscriber.deadline.take() {
+            deadlines.remove(&(deadline, number));
+        }
+        let remote = address_of(number);
+        subscriber.flush(*now, |bytes| {
+            let shard = shard_of_packet(bytes, SHARDS).unwrap();
+            network.send_packet(*now, || Flight::ToShard { shard, remote, bytes: bytes.to_vec() });
+        });
+        deadlines.extend(subscriber.deadline.map(|deadline| (deadline, number)));
+    }
+}
+
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("this happens in Simulation::new({})", self.seed);
+        }
+    }
+}
+
+fn shard_config(id: ShardId, room: &Arc<Room>, rng_seed: [u8; 32]) -> ShardConfig {
+    ShardConfig {
+        id,
+        shards: SHARDS,
+        window_ms: WINDOW_MS,
+        top_k: 64,
+        subscribers_max: 10_000,
+        drain_timeout: Duration::from_secs(30),
+        rooms: vec![room.clone()],
+        quic: QuicConfig {
+            shard: id,
+            shards: SHARDS,
+            tls: subscriber::server_tls(),
+            reset_key: [7; 64],
+            token_key: [8; 64],
+            max_connections: 10_000,
+            idle_timeout: Duration::from_secs(30),
+            hello_timeout: Duration::from_secs(5),
+        },
+        rng_seed,
+    }
+}
+
+fn address_of(number: usize) -> SocketAddr {
+    SocketAddr::from(([198, 51, (number >> 8) as u8, number as u8], 40_000))
+}
+
+fn number_of(address: SocketAddr) -> usize {
+    match address {
+        SocketAddr::V4(v4) => usize::from(u16::from_be_bytes([v4.ip().octets()[2], v4.ip().octets()[3]])),
+        SocketAddr::V6(_) => panic!("no subscriber has the address {address}"),
+    }
+}
