@@ -1,7 +1,8 @@
 //! The coordinator: the part of shard 0 that asks all shards and answers once: changes of rooms, and scrapes.
 //!
 //! Invariant: one change of rooms is under way at a time, so all shards see changes in one order. A change is answered
-//! after every shard has carried it out: a tap sent after the answer finds the room on whichever shard it lands.
+//! after every shard has carried it out, or has gone back to the room as it was: a tap sent after the answer finds the
+//! same room on whichever shard it lands.
 //! Not here: what the shards do with a change; that is each shard's own.
 
 use super::http::HttpConn;
@@ -52,7 +53,7 @@ pub(super) enum Broadcast {
     /// See [`MeshMessage::RoomPut`].
     Put(ChangeId, Arc<Room>),
     /// See [`MeshMessage::RoomKept`].
-    Kept(RoomId),
+    Kept(ChangeId, RoomId),
     /// See [`MeshMessage::RoomDeleted`].
     Deleted(ChangeId, RoomId),
     /// See [`MeshMessage::Scrape`].
@@ -65,7 +66,7 @@ impl Broadcast {
         match self {
             Self::Prepare(change, room) => MeshMessage::RoomPrepare(*change, room.clone()),
             Self::Put(change, room) => MeshMessage::RoomPut(*change, room.clone()),
-            Self::Kept(room) => MeshMessage::RoomKept(*room),
+            Self::Kept(change, room) => MeshMessage::RoomKept(*change, *room),
             Self::Deleted(change, room) => MeshMessage::RoomDeleted(*change, *room),
             Self::Scrape(scrape) => MeshMessage::Scrape(*scrape),
         }
@@ -152,23 +153,22 @@ impl Coordinator {
             return;
         };
         let room = room.clone();
-        if under_way.live {
-            self.orders.push_back(Order::Broadcast(Broadcast::Kept(room.id())));
-            self.answer_change(ChangeOutcome::LiveCounts);
-        } else {
-            under_way.missing = self.shards;
-            self.orders.push_back(Order::Broadcast(Broadcast::Put(change, room)));
-        }
+        under_way.missing = self.shards;
+        self.orders.push_back(Order::Broadcast(match under_way.live {
+            true => Broadcast::Kept(change, room.id()),
+            false => Broadcast::Put(change, room),
+        }));
     }
 
-    /// One shard's answer to [`MeshMessage::RoomPut`] or [`MeshMessage::RoomDeleted`].
+    /// One shard's answer to [`MeshMessage::RoomPut`], [`MeshMessage::RoomKept`] or [`MeshMessage::RoomDeleted`].
     pub(super) fn handle_changed(&mut self, change: ChangeId, existed: bool) {
         let Some(under_way) = self.under_way.as_mut().filter(|_| change == self.last_change) else {
             return;
         };
         under_way.missing -= 1;
         if under_way.missing == 0 {
-            self.answer_change(ChangeOutcome::InForce { existed });
+            let is_off = under_way.live;
+            self.answer_change(if is_off { ChangeOutcome::LiveCounts } else { ChangeOutcome::InForce { existed } });
         }
     }
 

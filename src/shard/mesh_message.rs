@@ -43,12 +43,13 @@ pub enum MeshMessage {
     RoomPrepared(ChangeId, Liveness),
     /// Coordinator to every shard: the room is from now on this one. Lost: that shard knows another palette.
     RoomPut(ChangeId, Arc<Room>),
-    /// Coordinator to every shard: the change is off, the room stays as it was. Lost: that shard refuses some emoji.
-    RoomKept(RoomId),
+    /// Coordinator to every shard: the change is off, the room stays as it was. Lost: that shard refuses some emoji, and
+    /// the request is never answered.
+    RoomKept(ChangeId, RoomId),
     /// Coordinator to every shard: the room is gone. Lost: that shard still counts for it.
     RoomDeleted(ChangeId, RoomId),
-    /// Every shard to the coordinator: the change is in force here, and whether there was such a room before. Lost: the
-    /// request is never answered.
+    /// Every shard to the coordinator: the change is in force here, or off, and whether there was such a room before.
+    /// Lost: the request is never answered.
     RoomChanged(ChangeId, bool),
     /// Coordinator to every shard: send your metrics. Lost: that scrape is never answered.
     Scrape(u64),

@@ -157,7 +157,10 @@ impl Shard {
                 let existed = self.put_room(&room);
                 self.send(ShardId(0), MeshMessage::RoomChanged(change, existed));
             }
-            MeshMessage::RoomKept(room) => self.keep_room(room),
+            MeshMessage::RoomKept(change, room) => {
+                let existed = self.keep_room(room);
+                self.send(ShardId(0), MeshMessage::RoomChanged(change, existed));
+            }
             MeshMessage::RoomDeleted(change, room) => {
                 let existed = self.delete_room(now, room);
                 self.send(ShardId(0), MeshMessage::RoomChanged(change, existed));
@@ -356,10 +359,11 @@ impl Shard {
         mesh_message::Liveness::Quiet
     }
 
-    fn keep_room(&mut self, room: RoomId) {
-        if let Some(known) = self.rooms.find(room) {
-            self.tally.put_room(room, known.room.palette_len());
-        }
+    /// Accepts again what a change that is off would not have; true when there is such a room.
+    fn keep_room(&mut self, room: RoomId) -> bool {
+        let Some(known) = self.rooms.find(room) else { return false };
+        self.tally.put_room(room, known.room.palette_len());
+        true
     }
 
     /// Adds or replaces a room; true when there was one.
