@@ -218,6 +218,12 @@ impl Fanout {
         !self.passes.is_empty() || !self.resuming.is_empty()
     }
 
+    /// Whether a subscription has been handed all that was put into its outbox, or its link is gone.
+    pub fn is_caught_up(&self, id: SubscriptionId) -> bool {
+        let seat = self.subscriptions.get(id.index()).and_then(|subscription| subscription.seat);
+        seat.is_none_or(|seat| self.audiences[seat.audience].members[seat.place].state == State::Ready)
+    }
+
     /// Frames of which the last byte was handed over.
     pub fn frames_sent(&self) -> u64 {
         self.counts.sent

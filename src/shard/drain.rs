@@ -3,10 +3,12 @@
 //! 1. *Requested*: the edge takes what the kernel already holds, then calls [`Shard::begin_drain`].
 //! 2. *Delivering*: no tap is accepted any more. The open window closes early; every shard tells every merger that no
 //!    delta follows, every merger tells every shard that no frame follows.
-//! 3. *Closing*: the last frames are with the subscribers' connections; each is closed once its peer has them.
+//! 3. *Closing*: the last frames are with the subscribers' connections, or wait in the outbox of those that are behind;
+//!    each connection is closed once its peer has them.
 //! 4. *Done*, or the time limit has passed.
 
 use super::{MeshMessage, Shard};
+use crate::fanout::{Link, SubscriptionId};
 use crate::window::Now;
 use std::time::{Duration, Instant};
 use uproar_wire::hello::CloseCode;
@@ -19,6 +21,8 @@ pub(super) struct Drain {
     deltas_ended: usize,
     frames_ended: usize,
     sent_frames_end: bool,
+    /// Streams that are not finished, as their outbox is not empty.
+    behind: Vec<(Link, SubscriptionId)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +37,15 @@ enum Phase {
 impl Drain {
     pub(super) fn new(timeout: Duration) -> Self {
         let phase = Phase::Serving;
-        Self { phase, timeout, deadline: None, deltas_ended: 0, frames_ended: 0, sent_frames_end: false }
+        Self {
+            phase,
+            timeout,
+            deadline: None,
+            deltas_ended: 0,
+            frames_ended: 0,
+            sent_frames_end: false,
+            behind: Vec::new(),
+        }
     }
 
     pub(super) fn handle_request(&mut self) {
@@ -103,9 +115,8 @@ impl Shard {
                 }
                 let delivered = self.drain.frames_ended == self.shards && !self.fanout.has_work();
                 if delivered || self.is_overdue(now) {
-                    for (conn, stream) in self.subscribers.streams() {
-                        self.quic.finish(conn, stream);
-                    }
+                    self.drain.behind = self.subscribers.streams().collect();
+                    self.finish_streams();
                     self.quic.drain(now.instant, CloseCode::Draining, "the server is going away");
                     self.drain.phase = Phase::Closing;
                     return true;
@@ -113,6 +124,7 @@ impl Shard {
                 false
             }
             Phase::Closing => {
+                self.finish_streams();
                 if self.quic.connections() == 0 || self.is_overdue(now) {
                     self.drain.phase = Phase::Done;
                     return true;
@@ -121,6 +133,19 @@ impl Shard {
             }
             Phase::Serving | Phase::Requested | Phase::Done => false,
         }
+    }
+
+    /// Ends the streams of subscribers that have been handed their last frame. Their ids stay theirs, as nobody
+    /// subscribes any more.
+    fn finish_streams(&mut self) {
+        let Self { drain, fanout, quic, .. } = self;
+        drain.behind.retain(|&(link, subscription)| {
+            let is_caught_up = fanout.is_caught_up(subscription);
+            if is_caught_up {
+                quic.finish(link.conn, link.stream);
+            }
+            !is_caught_up
+        });
     }
 
     fn is_overdue(&self, now: Now) -> bool {

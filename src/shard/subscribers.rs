@@ -38,10 +38,12 @@ impl Subscribers {
         self.count
     }
 
-    /// All room streams: connection and stream.
-    pub(super) fn streams(&self) -> impl Iterator<Item = (usize, u64)> {
+    /// All room streams.
+    pub(super) fn streams(&self) -> impl Iterator<Item = (Link, SubscriptionId)> {
         let by_conn = self.by_conn.iter().enumerate();
-        by_conn.flat_map(|(conn, held)| held.iter().map(move |subscribed| (conn, subscribed.stream)))
+        by_conn.flat_map(|(conn, held)| {
+            held.iter().map(move |held| (Link { conn, stream: held.stream }, held.subscription))
+        })
     }
 
     fn add(&mut self, conn: usize, subscribed: Subscribed) {
