@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use uproar::quic::{ALPN, server_crypto, tls_config};
 use uproar_wire::RoomId;
-use uproar_wire::hello::{Hello, Welcome};
+use uproar_wire::hello::Hello;
 
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 7443);
 
@@ -36,7 +36,6 @@ pub(crate) struct Subscriber {
     connection: Connection,
     rooms: Vec<u32>,
     control: Option<StreamId>,
-    control_received: Vec<u8>,
     room_streams: Vec<StreamId>,
     received: BTreeMap<u64, Vec<u8>>,
     trace: Trace,
@@ -104,7 +103,6 @@ impl Subscriber {
             connection,
             rooms: habits.rooms,
             control: None,
-            control_received: Vec::new(),
             room_streams: Vec::new(),
             received: BTreeMap::new(),
             trace: Trace::new(),
@@ -123,11 +121,6 @@ impl Subscriber {
     /// What it read, and when.
     pub(crate) fn trace(&self) -> &Trace {
         &self.trace
-    }
-
-    /// The answer to its hello, once it has come.
-    pub(crate) fn welcome(&self) -> Option<Welcome> {
-        Welcome::decode(&self.control_received).unwrap().map(|(welcome, _)| welcome)
     }
 
     /// The code that the server closed with, if it did.
@@ -205,9 +198,6 @@ impl Subscriber {
     }
 
     fn read(&mut self, now: Instant) {
-        if let Some(control) = self.control {
-            read_stream(&mut self.connection, control, &mut self.control_received);
-        }
         if !self.reads {
             return;
         }
