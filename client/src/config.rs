@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uproar_wire::ClientId;
 use uproar_wire::hello::ROOMS_MAX;
+use uproar_wire::reaction::DATAGRAM_MAX;
 
 /// Bytes a room's stream may run ahead of the application: a whole message of the largest kind.
 const STREAM_WINDOW: u32 = uproar_wire::stream::MESSAGE_MAX as u32 + 4;
@@ -103,8 +104,8 @@ impl ClientConfig {
             .max_concurrent_uni_streams(VarInt::from_u32(self.rooms_max.into()))
             .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
             .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
-            // The server sends none.
-            .datagram_receive_buffer_size(None)
+            // The server sends none; but who takes none may send none, either.
+            .datagram_receive_buffer_size(Some(DATAGRAM_MAX))
             .datagram_send_buffer_size(DATAGRAM_BUFFER);
         Ok(transport)
     }
