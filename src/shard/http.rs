@@ -66,7 +66,7 @@ struct HttpConnection {
 
 enum Deferred {
     Nothing,
-    Asked { keep_alive: bool },
+    Asked { keep_alive: bool, head_only: bool },
     Answered { reply: Vec<u8>, keep_alive: bool },
 }
 
@@ -85,12 +85,12 @@ impl HttpConnections {
         self.slots.get_mut(conn.slot as usize)?.as_mut().filter(|connection| connection.generation == conn.generation)
     }
 
-    fn answer(&mut self, conn: HttpConn, write: impl FnOnce(&mut Vec<u8>, bool)) {
+    fn answer(&mut self, conn: HttpConn, write: impl FnOnce(&mut Vec<u8>, bool, bool)) {
         if let Some(connection) = self.find(conn)
-            && let Deferred::Asked { keep_alive } = connection.deferred
+            && let Deferred::Asked { keep_alive, head_only } = connection.deferred
         {
             let mut reply = Vec::new();
-            write(&mut reply, keep_alive);
+            write(&mut reply, keep_alive, head_only);
             connection.deferred = Deferred::Answered { reply, keep_alive };
             self.ready.push_back(conn);
         }
@@ -166,7 +166,8 @@ impl Shard {
             next = match request {
                 Ok(request) => match self.route(conn, *port, &request, replies) {
                     Routed::Asked => {
-                        *deferred = Deferred::Asked { keep_alive: request.keep_alive };
+                        let Request { keep_alive, head_only, .. } = request;
+                        *deferred = Deferred::Asked { keep_alive, head_only };
                         HttpNext::Wait
                     }
                     Routed::Replied if !request.keep_alive => HttpNext::Close,
@@ -377,10 +378,10 @@ impl Shard {
             (ChangeOutcome::InForce { existed: false }, RoomChange::Delete(_)) => 404,
         };
         self.metrics.count_http_reply(status);
-        self.http.answer(conn, |reply, keep_alive| match (status, change) {
-            (409, _) => reply::problem(reply, 409, "live_counts", detail, keep_alive, false),
-            (404, _) => reply::problem(reply, 404, "unknown_room", "there is no such room", keep_alive, false),
-            (_, RoomChange::Put(room)) => reply::json(reply, status, room.json(), keep_alive, false),
+        self.http.answer(conn, |reply, keep_alive, head_only| match (status, change) {
+            (409, _) => reply::problem(reply, 409, "live_counts", detail, keep_alive, head_only),
+            (404, _) => reply::problem(reply, 404, "unknown_room", "there is no such room", keep_alive, head_only),
+            (_, RoomChange::Put(room)) => reply::json(reply, status, room.json(), keep_alive, head_only),
             (_, RoomChange::Delete(_)) => reply::no_content(reply, keep_alive),
         });
     }
@@ -398,8 +399,8 @@ impl Shard {
             ScrapeForm::Shards => metrics::render_shards(shards, &mut page),
         }
         self.metrics.count_http_reply(200);
-        self.http.answer(conn, |reply, keep_alive| {
-            reply::text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", page.as_bytes(), keep_alive, false);
+        self.http.answer(conn, |reply, keep_alive, head_only| {
+            reply::text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", page.as_bytes(), keep_alive, head_only);
         });
     }
 
