@@ -4,7 +4,7 @@
 //! 2. *Delivering*: no tap is accepted any more. The open window closes early; every shard tells every merger that no
 //!    delta follows, every merger tells every shard that no frame follows.
 //! 3. *Closing*: the last frames are with the subscribers' connections; each is closed once its peer has them.
-//! 4. *Done*, or the time limit has passed.
+//! 4. *Done*, or the time limit has passed: every shard tells every shard, and all end together.
 
 use super::{MeshMessage, Shard};
 use crate::window::Now;
@@ -18,6 +18,7 @@ pub(super) struct Drain {
     deadline: Option<Instant>,
     deltas_ended: usize,
     frames_ended: usize,
+    shards_drained: usize,
     sent_frames_end: bool,
 }
 
@@ -33,7 +34,15 @@ enum Phase {
 impl Drain {
     pub(super) fn new(timeout: Duration) -> Self {
         let phase = Phase::Serving;
-        Self { phase, timeout, deadline: None, deltas_ended: 0, frames_ended: 0, sent_frames_end: false }
+        Self {
+            phase,
+            timeout,
+            deadline: None,
+            deltas_ended: 0,
+            frames_ended: 0,
+            shards_drained: 0,
+            sent_frames_end: false,
+        }
     }
 
     pub(super) fn handle_request(&mut self) {
@@ -42,6 +51,10 @@ impl Drain {
 
     pub(super) fn handle_frames_end(&mut self) {
         self.frames_ended += 1;
+    }
+
+    pub(super) fn handle_drained(&mut self) {
+        self.shards_drained += 1;
     }
 
     pub(super) fn is_closed_to_taps(&self) -> bool {
@@ -78,9 +91,9 @@ impl Shard {
         self.broadcast(|| MeshMessage::DeltasEnd);
     }
 
-    /// Whether everything is delivered and every connection closed, or the time limit has passed.
+    /// Whether all shards have delivered everything and closed every connection, or the time limit has passed.
     pub fn is_drained(&self) -> bool {
-        self.drain.phase == Phase::Done
+        self.drain.shards_drained == self.shards
     }
 
     pub(super) fn handle_deltas_end(&mut self) {
@@ -115,6 +128,7 @@ impl Shard {
             Phase::Closing => {
                 if self.quic.connections() == 0 || self.is_overdue(now) {
                     self.drain.phase = Phase::Done;
+                    self.broadcast(|| MeshMessage::Drained);
                     return true;
                 }
                 false
