@@ -10,7 +10,7 @@ fn a_drain_in_the_middle_of_traffic_delivers_every_accepted_tap() {
     /// HTTP counts in thousands and UDP in ones, fewer than a thousand: one total tells both.
     const THOUSAND: u64 = 1000;
     const CONNECTIONS: u64 = 6;
-    let server = Server::start(&["--shards", "2", "--window", "300ms"]);
+    let server = Server::start(&["--shards", "2", "--window", "500ms"]);
     let audience = Audience::on_every_shard(&server, 2, ROOM);
     let port = server.http();
     let accepted = AtomicU64::new(0);

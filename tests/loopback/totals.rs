@@ -18,7 +18,8 @@ fn on_four_shards_the_frames_add_up_to_what_was_tapped() {
 }
 
 fn the_frames_add_up_on(shards: usize) {
-    let server = Server::start(&["--shards", &shards.to_string(), "--window", "200ms", "--top-k", "12"]);
+    // A frame is skipped only when a shard stalls for a window; then not all of the audience's shards do.
+    let server = Server::start(&["--shards", &shards.to_string(), "--window", "500ms", "--top-k", "12"]);
     let audience = Audience::on_every_shard(&server, shards, ROOM);
     let watching = audience.len() as u64;
     assert_eq!(server.metric("uproar_subscribers{proto=\"quic\"}"), watching);
@@ -43,7 +44,7 @@ fn the_frames_add_up_on(shards: usize) {
     let mut seen = [0; EMOJI];
     let mut seen_total = 0;
     for frame in audience.frames_to_the_end().into_values() {
-        assert_eq!((frame.room, frame.window_ms, frame.start_ms), (ROOM, 200, frame.window * 200));
+        assert_eq!((frame.room, frame.window_ms, frame.start_ms), (ROOM, 500, frame.window * 500));
         seen_total += frame.total;
         for entry in &frame.top {
             seen[usize::from(entry.emoji)] += entry.count;

@@ -7,7 +7,7 @@ use super::{DEADLINE, Server};
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use uproar_client::{Client, ClientConfig, ClientEndpoint, Error, RoomEvent, Subscription, Trust};
 use uproar_wire::frame::{Frame, Palette};
@@ -17,8 +17,12 @@ use uproar_wire::{EmojiId, RoomId};
 /// Connections made until every shard has one; beyond this a shard does not take any.
 const TRIES: usize = 100;
 
+/// Frames looked at before tapping again.
+const FRAMES_A_TAP: usize = 8;
+
 /// One subscriber.
-pub struct Viewer {
+pub(crate) struct Viewer {
+    endpoint: ClientEndpoint,
     client: Client,
     subscription: Option<Subscription>,
     runtime: Runtime,
@@ -26,33 +30,34 @@ pub struct Viewer {
 
 impl Viewer {
     /// Connects, and says nothing yet.
-    pub fn connect(server: &Server) -> Self {
+    pub(crate) fn connect(server: &Server) -> Self {
         Self::try_connect(server).unwrap()
     }
 
     /// Connects, if the server wants it to.
-    pub fn try_connect(server: &Server) -> Result<Self, Error> {
+    pub(crate) fn try_connect(server: &Server) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let config = ClientConfig::new(Trust::DangerAnyCertificate)
             .bind(([127, 0, 0, 1], 0).into())
             .idle_timeout(Duration::from_secs(600))
             .keep_alive(Some(Duration::from_millis(200)));
-        let client = runtime.block_on(async {
+        let (endpoint, client) = runtime.block_on(async {
             let endpoint = ClientEndpoint::bind(&config).unwrap();
-            within(endpoint.connect(server.quic(), "localhost")).await
-        })?;
-        Ok(Self { client, subscription: None, runtime })
+            let client = within(endpoint.connect(server.quic(), "localhost")).await;
+            (endpoint, client)
+        });
+        Ok(Self { endpoint, client: client?, subscription: None, runtime })
     }
 
     /// Connects and subscribes.
-    pub fn watching(server: &Server, rooms: &[u32]) -> Self {
+    pub(crate) fn watching(server: &Server, rooms: &[u32]) -> Self {
         let mut viewer = Self::connect(server);
         viewer.subscribe(rooms).unwrap();
         viewer
     }
 
     /// Says hello; what became of each room.
-    pub fn subscribe(&mut self, rooms: &[u32]) -> Result<Vec<(u32, RoomStatus)>, Error> {
+    pub(crate) fn subscribe(&mut self, rooms: &[u32]) -> Result<Vec<(u32, RoomStatus)>, Error> {
         let rooms: Vec<_> = rooms.iter().copied().map(RoomId).collect();
         let subscription = self.runtime.block_on(within(self.client.subscribe(&rooms)))?;
         let statuses = subscription.rooms().iter().map(|&(room, status)| (room.0, status)).collect();
@@ -61,18 +66,18 @@ impl Viewer {
     }
 
     /// What comes next: an event, an error, or none after the end.
-    pub fn next(&mut self) -> Option<Result<RoomEvent, Error>> {
+    pub(crate) fn next(&mut self) -> Option<Result<RoomEvent, Error>> {
         let subscription = self.subscription.as_mut().expect("it watches something");
         self.runtime.block_on(within(subscription.next()))
     }
 
     /// The next event.
-    pub fn next_event(&mut self) -> RoomEvent {
+    pub(crate) fn next_event(&mut self) -> RoomEvent {
         self.next().expect("the subscription goes on").unwrap()
     }
 
     /// The next palette; frames before it are passed over.
-    pub fn next_palette(&mut self) -> Palette {
+    pub(crate) fn next_palette(&mut self) -> Palette {
         loop {
             if let RoomEvent::Palette(_, palette) = self.next_event() {
                 return palette;
@@ -81,7 +86,7 @@ impl Viewer {
     }
 
     /// The next frame; palettes before it are passed over.
-    pub fn next_frame(&mut self) -> Frame {
+    pub(crate) fn next_frame(&mut self) -> Frame {
         loop {
             if let RoomEvent::Frame(frame) = self.next_event() {
                 return frame;
@@ -89,24 +94,31 @@ impl Viewer {
         }
     }
 
-    /// The next frame of a room with taps in it.
-    pub fn next_taps(&mut self, room: u32) -> Frame {
-        loop {
-            let frame = self.next_frame();
-            if frame.room == room && frame.total > 0 {
-                return frame;
+    /// Taps until a frame of `room` shows it. Again and again, because a machine that stalls for a window makes the
+    /// server skip a frame, and because a datagram may be lost.
+    #[allow(clippy::disallowed_methods, reason = "a test observes a process from outside, by the machine's clock")]
+    pub(crate) fn see_taps(&mut self, room: u32, mut tap: impl FnMut(&Self)) -> Frame {
+        let give_up_at = Instant::now() + DEADLINE;
+        while Instant::now() < give_up_at {
+            tap(self);
+            for _ in 0..FRAMES_A_TAP {
+                let frame = self.next_frame();
+                if frame.room == room && frame.total > 0 {
+                    return frame;
+                }
             }
         }
+        panic!("no frame of room {room} shows the taps");
     }
 
     /// Sends taps by QUIC DATAGRAM.
-    pub fn tap(&self, room: u32, taps: &[(u16, u16)]) {
+    pub(crate) fn tap(&self, room: u32, taps: &[(u16, u16)]) {
         let taps: Vec<_> = taps.iter().map(|&(emoji, count)| (EmojiId(emoji), count)).collect();
         self.runtime.block_on(within(self.client.react(RoomId(room), &taps))).unwrap();
     }
 
     /// Goes on from another port, as when a phone changes networks. Returns the ports before and after.
-    pub fn rebind(&self) -> (u16, u16) {
+    pub(crate) fn rebind(&self) -> (u16, u16) {
         let before = self.client.local_addr().unwrap().port();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let _context = self.runtime.enter();
@@ -115,7 +127,7 @@ impl Viewer {
     }
 
     /// All frames up to the end of the connection, and why it ended.
-    pub fn watch_to_the_end(mut self) -> (Vec<Frame>, Option<CloseCode>) {
+    pub(crate) fn watch_to_the_end(mut self) -> (Vec<Frame>, Option<CloseCode>) {
         let mut frames = Vec::new();
         loop {
             match self.next() {
@@ -132,7 +144,7 @@ impl Viewer {
     }
 
     /// Why the server closes the connection of somebody who is no subscriber.
-    pub fn wait_for_close(mut self) -> Option<CloseCode> {
+    pub(crate) fn wait_for_close(mut self) -> Option<CloseCode> {
         // A closed connection refuses the hello, and says why.
         let closed = async {
             while self.client.stats().frame_rx.connection_close == 0 {
@@ -144,29 +156,28 @@ impl Viewer {
     }
 
     /// Says good-bye and goes.
-    pub fn leave(self) {
-        let Self { client, subscription, runtime } = self;
-        runtime.block_on(within(client.close()));
-        drop(subscription);
+    pub(crate) fn leave(self) {
+        // Nothing is waited for but what the SDK waits for: it must have told the server by then.
+        self.runtime.block_on(within(self.client.close()));
     }
 
     /// Is gone without a word.
-    pub fn vanish(self) {
-        let Self { client, subscription, runtime } = self;
+    pub(crate) fn vanish(self) {
+        let Self { endpoint, client, subscription, runtime } = self;
         runtime.shutdown_background();
-        // What would have said good-bye is stopped, so letting go of these sends nothing.
-        drop((subscription, client));
+        // Leaked on purpose: letting go of them would say good-bye.
+        std::mem::forget((subscription, client, endpoint));
     }
 }
 
 /// Viewers of one room on every shard of a server.
-pub struct Audience {
+pub(crate) struct Audience {
     viewers: Vec<Viewer>,
 }
 
 impl Audience {
     /// Connects viewers until every shard has one. Which shard takes a connection is chance.
-    pub fn on_every_shard(server: &Server, shards: usize, room: u32) -> Self {
+    pub(crate) fn on_every_shard(server: &Server, shards: usize, room: u32) -> Self {
         let mut viewers = Vec::new();
         while viewers.len() < TRIES {
             viewers.push(Viewer::watching(server, &[room]));
@@ -179,7 +190,7 @@ impl Audience {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.viewers.len()
     }
 
@@ -188,7 +199,7 @@ impl Audience {
     /// # Panics
     /// When two saw different frames of one window, one saw a window twice or out of order, or one was not told why
     /// the connection ended.
-    pub fn frames_to_the_end(self) -> BTreeMap<u64, Frame> {
+    pub(crate) fn frames_to_the_end(self) -> BTreeMap<u64, Frame> {
         let mut seen = BTreeMap::new();
         for viewer in self.viewers {
             let (frames, code) = viewer.watch_to_the_end();

@@ -7,14 +7,14 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// A certificate that a server is started with and that hostile peers trust.
-pub struct Identity {
+pub(crate) struct Identity {
     directory: TempDir,
     certificate: rustls::pki_types::CertificateDer<'static>,
 }
 
 impl Identity {
     /// Makes one, and writes it and its key to files.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("certificate.pem"), made.cert.pem()).unwrap();
@@ -23,14 +23,14 @@ impl Identity {
     }
 
     /// The flags of `uproar serve` that use it.
-    pub fn flags(&self) -> [String; 2] {
+    pub(crate) fn flags(&self) -> [String; 2] {
         let path = self.directory.path().display();
         [format!("--certificate={path}/certificate.pem"), format!("--private-key={path}/key.pem")]
     }
 }
 
 /// One connection.
-pub struct HostilePeer {
+pub(crate) struct HostilePeer {
     runtime: Runtime,
     connection: quinn::Connection,
     _endpoint: quinn::Endpoint,
@@ -38,7 +38,7 @@ pub struct HostilePeer {
 
 impl HostilePeer {
     /// Completes the handshake under the protocol name `alpn`, if the server does.
-    pub fn connect(server: &Server, identity: &Identity, alpn: &[u8]) -> Result<Self, quinn::ConnectionError> {
+    pub(crate) fn connect(server: &Server, identity: &Identity, alpn: &[u8]) -> Result<Self, quinn::ConnectionError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots.add(identity.certificate.clone()).unwrap();
@@ -59,13 +59,13 @@ impl HostilePeer {
     }
 
     /// Sends a QUIC DATAGRAM frame.
-    pub fn send_datagram(&self, bytes: &[u8]) {
+    pub(crate) fn send_datagram(&self, bytes: &[u8]) {
         let _context = self.runtime.enter();
         self.connection.send_datagram(bytes.to_vec().into()).unwrap();
     }
 
     /// Opens the control stream, writes `bytes` on it and ends it.
-    pub fn say(&self, bytes: &[u8]) {
+    pub(crate) fn say(&self, bytes: &[u8]) {
         self.runtime.block_on(async {
             let (mut control, _) = self.connection.open_bi().await.unwrap();
             // The server may have heard enough before the end.
@@ -75,7 +75,7 @@ impl HostilePeer {
     }
 
     /// The code with which the server closes.
-    pub fn close_code(&self) -> u64 {
+    pub(crate) fn close_code(&self) -> u64 {
         let closed = async { tokio::time::timeout(DEADLINE, self.connection.closed()).await };
         match self.runtime.block_on(closed).expect("the server closes") {
             quinn::ConnectionError::ApplicationClosed(close) => close.error_code.into_inner(),

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// One connection.
-pub struct Http {
+pub(crate) struct Http {
     stream: TcpStream,
     /// Bytes of replies that have not been asked for.
     unread: Vec<u8>,
@@ -14,18 +14,18 @@ pub struct Http {
 
 /// One reply.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// Status code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Status line and header fields.
-    pub head: String,
+    pub(crate) head: String,
     /// Body.
-    pub body: String,
+    pub(crate) body: String,
 }
 
 impl Reply {
     /// The value of a header field.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.head
             .lines()
             .filter_map(|line| line.split_once(':'))
@@ -33,12 +33,12 @@ impl Reply {
     }
 
     /// The body as JSON.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The stable word of a problem.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         assert_eq!(self.field("content-type"), Some("application/problem+json"), "{self:?}");
         assert_eq!(self.json()["status"], self.status, "{self:?}");
         self.json()["code"].as_str().unwrap_or_else(|| panic!("no code: {self:?}")).to_owned()
@@ -46,7 +46,7 @@ impl Reply {
 }
 
 /// A request with a body of a content type, or none when both are empty.
-pub fn request(method: &str, path: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
     if !content_type.is_empty() {
         bytes += &format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len());
@@ -58,28 +58,28 @@ pub fn request(method: &str, path: &str, content_type: &str, body: &[u8]) -> Vec
 }
 
 /// `POST` of JSON reactions to a room.
-pub fn reactions(room: u32, json: &str) -> Vec<u8> {
+pub(crate) fn reactions(room: u32, json: &str) -> Vec<u8> {
     request("POST", &format!("/v1/rooms/{room}/reactions"), "application/json", json.as_bytes())
 }
 
 /// `POST` of a reaction datagram to a room.
-pub fn octets(room: u32, datagram: &[u8]) -> Vec<u8> {
+pub(crate) fn octets(room: u32, datagram: &[u8]) -> Vec<u8> {
     request("POST", &format!("/v1/rooms/{room}/reactions"), "application/octet-stream", datagram)
 }
 
 /// `GET`.
-pub fn get(path: &str) -> Vec<u8> {
+pub(crate) fn get(path: &str) -> Vec<u8> {
     request("GET", path, "", b"")
 }
 
 impl Http {
     /// Connects.
-    pub fn to(port: SocketAddr) -> Self {
+    pub(crate) fn to(port: SocketAddr) -> Self {
         Self::try_to(port).unwrap()
     }
 
     /// Connects, if the server listens.
-    pub fn try_to(port: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn try_to(port: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&port, DEADLINE)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
@@ -88,39 +88,39 @@ impl Http {
     }
 
     /// Sends bytes as they are.
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
     /// Sends bytes to a peer that may have closed: that it has is seen when reading.
-    pub fn send_into_the_dark(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_into_the_dark(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
 
     /// Sends one request and reads its reply.
-    pub fn ask(&mut self, request: &[u8]) -> Reply {
+    pub(crate) fn ask(&mut self, request: &[u8]) -> Reply {
         self.send(request);
         self.reply()
     }
 
     /// As [`Self::ask`], of a server that may end meanwhile.
-    pub fn try_ask(&mut self, request: &[u8]) -> io::Result<Reply> {
+    pub(crate) fn try_ask(&mut self, request: &[u8]) -> io::Result<Reply> {
         self.stream.write_all(request)?;
         self.read_reply(true)
     }
 
     /// The next reply.
-    pub fn reply(&mut self) -> Reply {
+    pub(crate) fn reply(&mut self) -> Reply {
         self.read_reply(true).unwrap_or_else(|error| panic!("no reply: {error}"))
     }
 
     /// The next reply, which answers HEAD: it has a length and no body.
-    pub fn reply_to_head(&mut self) -> Reply {
+    pub(crate) fn reply_to_head(&mut self) -> Reply {
         self.read_reply(false).unwrap_or_else(|error| panic!("no reply: {error}"))
     }
 
     /// Waits until the server has ended the connection, having sent nothing more.
-    pub fn expect_end(&mut self) {
+    pub(crate) fn expect_end(&mut self) {
         let mut rest = std::mem::take(&mut self.unread);
         match self.stream.read_to_end(&mut rest) {
             Ok(_) => {}
@@ -132,12 +132,12 @@ impl Http {
     }
 
     /// Says that nothing more comes, and still reads.
-    pub fn end_sending(&mut self) {
+    pub(crate) fn end_sending(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Ends the connection with a reset, as a crashing client or a firewall does.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 

@@ -1,18 +1,18 @@
 //! One scrape of the server, and sums over its series.
 
 /// A page of Prometheus text.
-pub struct Metrics {
+pub(crate) struct Metrics {
     page: String,
 }
 
 impl Metrics {
     /// Of the page as it came.
-    pub fn of(page: String) -> Self {
+    pub(crate) fn of(page: String) -> Self {
         Self { page }
     }
 
     /// The text.
-    pub fn page(&self) -> &str {
+    pub(crate) fn page(&self) -> &str {
         &self.page
     }
 
@@ -20,7 +20,7 @@ impl Metrics {
     ///
     /// # Panics
     /// When there is no such series: a name that is wrong must not pass for a counter at 0.
-    pub fn sum(&self, selector: &str) -> u64 {
+    pub(crate) fn sum(&self, selector: &str) -> u64 {
         let (name, labels) = selector.split_once('{').unwrap_or((selector, ""));
         let wanted: Vec<_> = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect();
         let values: Vec<u64> = self

@@ -3,23 +3,23 @@
 //! Invariant: nothing here waits without a deadline, and no deadline is an expectation: it is far beyond what a slow
 //! machine needs, and a test that meets it fails. Not here: what the server should do; that is each test's own.
 
-pub mod audience;
-pub mod hostile;
-pub mod http;
-pub mod metrics;
-pub mod random;
-pub mod server;
-pub mod taps;
+pub(crate) mod audience;
+pub(crate) mod hostile;
+pub(crate) mod http;
+pub(crate) mod metrics;
+pub(crate) mod random;
+pub(crate) mod server;
+pub(crate) mod taps;
 
-pub use audience::{Audience, Viewer};
-pub use http::Http;
-pub use server::{Ended, Server};
-pub use taps::Tapper;
+pub(crate) use audience::{Audience, Viewer};
+pub(crate) use http::Http;
+pub(crate) use server::{Ended, Server};
+pub(crate) use taps::Tapper;
 
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// How often a condition is looked at that no event announces, such as a counter of the server.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// # Panics
 /// When there is none by the deadline; `describe` says what is there instead.
 #[allow(clippy::disallowed_methods, reason = "a test observes a process from outside, by the machine's clock")]
-pub fn eventually<T>(mut look: impl FnMut() -> Option<T>, describe: impl FnOnce() -> String) -> T {
+pub(crate) fn eventually<T>(mut look: impl FnMut() -> Option<T>, describe: impl FnOnce() -> String) -> T {
     let give_up_at = Instant::now() + DEADLINE;
     loop {
         if let Some(answer) = look() {

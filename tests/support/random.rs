@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// `count` texts of 1 to `len_max` random bytes.
-pub fn junk(seed: u64, count: usize, len_max: usize) -> Vec<Vec<u8>> {
+pub(crate) fn junk(seed: u64, count: usize, len_max: usize) -> Vec<Vec<u8>> {
     let mut random = StdRng::seed_from_u64(seed);
     (0..count)
         .map(|_| {

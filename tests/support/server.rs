@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use tempfile::NamedTempFile;
 
 /// A running server.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     lines: Mutex<Receiver<String>>,
     log: Arc<Log>,
@@ -27,13 +27,13 @@ pub struct Server {
 
 /// How a server ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// Exit code; none when a signal killed it.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// What standard output said of the drain: reactions and taps in frames.
-    pub drained: Option<(u64, u64)>,
+    pub(crate) drained: Option<(u64, u64)>,
     /// Standard error.
-    pub log: String,
+    pub(crate) log: String,
 }
 
 /// What the server says on standard error, as it says it.
@@ -45,19 +45,19 @@ struct Log {
 
 impl Server {
     /// Starts `uproar serve` and waits until it is ready.
-    pub fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         Self::launch(args, None)
     }
 
     /// As [`Self::start`], with a configuration file.
-    pub fn configured(toml: &str, args: &[&str]) -> Self {
+    pub(crate) fn configured(toml: &str, args: &[&str]) -> Self {
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(toml.as_bytes()).unwrap();
         Self::launch(args, Some(file))
     }
 
     /// Starts a server that is expected to refuse, and waits for its end.
-    pub fn refused(args: &[&str]) -> Ended {
+    pub(crate) fn refused(args: &[&str]) -> Ended {
         let mut server = Self::spawn(args, None);
         server.wait_for_end()
     }
@@ -104,27 +104,27 @@ impl Server {
     }
 
     /// The reaction port, UDP.
-    pub fn reactions(&self) -> SocketAddr {
+    pub(crate) fn reactions(&self) -> SocketAddr {
         self.ports[0]
     }
 
     /// The QUIC port, UDP.
-    pub fn quic(&self) -> SocketAddr {
+    pub(crate) fn quic(&self) -> SocketAddr {
         self.ports[1]
     }
 
     /// The public HTTP port.
-    pub fn http(&self) -> SocketAddr {
+    pub(crate) fn http(&self) -> SocketAddr {
         self.ports[2]
     }
 
     /// The admin port.
-    pub fn admin(&self) -> SocketAddr {
+    pub(crate) fn admin(&self) -> SocketAddr {
         self.ports[3]
     }
 
     /// A request to the admin port, and its reply.
-    pub fn ask_admin(&self, request: &[u8]) -> http::Reply {
+    pub(crate) fn ask_admin(&self, request: &[u8]) -> http::Reply {
         let mut kept = self.admin.lock().unwrap();
         // A connection that the server has closed for being idle is replaced once.
         if let Some(connection) = &mut *kept
@@ -136,22 +136,22 @@ impl Server {
     }
 
     /// The node's metrics.
-    pub fn metrics(&self) -> Metrics {
+    pub(crate) fn metrics(&self) -> Metrics {
         Metrics::of(self.ask_admin(&http::get("/metrics")).body)
     }
 
     /// The metrics of each shard.
-    pub fn shard_metrics(&self) -> Metrics {
+    pub(crate) fn shard_metrics(&self) -> Metrics {
         Metrics::of(self.ask_admin(&http::get("/metrics/shards")).body)
     }
 
     /// One of the node's metrics, summed over the labels that `selector` does not name; see [`Metrics::sum`].
-    pub fn metric(&self, selector: &str) -> u64 {
+    pub(crate) fn metric(&self, selector: &str) -> u64 {
         self.metrics().sum(selector)
     }
 
     /// Waits until a counter has come to exactly `expected`.
-    pub fn await_metric(&self, selector: &str, expected: u64) {
+    pub(crate) fn await_metric(&self, selector: &str, expected: u64) {
         let mut last = 0;
         eventually(
             || {
@@ -164,7 +164,7 @@ impl Server {
     }
 
     /// Waits until a gauge has come down, or a counter up, to where `is_there` wants it. Looks at the shards' metrics.
-    pub fn await_shards(&self, selector: &str, is_there: impl Fn(u64) -> bool) {
+    pub(crate) fn await_shards(&self, selector: &str, is_there: impl Fn(u64) -> bool) {
         eventually(
             || is_there(self.shard_metrics().sum(selector)).then_some(()),
             || format!("{selector}: {}", self.shard_metrics().sum(selector)),
@@ -172,27 +172,27 @@ impl Server {
     }
 
     /// Sends SIGTERM.
-    pub fn send_sigterm(&self) {
+    pub(crate) fn send_sigterm(&self) {
         // The shell has `kill` built in; there is no safe call for it in the standard library.
         let kill = format!("kill -TERM {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
     }
 
     /// Waits until the server has logged `text`.
-    pub fn await_log(&self, text: &str) {
+    pub(crate) fn await_log(&self, text: &str) {
         let log = self.log.text.lock().unwrap();
         let waited = self.log.grew.wait_timeout_while(log, DEADLINE, |log| !log.contains(text)).unwrap();
         assert!(!waited.1.timed_out(), "{text:?} was not logged");
     }
 
     /// Sends SIGTERM and waits for the end.
-    pub fn terminate(mut self) -> Ended {
+    pub(crate) fn terminate(mut self) -> Ended {
         self.send_sigterm();
         self.wait_for_end()
     }
 
     /// Waits until the process has ended.
-    pub fn wait_for_end(&mut self) -> Ended {
+    pub(crate) fn wait_for_end(&mut self) -> Ended {
         let mut drained = None;
         loop {
             match self.lines.get_mut().unwrap().recv_timeout(DEADLINE) {

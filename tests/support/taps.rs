@@ -5,7 +5,7 @@ use uproar_wire::reaction::{Record, encode};
 use uproar_wire::{ClientId, EmojiId, RoomId};
 
 /// A reaction datagram: emoji and counts.
-pub fn datagram(room: u32, taps: &[(u16, u16)]) -> Vec<u8> {
+pub(crate) fn datagram(room: u32, taps: &[(u16, u16)]) -> Vec<u8> {
     let records: Vec<_> = taps.iter().map(|&(emoji, count)| Record { emoji: EmojiId(emoji), count }).collect();
     let mut bytes = Vec::new();
     encode(RoomId(room), ClientId(7), &records, &mut bytes);
@@ -13,30 +13,30 @@ pub fn datagram(room: u32, taps: &[(u16, u16)]) -> Vec<u8> {
 }
 
 /// One sender of datagrams.
-pub struct Tapper {
+pub(crate) struct Tapper {
     socket: UdpSocket,
 }
 
 impl Tapper {
     /// Sends to `port` from a free port.
-    pub fn to(port: SocketAddr) -> Self {
+    pub(crate) fn to(port: SocketAddr) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(port).unwrap();
         Self { socket }
     }
 
     /// As many as it takes to reach every shard, most likely: the kernel spreads by source port.
-    pub fn several(port: SocketAddr) -> Vec<Self> {
+    pub(crate) fn several(port: SocketAddr) -> Vec<Self> {
         (0..16).map(|_| Self::to(port)).collect()
     }
 
     /// Sends bytes as they are.
-    pub fn send(&self, bytes: &[u8]) {
+    pub(crate) fn send(&self, bytes: &[u8]) {
         assert_eq!(self.socket.send(bytes).unwrap(), bytes.len());
     }
 
     /// Sends one reaction.
-    pub fn tap(&self, room: u32, emoji: u16, count: u16) {
+    pub(crate) fn tap(&self, room: u32, emoji: u16, count: u16) {
         self.send(&datagram(room, &[(emoji, count)]));
     }
 }
