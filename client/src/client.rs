@@ -181,11 +181,22 @@ impl Client {
         let _ = tokio::time::timeout(FLUSH_MAX, empty).await;
     }
 
-    /// Lets reactions leave, closes this connection, and waits until it is over. Others of its endpoint stay.
+    /// Lets reactions leave, closes this connection, and waits until the server has been told. Others of its endpoint stay.
     pub async fn close(self) {
         self.flush().await;
+        if self.connection.close_reason().is_some() {
+            return;
+        }
+        let sent = self.stats().udp_tx.datagrams;
         self.connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
-        self.connection.closed().await;
+        // To this side it is over already; the server hears of it by one more packet, without which it would wait for
+        // its idle time-out if the application ended now.
+        let told = async {
+            while self.stats().udp_tx.datagrams == sent {
+                tokio::time::sleep(FLUSH_LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(FLUSH_MAX, told).await;
     }
 }
 

@@ -117,7 +117,8 @@ impl ShardLoop {
             if self.is_stopped {
                 return Ok(ShardEnd::Stopped);
             }
-            if self.shard.is_drained() {
+            // Not before the other shards have been told.
+            if self.shard.is_drained() && !has_output {
                 return Ok(ShardEnd::Drained(Box::new(self.shard.metrics())));
             }
             if has_work || has_output || self.has_arrivals() {

@@ -112,7 +112,10 @@ impl Tcp {
             self.unarmed.push(listener);
         }
         let Some(socket) = completion.accepted else { return Ok(()) };
-        if self.conns.len() >= self.connections_max || self.is_draining {
+        let port = self.listeners[listener as usize].1;
+        // The admin port stays: who asks whether the process is ready connects anew each time.
+        let is_closing = self.is_draining && port == HttpPort::Public;
+        if self.conns.len() >= self.connections_max || is_closing {
             shard.count_refused_connection();
             return Ok(());
         }
@@ -129,7 +132,7 @@ impl Tcp {
             is_mid_request: false,
         });
         let conn = HttpConn { slot: slot as u32, generation };
-        shard.http_opened(conn, self.listeners[listener as usize].1);
+        shard.http_opened(conn, port);
         self.conns[slot].receive(conn, ring)
     }
 
@@ -151,6 +154,9 @@ impl Tcp {
                 _ if completion.result == -libc::ENOBUFS => shard.metrics_mut().detail.buffer_exhaustion += 1,
                 // Receiving was stopped while the connection waited; it goes on when it is open again.
                 _ if completion.result == -libc::ECANCELED => {}
+                // The peer sends nothing more, and may still read. Its end is met again once the answer has come.
+                _ if completion.result == 0 && known.state == State::Waiting => {}
+                _ if completion.result == 0 && known.has_replies() => known.state = State::Finishing,
                 _ => known.kill(),
             }
         }
@@ -292,6 +298,11 @@ impl Tcp {
 impl Conn {
     fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
+    }
+
+    /// Whether replies have not been handed to the kernel whole.
+    fn has_replies(&self) -> bool {
+        self.is_sending || !self.replies.is_empty()
     }
 
     fn receive(&mut self, conn: HttpConn, ring: &mut Ring) -> io::Result<()> {

@@ -5,7 +5,7 @@
 //!    delta follows, every merger tells every shard that no frame follows.
 //! 3. *Closing*: the last frames are with the subscribers' connections, or wait in the outbox of those that are behind;
 //!    each connection is closed once its peer has them.
-//! 4. *Done*, or the time limit has passed.
+//! 4. *Done*, or the time limit has passed: every shard tells every shard, and all end together.
 
 use super::{MeshMessage, Shard};
 use crate::fanout::{Link, SubscriptionId};
@@ -20,6 +20,7 @@ pub(super) struct Drain {
     deadline: Option<Instant>,
     deltas_ended: usize,
     frames_ended: usize,
+    shards_drained: usize,
     sent_frames_end: bool,
     /// Streams that are not finished, as their outbox is not empty.
     behind: Vec<(Link, SubscriptionId)>,
@@ -43,6 +44,7 @@ impl Drain {
             deadline: None,
             deltas_ended: 0,
             frames_ended: 0,
+            shards_drained: 0,
             sent_frames_end: false,
             behind: Vec::new(),
         }
@@ -54,6 +56,10 @@ impl Drain {
 
     pub(super) fn handle_frames_end(&mut self) {
         self.frames_ended += 1;
+    }
+
+    pub(super) fn handle_drained(&mut self) {
+        self.shards_drained += 1;
     }
 
     pub(super) fn is_closed_to_taps(&self) -> bool {
@@ -90,9 +96,9 @@ impl Shard {
         self.broadcast(|| MeshMessage::DeltasEnd);
     }
 
-    /// Whether everything is delivered and every connection closed, or the time limit has passed.
+    /// Whether all shards have delivered everything and closed every connection, or the time limit has passed.
     pub fn is_drained(&self) -> bool {
-        self.drain.phase == Phase::Done
+        self.drain.shards_drained == self.shards
     }
 
     pub(super) fn handle_deltas_end(&mut self) {
@@ -127,6 +133,7 @@ impl Shard {
                 self.finish_streams();
                 if self.quic.connections() == 0 || self.is_overdue(now) {
                     self.drain.phase = Phase::Done;
+                    self.broadcast(|| MeshMessage::Drained);
                     return true;
                 }
                 false

@@ -61,6 +61,9 @@ pub enum MeshMessage {
     DeltasEnd,
     /// Every merger to every shard: no frame follows. Lost: the drain's time limit ends it.
     FramesEnd,
+    /// Every shard to every shard: its connections are closed. All end together, as shard 0 hears the signals and
+    /// answers the admin port until the last is done. Lost: the process does not end.
+    Drained,
 }
 
 /// Whether a shard holds counts at emoji that a smaller palette would not have.

@@ -181,6 +181,7 @@ impl Shard {
             MeshMessage::Drain => self.drain.handle_request(),
             MeshMessage::DeltasEnd => self.handle_deltas_end(),
             MeshMessage::FramesEnd => self.drain.handle_frames_end(),
+            MeshMessage::Drained => self.drain.handle_drained(),
         }
     }
 

@@ -89,10 +89,10 @@ impl Shard {
             (ChangeOutcome::InForce { existed: false }, RoomChange::Delete(_)) => 404,
         };
         self.metrics.count_http_reply(status);
-        self.http.answer(conn, |reply, keep_alive| match (status, change) {
-            (409, _) => reply::problem(reply, 409, "live_counts", detail, keep_alive, false),
-            (404, _) => reply::problem(reply, 404, "unknown_room", "there is no such room", keep_alive, false),
-            (_, RoomChange::Put(room)) => reply::json(reply, status, room.json(), keep_alive, false),
+        self.http.answer(conn, |reply, keep_alive, head_only| match (status, change) {
+            (409, _) => reply::problem(reply, 409, "live_counts", detail, keep_alive, head_only),
+            (404, _) => reply::problem(reply, 404, "unknown_room", "there is no such room", keep_alive, head_only),
+            (_, RoomChange::Put(room)) => reply::json(reply, status, room.json(), keep_alive, head_only),
             (_, RoomChange::Delete(_)) => reply::no_content(reply, keep_alive),
         });
     }
@@ -110,8 +110,8 @@ impl Shard {
             ScrapeForm::Shards => metrics::render_shards(shards, &mut page),
         }
         self.metrics.count_http_reply(200);
-        self.http.answer(conn, |reply, keep_alive| {
-            reply::text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", page.as_bytes(), keep_alive, false);
+        self.http.answer(conn, |reply, keep_alive, head_only| {
+            reply::text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", page.as_bytes(), keep_alive, head_only);
         });
     }
 }

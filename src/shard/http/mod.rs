@@ -67,7 +67,7 @@ struct HttpConnection {
 
 enum Deferred {
     Nothing,
-    Asked { keep_alive: bool },
+    Asked { keep_alive: bool, head_only: bool },
     Answered { reply: Vec<u8>, keep_alive: bool },
 }
 
@@ -86,12 +86,12 @@ impl HttpConnections {
         self.slots.get_mut(conn.slot as usize)?.as_mut().filter(|connection| connection.generation == conn.generation)
     }
 
-    fn answer(&mut self, conn: HttpConn, write: impl FnOnce(&mut Vec<u8>, bool)) {
+    fn answer(&mut self, conn: HttpConn, write: impl FnOnce(&mut Vec<u8>, bool, bool)) {
         if let Some(connection) = self.find(conn)
-            && let Deferred::Asked { keep_alive } = connection.deferred
+            && let Deferred::Asked { keep_alive, head_only } = connection.deferred
         {
             let mut reply = Vec::new();
-            write(&mut reply, keep_alive);
+            write(&mut reply, keep_alive, head_only);
             connection.deferred = Deferred::Answered { reply, keep_alive };
             self.ready.push_back(conn);
         }
@@ -167,7 +167,8 @@ impl Shard {
             next = match request {
                 Ok(request) => match self.route(conn, *port, &request, replies) {
                     Routed::Asked => {
-                        *deferred = Deferred::Asked { keep_alive: request.keep_alive };
+                        let Request { keep_alive, head_only, .. } = request;
+                        *deferred = Deferred::Asked { keep_alive, head_only };
                         HttpNext::Wait
                     }
                     Routed::Replied if !request.keep_alive => HttpNext::Close,

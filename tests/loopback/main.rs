@@ -1,0 +1,16 @@
+//! The whole appliance from outside: a real server process, real sockets on the loopback interface.
+//!
+//! What is asserted is what arrives and what is counted, never how long it took. Not here: every byte a parser may
+//! meet and every interleaving of shards, which tests of the parts replay without a socket.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod drain;
+mod http;
+mod malformed;
+mod rooms;
+mod startup;
+mod subscribers;
+mod totals;
+mod vanished;

@@ -1,0 +1,41 @@
+//! One scrape of the server, and sums over its series.
+
+/// A page of Prometheus text.
+pub(crate) struct Metrics {
+    page: String,
+}
+
+impl Metrics {
+    /// Of the page as it came.
+    pub(crate) fn of(page: String) -> Self {
+        Self { page }
+    }
+
+    /// The text.
+    pub(crate) fn page(&self) -> &str {
+        &self.page
+    }
+
+    /// The sum of all series of a name, or of those that have every label named: `uproar_subscribers{shard="0"}`.
+    ///
+    /// # Panics
+    /// When there is no such series: a name that is wrong must not pass for a counter at 0.
+    pub(crate) fn sum(&self, selector: &str) -> u64 {
+        let (name, labels) = selector.split_once('{').unwrap_or((selector, ""));
+        let wanted: Vec<_> = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect();
+        let values: Vec<u64> = self
+            .page
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter_map(|(series, value)| {
+                let (found, labels) = series.split_once('{').unwrap_or((series, ""));
+                let labels: Vec<_> = labels.trim_end_matches('}').split(',').collect();
+                let matches = found == name && wanted.iter().all(|label| labels.contains(label));
+                matches.then(|| value.parse().unwrap_or_else(|_| panic!("{series} is {value}, not a count")))
+            })
+            .collect();
+        assert!(!values.is_empty(), "no series {selector} in\n{}", self.page);
+        values.iter().sum()
+    }
+}

@@ -1,0 +1,42 @@
+//! The language of tests over a real server process: [`Server`], [`Viewer`], [`Audience`], [`Http`], [`Tapper`].
+//!
+//! Invariant: nothing here waits without a deadline, and no deadline is an expectation: it is far beyond what a slow
+//! machine needs, and a test that meets it fails. Not here: what the server should do; that is each test's own.
+
+pub(crate) mod audience;
+pub(crate) mod hostile;
+pub(crate) mod http;
+pub(crate) mod metrics;
+pub(crate) mod random;
+pub(crate) mod server;
+pub(crate) mod taps;
+
+pub(crate) use audience::{Audience, Viewer};
+pub(crate) use http::Http;
+pub(crate) use server::{Ended, Server};
+pub(crate) use taps::Tapper;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// How often a condition is looked at that no event announces, such as a counter of the server.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Looks until there is an answer. For conditions that no event announces.
+///
+/// # Panics
+/// When there is none by the deadline; `describe` says what is there instead.
+#[allow(clippy::disallowed_methods, reason = "a test observes a process from outside, by the machine's clock")]
+pub(crate) fn eventually<T>(mut look: impl FnMut() -> Option<T>, describe: impl FnOnce() -> String) -> T {
+    let give_up_at = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = look() {
+            return answer;
+        }
+        if Instant::now() >= give_up_at {
+            panic!("not within {DEADLINE:?}: {}", describe());
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}

@@ -1,0 +1,243 @@
+//! One server process on free ports of the loopback interface.
+//!
+//! Invariant: the process does not outlive its [`Server`]; when a test fails, what it logged is printed.
+
+use super::http::{self, Http};
+use super::metrics::Metrics;
+use super::{DEADLINE, eventually};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use tempfile::NamedTempFile;
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    lines: Mutex<Receiver<String>>,
+    log: Arc<Log>,
+    log_reader: Option<JoinHandle<()>>,
+    ports: [SocketAddr; 4],
+    /// One connection for all scrapes, so that they do not disturb what they measure.
+    admin: Mutex<Option<Http>>,
+    _config: Option<NamedTempFile>,
+}
+
+/// How a server ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Exit code; none when a signal killed it.
+    pub(crate) code: Option<i32>,
+    /// What standard output said of the drain: reactions and taps in frames.
+    pub(crate) drained: Option<(u64, u64)>,
+    /// Standard error.
+    pub(crate) log: String,
+}
+
+/// What the server says on standard error, as it says it.
+#[derive(Default)]
+struct Log {
+    text: Mutex<String>,
+    grew: Condvar,
+}
+
+impl Server {
+    /// Starts `uproar serve` and waits until it is ready.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::launch(args, None)
+    }
+
+    /// As [`Self::start`], with a configuration file.
+    pub(crate) fn configured(toml: &str, args: &[&str]) -> Self {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(toml.as_bytes()).unwrap();
+        Self::launch(args, Some(file))
+    }
+
+    /// Starts a server that is expected to refuse, and waits for its end.
+    pub(crate) fn refused(args: &[&str]) -> Ended {
+        let mut server = Self::spawn(args, None);
+        server.wait_for_end()
+    }
+
+    fn launch(args: &[&str], config: Option<NamedTempFile>) -> Self {
+        let mut server = Self::spawn(args, config);
+        for what in ["reactions", "quic", "http", "admin"].into_iter().enumerate() {
+            let line = server.next_line();
+            let address = line.strip_prefix(&format!("listening {} ", what.1));
+            server.ports[what.0] = address.unwrap_or_else(|| panic!("unexpected line: {line}")).parse().unwrap();
+        }
+        assert_eq!(server.next_line(), "ready");
+        server
+    }
+
+    fn spawn(args: &[&str], config: Option<NamedTempFile>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_uproar"));
+        // The environment is configuration too.
+        command.env_clear().env("RUST_BACKTRACE", "1").arg("serve").args(args);
+        for port in ["--reactions", "--quic", "--http", "--admin"] {
+            if !args.contains(&port) {
+                command.args([port, "127.0.0.1:0"]);
+            }
+        }
+        if let Some(file) = &config {
+            command.arg("--config").arg(file.path());
+        }
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let log = Arc::new(Log::default());
+        let log_reader = Some(log.clone().follow(child.stderr.take().unwrap()));
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            child,
+            lines: Mutex::new(lines),
+            log,
+            log_reader,
+            ports: [nowhere; 4],
+            admin: Mutex::new(None),
+            _config: config,
+        }
+    }
+
+    /// The reaction port, UDP.
+    pub(crate) fn reactions(&self) -> SocketAddr {
+        self.ports[0]
+    }
+
+    /// The QUIC port, UDP.
+    pub(crate) fn quic(&self) -> SocketAddr {
+        self.ports[1]
+    }
+
+    /// The public HTTP port.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.ports[2]
+    }
+
+    /// The admin port.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.ports[3]
+    }
+
+    /// A request to the admin port, and its reply.
+    pub(crate) fn ask_admin(&self, request: &[u8]) -> http::Reply {
+        let mut kept = self.admin.lock().unwrap();
+        // A connection that the server has closed for being idle is replaced once.
+        if let Some(connection) = &mut *kept
+            && let Ok(reply) = connection.try_ask(request)
+        {
+            return reply;
+        }
+        kept.insert(Http::to(self.admin())).ask(request)
+    }
+
+    /// The node's metrics.
+    pub(crate) fn metrics(&self) -> Metrics {
+        Metrics::of(self.ask_admin(&http::get("/metrics")).body)
+    }
+
+    /// The metrics of each shard.
+    pub(crate) fn shard_metrics(&self) -> Metrics {
+        Metrics::of(self.ask_admin(&http::get("/metrics/shards")).body)
+    }
+
+    /// One of the node's metrics, summed over the labels that `selector` does not name; see [`Metrics::sum`].
+    pub(crate) fn metric(&self, selector: &str) -> u64 {
+        self.metrics().sum(selector)
+    }
+
+    /// Waits until a counter has come to exactly `expected`.
+    pub(crate) fn await_metric(&self, selector: &str, expected: u64) {
+        let mut last = 0;
+        eventually(
+            || {
+                last = self.metric(selector);
+                assert!(last <= expected, "{selector} is {last}, beyond {expected}");
+                (last == expected).then_some(())
+            },
+            || format!("{selector} = {expected}: {}", self.metric(selector)),
+        );
+    }
+
+    /// Waits until a gauge has come down, or a counter up, to where `is_there` wants it. Looks at the shards' metrics.
+    pub(crate) fn await_shards(&self, selector: &str, is_there: impl Fn(u64) -> bool) {
+        eventually(
+            || is_there(self.shard_metrics().sum(selector)).then_some(()),
+            || format!("{selector}: {}", self.shard_metrics().sum(selector)),
+        );
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn send_sigterm(&self) {
+        // The shell has `kill` built in; there is no safe call for it in the standard library.
+        let kill = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+    }
+
+    /// Waits until the server has logged `text`.
+    pub(crate) fn await_log(&self, text: &str) {
+        let log = self.log.text.lock().unwrap();
+        let waited = self.log.grew.wait_timeout_while(log, DEADLINE, |log| !log.contains(text)).unwrap();
+        assert!(!waited.1.timed_out(), "{text:?} was not logged");
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub(crate) fn terminate(mut self) -> Ended {
+        self.send_sigterm();
+        self.wait_for_end()
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) fn wait_for_end(&mut self) -> Ended {
+        let mut drained = None;
+        loop {
+            match self.lines.get_mut().unwrap().recv_timeout(DEADLINE) {
+                Ok(line) => drained = drained.or(drained_line(&line)),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the server did not end"),
+            }
+        }
+        // Standard output is closed: the process is as good as gone.
+        let code = self.child.wait().unwrap().code();
+        self.log_reader.take().unwrap().join().unwrap();
+        Ended { code, drained, log: self.log.text.lock().unwrap().clone() }
+    }
+
+    fn next_line(&mut self) -> String {
+        self.lines.get_mut().unwrap().recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("the server did not come up"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            if let Some(reader) = self.log_reader.take() {
+                let _ = reader.join();
+            }
+            eprintln!("the server's log:\n{}", self.log.text.lock().unwrap());
+        }
+    }
+}
+
+impl Log {
+    fn follow(self: Arc<Self>, stderr: impl Read + Send + 'static) -> JoinHandle<()> {
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                *self.text.lock().unwrap() += &(line + "\n");
+                self.grew.notify_all();
+            }
+        })
+    }
+}
+
+fn drained_line(line: &str) -> Option<(u64, u64)> {
+    let (reactions, frame_taps) = line.strip_prefix("drained reactions ")?.split_once(" frame_taps ")?;
+    Some((reactions.parse().unwrap(), frame_taps.parse().unwrap()))
+}
