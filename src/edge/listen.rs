@@ -5,7 +5,7 @@
 
 use super::sys::socket_option;
 use crate::config::Config;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
@@ -116,20 +116,20 @@ fn bind_group(
         io::ErrorKind::AddrInUse => ListenError::InUse { what, address: configured },
         _ => ListenError::Refused { what, address: configured, source },
     };
-    if configured.port() != 0 {
-        locks.push(lock(kind, configured.port()).map_err(refused)?);
-    }
-    let mut address = configured;
-    let mut sockets = Vec::with_capacity(count);
-    for _ in 0..count {
-        let socket = bind(address, kind, config).map_err(refused)?;
-        if address.port() == 0 {
-            address = socket.local_addr().and_then(|address| bound(&address)).map_err(refused)?;
-            locks.push(lock(kind, address.port()).map_err(refused)?);
-        }
-        sockets.push(socket);
-    }
+    let address = match configured.port() {
+        0 => free_port(configured, kind).map_err(refused)?,
+        _ => configured,
+    };
+    locks.push(lock(kind, address.port()).map_err(refused)?);
+    let sockets = (0..count).map(|_| bind(address, kind, config)).collect::<io::Result<_>>().map_err(refused)?;
     Ok(Group { address, sockets })
+}
+
+/// Has the kernel pick a port. A socket that shares its port would be given one that others share; this one does not.
+fn free_port(address: SocketAddr, kind: Type) -> io::Result<SocketAddr> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    socket.bind(&address.into())?;
+    socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("the socket has no internet address"))
 }
 
 fn bind(address: SocketAddr, kind: Type, config: &Config) -> io::Result<Socket> {
@@ -159,8 +159,4 @@ const LISTEN_BACKLOG: i32 = 65_535;
 fn lock(kind: Type, port: u16) -> io::Result<UnixListener> {
     let protocol = if kind == Type::DGRAM { "udp" } else { "tcp" };
     UnixListener::bind_addr(&UnixAddr::from_abstract_name(format!("uproar/{protocol}/{port}"))?)
-}
-
-fn bound(address: &SockAddr) -> io::Result<SocketAddr> {
-    address.as_socket().ok_or_else(|| io::Error::other("the socket has no internet address"))
 }

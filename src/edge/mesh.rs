@@ -7,11 +7,13 @@ use super::doorbell::Bell;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::shard::MeshMessage;
-use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
+use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
 use glommio::{GlommioError, ResourceType};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 /// One shard's ends of all its channels, before its executor runs.
 pub struct MeshEnds {
@@ -49,15 +51,31 @@ struct Outbox {
 impl Mesh {
     /// Connects the ends; returns when all other shards have connected theirs.
     pub async fn connect(ends: MeshEnds, bell: &Rc<Bell>) -> Self {
+        let mut senders: Vec<_> = ends.to.into_iter().map(|(to, end)| (to, Connecting::new(end.connect()))).collect();
+        let mut receivers: Vec<_> =
+            ends.from.into_iter().map(|(from, end)| (from, Connecting::new(end.connect()))).collect();
+        // Each end waits for its peer's, so all are under way at once. An executor that sleeps is not told that the peer
+        // of a channel has connected, so none sleeps until all have.
+        std::future::poll_fn(|cx| {
+            let mut are_connected = true;
+            senders.iter_mut().for_each(|(_, end)| are_connected &= end.poll(cx));
+            receivers.iter_mut().for_each(|(_, end)| are_connected &= end.poll(cx));
+            if are_connected {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+
         let inbox = Inbox::default();
-        // Receivers connect in tasks of their own: each end waits for its peer's, so they must all be under way at once.
-        for (from, receiver) in ends.from {
-            glommio::spawn_local(receive(from, receiver, inbox.clone(), bell.clone())).detach();
+        for (from, receiver) in receivers {
+            glommio::spawn_local(receive(from, receiver.connected(), inbox.clone(), bell.clone())).detach();
         }
         let mut outboxes: Vec<Option<Outbox>> = Vec::new();
-        for (to, sender) in ends.to {
+        for (to, sender) in senders {
             outboxes.resize_with(to.index() + 1, || None);
-            outboxes[to.index()] = Some(Outbox { channel: sender.connect().await, waiting: VecDeque::new() });
+            outboxes[to.index()] = Some(Outbox { channel: sender.connected(), waiting: VecDeque::new() });
         }
         Self { inbox, outboxes }
     }
@@ -102,8 +120,36 @@ impl Outbox {
     }
 }
 
-async fn receive(from: ShardId, receiver: SharedReceiver<MeshMessage>, inbox: Inbox, bell: Rc<Bell>) {
-    let receiver = receiver.connect().await;
+/// One end of a channel, until its peer has connected.
+enum Connecting<T> {
+    Pending(Pin<Box<dyn Future<Output = T>>>),
+    Done(T),
+}
+
+impl<T> Connecting<T> {
+    fn new(connect: impl Future<Output = T> + 'static) -> Self {
+        Self::Pending(Box::pin(connect))
+    }
+
+    /// Whether it is connected.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Self::Pending(connect) = self
+            && let Poll::Ready(end) = connect.as_mut().poll(cx)
+        {
+            *self = Self::Done(end);
+        }
+        matches!(self, Self::Done(_))
+    }
+
+    fn connected(self) -> T {
+        match self {
+            Self::Done(end) => end,
+            Self::Pending(_) => unreachable!("asked for only when all ends are connected"),
+        }
+    }
+}
+
+async fn receive(from: ShardId, receiver: ConnectedReceiver<MeshMessage>, inbox: Inbox, bell: Rc<Bell>) {
     while let Some(message) = receiver.recv().await {
         inbox.borrow_mut().push_back((from, message));
         bell.ring();
