@@ -121,7 +121,7 @@ impl ShardLoop {
             if self.shard.is_drained() && !has_output {
                 return Ok(ShardEnd::Drained(Box::new(self.shard.metrics())));
             }
-            if has_work || has_output || self.has_arrivals() {
+            if has_work || has_output || self.shard.has_heard_itself() || self.has_arrivals() {
                 if glommio::executor().need_preempt() {
                     glommio::executor().yield_task_queue_now().await;
                 }

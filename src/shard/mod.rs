@@ -90,6 +90,8 @@ pub struct Shard {
     http: http::HttpConnections,
     coordinator: Option<Coordinator>,
     outbound: VecDeque<(ShardId, MeshMessage)>,
+    /// Messages to itself were handled since the last slice of work.
+    has_heard_itself: bool,
     drain: Drain,
     metrics: ShardMetrics,
     reactions: Vec<(EmojiId, u16)>,
@@ -114,6 +116,7 @@ impl Shard {
             http: http::HttpConnections::default(),
             coordinator: (config.id == ShardId(0)).then(|| Coordinator::new(config.shards)),
             outbound: VecDeque::new(),
+            has_heard_itself: false,
             drain: Drain::new(config.drain_timeout),
             metrics: ShardMetrics::default(),
             reactions: Vec::new(),
@@ -208,6 +211,7 @@ impl Shard {
 
     /// A bounded slice of the work that bursts: merging, framing, fan-out. True while more is due.
     pub fn serve(&mut self, now: Now) -> bool {
+        self.has_heard_itself = false;
         let merging = self.serve_merge(now);
         let fanning_out = self.serve_fanout(now);
         let draining = self.serve_drain(now);
@@ -218,12 +222,19 @@ impl Shard {
     pub fn poll_mesh(&mut self, now: Now) -> Option<(ShardId, MeshMessage)> {
         while let Some((to, message)) = self.outbound.pop_front() {
             if to == self.id {
+                self.has_heard_itself = true;
                 self.handle_mesh(now, to, message);
             } else {
                 return Some((to, message));
             }
         }
         None
+    }
+
+    /// Whether [`Self::poll_mesh`] handled messages to this shard itself, which [`Self::serve`] has not seen: deltas to
+    /// merge, frames to fan out. Call it again before sleeping.
+    pub fn has_heard_itself(&self) -> bool {
+        self.has_heard_itself
     }
 
     /// QUIC datagrams to send, into `batch`; true while more are due.
