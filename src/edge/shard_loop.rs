@@ -243,11 +243,11 @@ impl ShardLoop {
         self.ring.enter(&mut self.completions)?;
         if self.completions.is_empty() {
             self.shard.metrics_mut().detail.parks += 1;
-            self.doorbell.wait(&mut self.ring).await
+            self.doorbell.wait(&mut self.ring).await;
         } else {
             self.ring.set_doorbell(false);
-            Ok(())
         }
+        Ok(())
     }
 
     /// Has the ring complete at the next deadline, unless it will complete earlier anyway.

@@ -90,9 +90,11 @@ impl Tcp {
     /// Draining: no new connections on the public port; idle connections end with their next reply.
     pub fn stop_accepting(&mut self, ring: &mut Ring) -> io::Result<()> {
         self.is_draining = true;
-        for (listener, (_, port)) in self.listeners.iter().enumerate() {
+        for (listener, (socket, port)) in self.listeners.iter().enumerate() {
             if *port == HttpPort::Public {
                 ring.cancel_accept(Purpose::Accept(listener as u32).token(), Purpose::Cancel.token())?;
+                // Who comes now is refused at once instead of waiting for nobody.
+                shut_down(socket.as_raw_fd());
             }
         }
         Ok(())

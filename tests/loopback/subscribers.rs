@@ -121,7 +121,8 @@ fn a_viewer_that_changes_networks_stays_subscribed() {
 fn a_shard_takes_as_many_subscribers_as_configured() {
     let server = Server::configured("[quic]\nsubscribers_max = 2\n", &["--shards", "1", "--window", "100ms"]);
     let mut here = [Viewer::watching(&server, &[1]), Viewer::watching(&server, &[1])];
-    assert!(Viewer::try_connect(&server).is_err(), "a third is turned away");
-    assert_eq!(server.metric("uproar_connections_total{proto=\"quic\",outcome=\"refused\"}"), 1);
+    let third = Viewer::connect(&server).subscribe(&[1]).unwrap_err();
+    assert_eq!(third.close_code(), Some(CloseCode::Full), "a third is told why");
+    assert_eq!(server.metric("uproar_connections_total{proto=\"quic\",outcome=\"full\"}"), 1);
     here.iter_mut().for_each(|viewer| drop(viewer.next_frame()));
 }
