@@ -21,7 +21,7 @@ use std::time::Duration;
 /// How long a task that can run may be left lying. The executor decides to sleep after looking for the end of a task's
 /// time slice; when that comes just before, it sleeps although a task can run, until something else wakes it. On a machine
 /// whose cores are overcommitted that happens; this timer is what wakes it then.
-const HEARTBEAT: Duration = Duration::from_millis(50);
+const HEARTBEAT: Duration = Duration::from_millis(250);
 
 /// Wakes the loop from other tasks of the same executor.
 #[derive(Default)]
