@@ -33,6 +33,8 @@ use std::time::{Duration, Instant};
 
 /// How old the count of the kernel's drops may be when somebody asks.
 const DROPS_AGE: Duration = Duration::from_millis(100);
+/// How long a busy loop runs before other tasks of its executor, such as the mesh, get their turn.
+const YIELD_AFTER: Duration = Duration::from_millis(1);
 
 /// What a shard's thread is started with.
 pub struct ShardStart {
@@ -71,6 +73,8 @@ pub struct ShardLoop {
     /// Deadlines that the ring will complete, earliest first.
     timeouts: BinaryHeap<Reverse<Instant>>,
     drops_read_at: Instant,
+    /// When other tasks of the executor last had their turn.
+    yielded_at: Instant,
     is_stopped: bool,
 }
 
@@ -101,6 +105,7 @@ impl ShardLoop {
             completions: Vec::new(),
             timeouts: BinaryHeap::new(),
             drops_read_at: now.instant,
+            yielded_at: now.instant,
             is_stopped: false,
         })
     }
@@ -121,12 +126,18 @@ impl ShardLoop {
                 return Ok(ShardEnd::Drained(Box::new(self.shard.metrics())));
             }
             if has_work || has_output || self.has_arrivals() {
-                if glommio::executor().need_preempt() {
-                    glommio::executor().yield_task_queue_now().await;
-                }
+                self.yield_when_due(now.instant).await;
             } else {
                 self.park(now).await?;
             }
+        }
+    }
+
+    /// By our own clock: the executor's preemption timer is off, see [`crate::appliance`].
+    async fn yield_when_due(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.yielded_at) >= YIELD_AFTER {
+            self.yielded_at = now;
+            glommio::executor().yield_task_queue_now().await;
         }
     }
 
