@@ -43,6 +43,23 @@ impl Process {
         line.trim_end().to_owned()
     }
 
+    /// Stops all its threads where they are, until [`Self::resume`].
+    pub(crate) fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    #[allow(unsafe_code, reason = "the standard library can only kill")]
+    fn signal(&self, number: libc::c_int) {
+        // SAFETY: no pointers; the child has not been waited for, so its id is still its own.
+        let failed = unsafe { libc::kill(self.child.id() as libc::pid_t, number) } < 0;
+        assert!(!failed, "{}", std::io::Error::last_os_error());
+    }
+
     /// CPU time of all its threads so far, in nanoseconds. Exact while they sleep.
     pub(crate) fn cpu_ns(&self) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process runs");

@@ -107,6 +107,11 @@ unsafe fn segment_len(header: &libc::msghdr) -> usize {
     }
 }
 
+/// Being stopped and continued interrupts whoever waits; every other error ends the bench.
+fn assert_interrupted(error: &std::io::Error) {
+    assert!(error.kind() == std::io::ErrorKind::Interrupted, "{error}");
+}
+
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Control([u8; 64]);
@@ -139,7 +144,10 @@ fn recvmmsg(socket: &UdpSocket, buffer_len: usize) -> ! {
                 std::ptr::null_mut(),
             )
         };
-        assert!(received > 0, "{}", std::io::Error::last_os_error());
+        if received < 0 {
+            assert_interrupted(&std::io::Error::last_os_error());
+            continue;
+        }
         for (header, buffer) in headers.iter_mut().zip(&buffers).take(received as usize) {
             // SAFETY: just received.
             let segment_len = unsafe { segment_len(&header.msg_hdr) };
@@ -217,7 +225,10 @@ fn multishot(socket: &UdpSocket, buffer_len: usize) -> ! {
             unsafe { ring.submission().push(&receive) }.expect("the queue is empty");
             is_armed = true;
         }
-        ring.submit_and_wait(1).expect("the ring works");
+        if let Err(error) = ring.submit_and_wait(1) {
+            assert_interrupted(&error);
+            continue;
+        }
         for entry in ring.completion() {
             is_armed &= cqueue::more(entry.flags());
             let Some(buffer) = cqueue::buffer_select(entry.flags()) else { continue };

@@ -2,8 +2,9 @@
 //!
 //! The real process takes reactions on its real socket and ring; beside it, in the same run and from the same sender,
 //! two bare loops ([`bare`]) take the same datagrams. Receivers share one core, the sender has another. They take turns,
-//! A B C A B C; a figure is the median of its rounds, and the floor is the cheaper of the bare loops. CPU time of the
-//! receiving process is divided by the datagrams that it took: what the kernel drops costs the receiver nothing.
+//! A B C A B C; a figure is the median of its rounds, and the floor is the cheaper of the bare loops. Every receiver is
+//! saturated: it is stopped while a burst fills its socket, then takes the burst without waiting for anything, whatever
+//! else the machine does. CPU time of the receiving process is divided by the datagrams that it took.
 //!
 //! ```text
 //! cargo bench --bench udp_floor                      the table
@@ -32,14 +33,12 @@ const RECORDS: [usize; 3] = [1, 16, 296];
 /// How much is measured.
 struct Effort {
     rounds: usize,
-    /// CPU time that a receiver's turn is worth is roughly this many datagrams of 1 us.
-    datagrams: u64,
-    /// Trains cost little a datagram, so there are more of them.
-    coalesced_datagrams: u64,
+    /// Bursts of one receiver's turn.
+    bursts: u64,
 }
 
-const FULL: Effort = Effort { rounds: 5, datagrams: 400_000, coalesced_datagrams: 4_000_000 };
-const QUICK: Effort = Effort { rounds: 1, datagrams: 2_000, coalesced_datagrams: 2_000 };
+const FULL: Effort = Effort { rounds: 5, bursts: 30 };
+const QUICK: Effort = Effort { rounds: 1, bursts: 1 };
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -110,21 +109,16 @@ impl Row {
 
 fn measure(receivers: &mut [Receiver; 3], records: usize, is_coalesced: bool, effort: &Effort) -> Row {
     let mut sender = Sender::new(records, is_coalesced);
-    let datagrams = match is_coalesced {
-        // Large datagrams cost their copy also in trains.
-        true => effort.coalesced_datagrams / (1 + records as u64 / 40),
-        false => effort.datagrams,
-    };
     let mut costs: [Vec<f64>; 3] = Default::default();
     let mut taken = Vec::new();
     // The first round brings memory and caches into their usual state.
     for round in 0..=effort.rounds {
         for (receiver, costs) in receivers.iter_mut().zip(&mut costs) {
-            let turn = receiver.take(&mut sender, if round == 0 { datagrams / 10 } else { datagrams });
+            let turn = receiver.take(&mut sender, if round == 0 { 1 } else { effort.bursts });
             if round > 0 {
                 costs.push(turn.cpu_ns as f64 / turn.datagrams as f64);
                 if matches!(receiver, Receiver::Appliance { .. }) {
-                    taken.push(turn.datagrams as f64 / datagrams as f64);
+                    taken.push(turn.datagrams as f64 / (sender.burst() * effort.bursts) as f64);
                 }
             }
         }
@@ -171,10 +165,14 @@ impl Receiver {
         Self::Bare { process, port }
     }
 
-    fn take(&mut self, sender: &mut Sender, datagrams: u64) -> Turn {
+    fn take(&mut self, sender: &mut Sender, bursts: u64) -> Turn {
         let before = self.process().cpu_ns();
-        sender.send(datagrams, self.port());
-        self.wait_until_drained();
+        for _ in 0..bursts {
+            self.process().stop();
+            sender.send(sender.burst(), self.port());
+            self.process().resume();
+            self.wait_until_drained();
+        }
         let cpu_ns = self.process().cpu_ns() - before;
         // Asked afterwards, so that the answer costs nothing in this turn.
         Turn { cpu_ns, datagrams: self.count() }
@@ -214,7 +212,7 @@ impl Receiver {
     fn wait_until_drained(&self) {
         let port = format!(":{:04X}", self.port().port());
         loop {
-            process::wait(Duration::from_millis(5));
+            process::wait(Duration::from_millis(2));
             let sockets = std::fs::read_to_string("/proc/net/udp").expect("the kernel lists its sockets");
             let socket = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
             let mut queues = socket.filter(|fields| fields[1].ends_with(&port)).map(|fields| fields[4].to_owned());
@@ -222,6 +220,6 @@ impl Receiver {
                 break;
             }
         }
-        process::wait(Duration::from_millis(5));
+        process::wait(Duration::from_millis(2));
     }
 }

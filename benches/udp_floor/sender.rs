@@ -8,6 +8,8 @@ use uproar_wire::{ClientId, EmojiId, RoomId};
 
 /// Senders of an audience; a stand-in for many, enough that no two neighbours in a batch have the same source.
 const SOURCES: usize = 64;
+/// Of a receive buffer of `net.core.rmem_max` = 4 MiB, which the kernel doubles.
+const BURST_BYTES: usize = 6 << 20;
 /// The room and the palette of an appliance without configured rooms.
 const ROOM: RoomId = RoomId(1);
 const PALETTE: u16 = 12;
@@ -39,6 +41,14 @@ impl Sender {
             datagram_len: datagram.len(),
             train,
         }
+    }
+
+    /// Datagrams that a socket's receive buffer holds while nobody reads.
+    pub(crate) fn burst(&self) -> u64 {
+        // The kernel accounts at least this much for each, whatever its length.
+        const OVERHEAD: usize = 900;
+        let per_train = self.bytes.len() * 5 / 4 + OVERHEAD;
+        (BURST_BYTES / per_train * self.train) as u64
     }
 
     /// Sends at least `datagrams`, as fast as it goes.
