@@ -1,0 +1,159 @@
+//! A process that a bench measures from outside: its CPU time, and for the appliance its ports and its metrics.
+//!
+//! CPU time, not elapsed time: it says what the work costs also on a machine that does other things, and it counts the
+//! kernel's part on behalf of the process. Not here: what the process is made to do.
+
+#![allow(dead_code, reason = "each bench is its own crate and uses its part of this file")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// A child process; ends with this value.
+pub(crate) struct Process {
+    child: Child,
+    /// Its standard output, line by line.
+    lines: BufReader<ChildStdout>,
+}
+
+impl Process {
+    /// Starts `program`; with a core, all its threads stay there, and the calling thread moves there too.
+    pub(crate) fn start(program: impl AsRef<OsStr>, args: &[&str], core: Option<usize>) -> Self {
+        if let Some(core) = core {
+            pin(core);
+        }
+        let mut child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("the measured process starts: {error}"));
+        let lines = BufReader::new(child.stdout.take().unwrap_or_else(|| unreachable!("it was asked for")));
+        Self { child, lines }
+    }
+
+    /// The next line of its standard output.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("the output is text");
+        assert!(!line.is_empty(), "the measured process ended: {:?}", self.child.wait());
+        line.trim_end().to_owned()
+    }
+
+    /// Stops all its threads where they are, until [`Self::resume`].
+    pub(crate) fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    #[allow(unsafe_code, reason = "the standard library can only kill")]
+    fn signal(&self, number: libc::c_int) {
+        // SAFETY: no pointers; the child has not been waited for, so its id is still its own.
+        let failed = unsafe { libc::kill(self.child.id() as libc::pid_t, number) } < 0;
+        assert!(!failed, "{}", std::io::Error::last_os_error());
+    }
+
+    /// CPU time of all its threads so far, in nanoseconds. Exact while they sleep.
+    pub(crate) fn cpu_ns(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process runs");
+        tasks
+            .map(|task| {
+                let schedstat = task.expect("its threads stay").path().join("schedstat");
+                let text = std::fs::read_to_string(schedstat).expect("the kernel keeps scheduler statistics");
+                let running_ns = text.split(' ').next().and_then(|first| first.parse::<u64>().ok());
+                running_ns.expect("the first number is the time on a core")
+            })
+            .sum()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended on its own.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The appliance, on loopback, on ports that the kernel chose.
+pub(crate) struct Appliance {
+    /// The process itself.
+    pub(crate) process: Process,
+    ports: BTreeMap<String, SocketAddr>,
+}
+
+impl Appliance {
+    /// Starts the real binary with `args` and waits until it serves.
+    pub(crate) fn start(args: &[&str], core: Option<usize>) -> Self {
+        let anywhere = ["--reactions", "--quic", "--http", "--admin"].map(|flag| format!("{flag}=127.0.0.1:0"));
+        let mut all = vec!["serve", "--log=error"];
+        all.extend(anywhere.iter().map(String::as_str));
+        all.extend(args);
+        let mut process = Process::start(env!("CARGO_BIN_EXE_uproar"), &all, core);
+        let mut ports = BTreeMap::new();
+        loop {
+            let line = process.line();
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["listening", what, address] => {
+                    ports.insert(what.to_owned(), address.parse().expect("an address"));
+                }
+                ["ready"] => return Self { process, ports },
+                _ => panic!("neither an address nor ready: {line}"),
+            }
+        }
+    }
+
+    /// The address of a port, by the name that the appliance gives it.
+    pub(crate) fn port(&self, what: &str) -> SocketAddr {
+        self.ports[what]
+    }
+
+    /// A metric without labels, as it is now.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let text = self.scrape();
+        let mut values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        values.next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in:\n{text}"))
+    }
+
+    fn scrape(&self) -> String {
+        let mut admin = TcpStream::connect(self.port("admin")).expect("the admin port answers");
+        admin.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket takes a timeout");
+        admin
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            .expect("the admin port reads");
+        let mut text = String::new();
+        admin.read_to_string(&mut text).expect("the admin port answers in text");
+        text
+    }
+}
+
+/// The cores that this process may use, first to last.
+pub(crate) fn cores() -> Vec<usize> {
+    core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
+}
+
+/// Keeps the calling thread, and the processes that it starts, on `core`.
+pub(crate) fn pin(core: usize) {
+    assert!(core_affinity::set_for_current(core_affinity::CoreId { id: core }), "core {core} can be used");
+}
+
+/// Lets time pass for the measured process.
+#[allow(clippy::disallowed_methods, reason = "a bench waits for others; it serves nobody")]
+pub(crate) fn wait(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// The middle one, or the mean of the two in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    assert!(!values.is_empty(), "a median needs a value");
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+}
