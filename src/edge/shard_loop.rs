@@ -14,6 +14,7 @@ use super::clock;
 use super::doorbell::{Bell, Doorbell};
 use super::listen::ShardSockets;
 use super::mesh::{Mesh, MeshEnds};
+use super::nap::{NAP, Naps};
 use super::sys::descriptor;
 use super::sys::ring::{Completion, Ring};
 use super::tcp::Tcp;
@@ -71,6 +72,7 @@ pub struct ShardLoop {
     /// Deadlines that the ring will complete, earliest first.
     timeouts: BinaryHeap<Reverse<Instant>>,
     drops_read_at: Instant,
+    naps: Naps,
     is_stopped: bool,
 }
 
@@ -101,6 +103,7 @@ impl ShardLoop {
             completions: Vec::new(),
             timeouts: BinaryHeap::new(),
             drops_read_at: now.instant,
+            naps: Naps::new(),
             is_stopped: false,
         })
     }
@@ -121,7 +124,12 @@ impl ShardLoop {
             if self.shard.is_drained() && !has_output {
                 return Ok(ShardEnd::Drained(Box::new(self.shard.metrics())));
             }
-            if has_work || has_output || self.shard.has_heard_itself() || self.has_arrivals() {
+            if has_work
+                || has_output
+                || self.shard.has_heard_itself()
+                || self.has_arrivals()
+                || self.nap(now.instant)?
+            {
                 if glommio::executor().need_preempt() {
                     glommio::executor().yield_task_queue_now().await;
                 }
@@ -135,6 +143,7 @@ impl ShardLoop {
         self.shard.metrics_mut().detail.loop_turns += 1;
         self.shard.metrics_mut().detail.ring_enters += 1;
         self.read_drops(now.instant);
+        self.naps.handle_turn(now.instant);
         self.ring.enter(&mut self.completions)?;
         let mut completions = std::mem::take(&mut self.completions);
         self.shard.metrics_mut().detail.completions += completions.len() as u64;
@@ -142,15 +151,24 @@ impl ShardLoop {
             self.handle_completion(now.instant, completion)?;
         }
         self.completions = completions;
-        if let Some(reactions) = &mut self.reactions {
-            reactions.receive(&mut self.shard)?;
+        if let Some(reactions) = &mut self.reactions
+            && reactions.receive(&mut self.shard)?
+        {
+            self.naps.handle_reactions();
         }
-        self.quic.receive(now, &mut self.shard)
+        if self.quic.receive(now, &mut self.shard)? {
+            self.naps.handle_others();
+        }
+        Ok(())
     }
 
     fn handle_completion(&mut self, now: Instant, completion: Completion) -> io::Result<()> {
         let Self { ring, shard, tcp, .. } = self;
-        match Purpose::of(completion.token) {
+        let purpose = Purpose::of(completion.token);
+        if !matches!(purpose, Purpose::Reactions | Purpose::Timeout | Purpose::Cancel) {
+            self.naps.handle_others();
+        }
+        match purpose {
             Purpose::Accept(listener) => tcp.handle_accepted(now, listener, completion, ring, shard)?,
             Purpose::Receive(conn) => tcp.handle_received(now, conn, &completion, ring, shard)?,
             Purpose::Send(conn) => tcp.handle_sent(now, conn, completion, ring, shard)?,
@@ -189,6 +207,7 @@ impl ShardLoop {
     fn handle_mesh(&mut self, now: Now) {
         while let Some((from, message)) = self.mesh.poll_receive() {
             self.shard.metrics_mut().detail.mesh_received += 1;
+            self.naps.handle_others();
             self.shard.handle_mesh(now, from, message);
         }
     }
@@ -231,6 +250,18 @@ impl ShardLoop {
         self.quic.is_ready() || self.reactions.as_ref().is_some_and(ReactionSocket::is_ready)
     }
 
+    /// Sleeps for a fixed moment if that is cheaper than being woken by the next reaction; true when it did.
+    fn nap(&mut self, now: Instant) -> io::Result<bool> {
+        let Some(reactions) = self.reactions.as_mut().filter(|_| self.naps.is_due()) else { return Ok(false) };
+        self.quic.poll(&mut self.ring)?;
+        self.naps.handle_sleep(now);
+        self.shard.metrics_mut().detail.naps += 1;
+        #[expect(clippy::disallowed_methods, reason = "nobody waits for this shard, and it looks again in a moment")]
+        std::thread::sleep(NAP);
+        reactions.handle_readable();
+        Ok(true)
+    }
+
     /// Sleeps until a completion, a message or a deadline.
     async fn park(&mut self, now: Now) -> io::Result<()> {
         if let Some(reactions) = &mut self.reactions {
@@ -243,6 +274,7 @@ impl ShardLoop {
         self.ring.enter(&mut self.completions)?;
         if self.completions.is_empty() {
             self.shard.metrics_mut().detail.parks += 1;
+            self.naps.handle_sleep(now.instant);
             self.doorbell.wait(&mut self.ring).await;
         } else {
             self.ring.set_doorbell(false);

@@ -38,8 +38,9 @@ impl Intake {
         Ok(Self { socket, receiver: DatagramReceiver::new(batch, detail)?, readiness: Readiness::Ready })
     }
 
-    /// Takes a bounded number of batches; a short one means that the socket is empty.
-    fn receive(&mut self, mut handle: impl FnMut(&DatagramReceiver)) -> io::Result<()> {
+    /// Takes a bounded number of batches; a short one means that the socket is empty. True when there were datagrams.
+    fn receive(&mut self, mut handle: impl FnMut(&DatagramReceiver)) -> io::Result<bool> {
+        let mut has_received = false;
         for _ in 0..limits::BATCHES_PER_TURN {
             if self.readiness != Readiness::Ready {
                 break;
@@ -49,10 +50,11 @@ impl Intake {
                 self.readiness = Readiness::Empty;
             }
             if received > 0 {
+                has_received = true;
                 handle(&self.receiver);
             }
         }
-        Ok(())
+        Ok(has_received)
     }
 
     fn poll(&mut self, ring: &mut Ring, purpose: Purpose) -> io::Result<()> {
@@ -85,8 +87,8 @@ impl ReactionSocket {
         self.intake.readiness == Readiness::Ready
     }
 
-    /// Hands a bounded number of batches to the shard.
-    pub fn receive(&mut self, shard: &mut Shard) -> io::Result<()> {
+    /// Hands a bounded number of batches to the shard; true when there were any.
+    pub fn receive(&mut self, shard: &mut Shard) -> io::Result<bool> {
         self.intake.receive(|batch| {
             shard.handle_reactions(
                 batch.iter().map(|received| Train { bytes: received.bytes, segment_len: received.segment_len }),
@@ -156,8 +158,8 @@ impl QuicSocket {
         self.intake.readiness == Readiness::Ready
     }
 
-    /// Hands a bounded number of batches to the shard.
-    pub fn receive(&mut self, now: Now, shard: &mut Shard) -> io::Result<()> {
+    /// Hands a bounded number of batches to the shard; true when there were any.
+    pub fn receive(&mut self, now: Now, shard: &mut Shard) -> io::Result<bool> {
         self.intake.receive(|batch| {
             let arrivals = batch.iter().filter_map(|received| received.remote.map(|remote| (received, remote)));
             shard.handle_quic(

@@ -60,6 +60,8 @@ pub struct ShardDetail {
     pub loop_turns: u64,
     /// Times the loop had nothing to do and waited.
     pub parks: u64,
+    /// Times the loop slept for a moment between batches of reactions.
+    pub naps: u64,
     /// Times the ring was entered.
     pub ring_enters: u64,
     /// Completions taken from the ring.
@@ -152,6 +154,7 @@ impl ShardDetail {
         let Self {
             loop_turns,
             parks,
+            naps,
             ring_enters,
             completions,
             buffer_exhaustion,
@@ -163,6 +166,7 @@ impl ShardDetail {
         } = other;
         self.loop_turns += loop_turns;
         self.parks += parks;
+        self.naps += naps;
         self.ring_enters += ring_enters;
         self.completions += completions;
         self.buffer_exhaustion += buffer_exhaustion;

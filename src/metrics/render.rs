@@ -144,6 +144,9 @@ const FAMILIES: &[Family] = &[
 const DETAIL: &[Family] = &[
     counter("uproar_loop_turns_total", "Turns of the shard's loop.", |out, m| out.one(m.detail.loop_turns)),
     counter("uproar_parks_total", "Times the loop had nothing to do and waited.", |out, m| out.one(m.detail.parks)),
+    counter("uproar_naps_total", "Times the loop slept for a moment between batches of reactions.", |out, m| {
+        out.one(m.detail.naps);
+    }),
     counter("uproar_ring_enters_total", "Times the ring was entered.", |out, m| out.one(m.detail.ring_enters)),
     counter("uproar_completions_total", "Completions taken from the ring.", |out, m| out.one(m.detail.completions)),
     counter("uproar_buffer_exhaustion_total", "Times the ring ran out of provided buffers.", |out, m| {
