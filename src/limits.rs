@@ -23,6 +23,9 @@ pub const GRACE_DIVISOR: u64 = 4;
 pub const DATAGRAM_BATCH: usize = 64;
 /// Batches taken from one socket in one turn of the loop, so that no socket starves the others: about 1 ms of work.
 pub const BATCHES_PER_TURN: usize = 8;
+/// Batches taken from one socket when a drain begins: more than its buffer can hold, so that a peer that goes on sending
+/// does not keep the drain from beginning.
+pub const BATCHES_AT_DRAIN: usize = 1024;
 /// Bytes of one receive buffer: the largest train of coalesced datagrams (GRO) that the kernel hands over.
 pub const DATAGRAM_BUFFER: usize = 65_536;
 
@@ -51,9 +54,11 @@ pub const FANOUT_SLICE: usize = 64;
 pub const TRANSMIT_SLICE: usize = 64;
 /// Rooms merged or framed before the loop looks at arrivals again.
 pub const MERGE_SLICE: usize = 512;
+/// Small deltas merged before the loop looks at arrivals again; a large one takes slices of its own.
+pub const MERGE_DELTAS: usize = 8;
 /// Frames that travel in one mesh message.
 pub const FRAMES_PER_MESSAGE: usize = 64;
-/// Messages a mesh channel holds before its sender keeps them.
+/// Messages a mesh channel holds; beyond that they wait at its ends.
 pub const MESH_DEPTH: usize = 1024;
 
 /// Bytes a connection's stream data may occupy unacknowledged: a few of the largest frames and a palette. What does
@@ -70,6 +75,9 @@ pub const QUIC_TRAIN_DATAGRAMS: usize = 10;
 /// Bytes of answers that belong to no connection (refusals, version negotiation, stateless resets) kept for one turn.
 /// More than a thousand; those beyond are dropped, as anybody can ask for them under any address.
 pub const QUIC_RESPONSES_BYTES: usize = 128 * 1024;
+/// Bytes of the memory that received QUIC datagrams share: what QUIC keeps of one of them, such as a part of a stream
+/// that came before its turn, keeps all of it.
+pub const QUIC_ARENA_BYTES: usize = 4096;
 /// Time a connection has to say hello.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 

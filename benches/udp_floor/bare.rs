@@ -54,7 +54,7 @@ pub(crate) fn run(way: Way, coalesce: bool) -> ! {
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).expect("a receive buffer");
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
     if coalesce {
-        uproar::edge::sys::socket_option::coalesce_datagrams(&socket).expect("the kernel coalesces");
+        uproar::edge::sys::socket_option::coalesce_datagrams(&socket, true).expect("the kernel coalesces");
     }
     let socket = UdpSocket::from(socket);
     println!("{}", socket.local_addr().expect("it is bound"));

@@ -67,7 +67,7 @@ pub fn open(config: &Config, shards: usize) -> Result<Sockets, ListenError> {
 
     let refused = |what, address| move |source| ListenError::Refused { what, address, source };
     for socket in &reactions.sockets {
-        socket_option::coalesce_datagrams(socket).map_err(refused("reactions", reactions.address))?;
+        socket_option::coalesce_datagrams(socket, true).map_err(refused("reactions", reactions.address))?;
     }
     if let Some(first) = quic.sockets.first() {
         // Attached once for the whole group, before there is traffic.
@@ -76,6 +76,8 @@ pub fn open(config: &Config, shards: usize) -> Result<Sockets, ListenError> {
     for socket in &quic.sockets {
         // GRO, ECN, packet information and don't-fragment; this crate sends and receives on its own.
         quinn_udp::UdpSocketState::new(socket.into()).map_err(refused("quic", quic.address))?;
+        // A train is steered by its first packet, and one sender's may belong to connections of several shards.
+        socket_option::coalesce_datagrams(socket, shards == 1).map_err(refused("quic", quic.address))?;
     }
     let listening = vec![
         ("reactions", reactions.address),

@@ -21,6 +21,7 @@ use super::tcp::Tcp;
 use super::token::Purpose;
 use super::udp::{QuicSocket, ReactionSocket};
 use crate::config::Config;
+use crate::limits;
 use crate::metrics::{ShardMetrics, Socket};
 use crate::shard::{HttpPort, Shard, ShardConfig};
 use crate::window::Now;
@@ -122,6 +123,8 @@ impl ShardLoop {
             }
             // Not before the other shards have been told.
             if self.shard.is_drained() && !has_output {
+                // The last replies of the turn.
+                self.ring.enter(&mut self.completions)?;
                 return Ok(ShardEnd::Drained(Box::new(self.shard.metrics())));
             }
             if has_work
@@ -152,11 +155,11 @@ impl ShardLoop {
         }
         self.completions = completions;
         if let Some(reactions) = &mut self.reactions
-            && reactions.receive(&mut self.shard)?
+            && reactions.receive(limits::BATCHES_PER_TURN, &mut self.shard)?
         {
             self.naps.handle_reactions();
         }
-        if self.quic.receive(now, &mut self.shard)? {
+        if self.quic.receive(now, limits::BATCHES_PER_TURN, &mut self.shard)? {
             self.naps.handle_others();
         }
         Ok(())
@@ -238,10 +241,13 @@ impl ShardLoop {
     fn begin_drain(&mut self, now: Now) -> io::Result<()> {
         self.tcp.stop_accepting(&mut self.ring)?;
         if let Some(mut reactions) = self.reactions.take() {
-            reactions.receive_rest(&mut self.shard)?;
+            reactions.handle_readable();
+            reactions.receive(limits::BATCHES_AT_DRAIN, &mut self.shard)?;
+            // A poll under way would keep the socket open, and in its group, without a reader.
+            self.ring.cancel(Purpose::Reactions.token(), Purpose::Cancel.token())?;
         }
         self.quic.handle_readable();
-        self.quic.receive(now, &mut self.shard)?;
+        self.quic.receive(now, limits::BATCHES_AT_DRAIN, &mut self.shard)?;
         self.shard.begin_drain(now);
         Ok(())
     }
@@ -271,8 +277,8 @@ impl ShardLoop {
         self.set_timeout(now.instant)?;
         self.doorbell.arm(&mut self.ring);
         // Whatever completed before the doorbell was armed does not ring: look once more.
-        self.ring.enter(&mut self.completions)?;
-        if self.completions.is_empty() {
+        let is_settled = self.ring.enter(&mut self.completions)?;
+        if is_settled && self.completions.is_empty() {
             self.shard.metrics_mut().detail.parks += 1;
             self.naps.handle_sleep(now.instant);
             self.doorbell.wait(&mut self.ring).await;

@@ -109,14 +109,14 @@ impl Tcp {
         ring: &mut Ring,
         shard: &mut Shard,
     ) -> io::Result<()> {
-        if !completion.has_more() && !self.is_draining {
+        let port = self.listeners[listener as usize].1;
+        // The admin port stays: who asks whether the process is ready connects anew each time.
+        let is_closing = self.is_draining && port == HttpPort::Public;
+        if !completion.has_more() && !is_closing {
             // Usually out of descriptors: tried again with the next sweep.
             self.unarmed.push(listener);
         }
         let Some(socket) = completion.accepted else { return Ok(()) };
-        let port = self.listeners[listener as usize].1;
-        // The admin port stays: who asks whether the process is ready connects anew each time.
-        let is_closing = self.is_draining && port == HttpPort::Public;
         if self.conns.len() >= self.connections_max || is_closing {
             shard.count_refused_connection();
             return Ok(());
@@ -248,7 +248,7 @@ impl Tcp {
         }
         let next = shard.handle_http(conn, bytes, &mut known.replies);
         known.state = match next {
-            HttpNext::Read if self.is_draining && !shard.is_ready() => State::Finishing,
+            HttpNext::Read if self.is_draining && !shard.http_is_mid_request(conn) => State::Finishing,
             HttpNext::Read => State::Open,
             HttpNext::Wait => State::Waiting,
             HttpNext::Close => State::Finishing,
@@ -278,7 +278,7 @@ impl Tcp {
         match known.state {
             State::Open | State::Lingering if !known.is_receiving => known.receive(conn, ring)?,
             State::Waiting if known.is_receiving => {
-                ring.cancel_receive(Purpose::Receive(conn).token(), Purpose::Cancel.token())?;
+                ring.cancel(Purpose::Receive(conn).token(), Purpose::Cancel.token())?;
             }
             State::Finishing if !known.is_sending => {
                 shut_down_write(known.fd());

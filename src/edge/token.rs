@@ -1,7 +1,7 @@
 //! What a completion belongs to, packed into the 64 bits that the ring carries.
 //!
 //! ```text
-//! bit 63: the ring's own     bits 56..63: kind     bits 32..56: generation     bits 0..32: slot
+//! bits 62, 63: the ring's own     bits 56..62: kind     bits 32..56: generation     bits 0..32: slot
 //! ```
 
 use super::sys::ring::Token;

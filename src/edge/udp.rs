@@ -7,7 +7,7 @@ use super::sys::socket_option;
 use super::token::Purpose;
 use crate::ingest::datagram::split_train;
 use crate::limits;
-use crate::quic::{Arrival, TransmitBatch};
+use crate::quic::{Arrival, Transmit, TransmitBatch};
 use crate::shard::{Shard, Train};
 use crate::window::Now;
 use quinn_proto::EcnCodepoint;
@@ -38,10 +38,10 @@ impl Intake {
         Ok(Self { socket, receiver: DatagramReceiver::new(batch, detail)?, readiness: Readiness::Ready })
     }
 
-    /// Takes a bounded number of batches; a short one means that the socket is empty. True when there were datagrams.
-    fn receive(&mut self, mut handle: impl FnMut(&DatagramReceiver)) -> io::Result<bool> {
+    /// Takes at most `batches`; a short one means that the socket is empty. True when there were datagrams.
+    fn receive(&mut self, batches: usize, mut handle: impl FnMut(&DatagramReceiver)) -> io::Result<bool> {
         let mut has_received = false;
-        for _ in 0..limits::BATCHES_PER_TURN {
+        for _ in 0..batches {
             if self.readiness != Readiness::Ready {
                 break;
             }
@@ -87,22 +87,13 @@ impl ReactionSocket {
         self.intake.readiness == Readiness::Ready
     }
 
-    /// Hands a bounded number of batches to the shard; true when there were any.
-    pub fn receive(&mut self, shard: &mut Shard) -> io::Result<bool> {
-        self.intake.receive(|batch| {
+    /// Hands at most `batches` to the shard; true when there were any.
+    pub fn receive(&mut self, batches: usize, shard: &mut Shard) -> io::Result<bool> {
+        self.intake.receive(batches, |batch| {
             shard.handle_reactions(
                 batch.iter().map(|received| Train { bytes: received.bytes, segment_len: received.segment_len }),
             );
         })
-    }
-
-    /// Hands over everything that the kernel holds now.
-    pub fn receive_rest(&mut self, shard: &mut Shard) -> io::Result<()> {
-        self.handle_readable();
-        while self.is_ready() {
-            self.receive(shard)?;
-        }
-        Ok(())
     }
 
     /// Has the ring say when there is more.
@@ -158,9 +149,9 @@ impl QuicSocket {
         self.intake.readiness == Readiness::Ready
     }
 
-    /// Hands a bounded number of batches to the shard; true when there were any.
-    pub fn receive(&mut self, now: Now, shard: &mut Shard) -> io::Result<bool> {
-        self.intake.receive(|batch| {
+    /// Hands at most `batches` to the shard; true when there were any.
+    pub fn receive(&mut self, now: Now, batches: usize, shard: &mut Shard) -> io::Result<bool> {
+        self.intake.receive(batches, |batch| {
             let arrivals = batch.iter().filter_map(|received| received.remote.map(|remote| (received, remote)));
             shard.handle_quic(
                 now,
@@ -202,30 +193,46 @@ impl QuicSocket {
         socket_option::drops(&self.intake.socket).map_or(0, u64::from)
     }
 
+    /// Sends the datagrams of a refused train one by one: not every network card can cut one.
+    fn send_without_train(&mut self, at: usize) {
+        let Some(train) = self.batch.iter().nth(at).filter(|train| train.segment_len.is_some()) else { return };
+        for bytes in self.batch.datagrams(train) {
+            let datagram = outgoing(train, bytes, None);
+            self.sender.send(self.intake.socket.as_raw_fd(), std::iter::once(datagram));
+        }
+    }
+
     fn send(&mut self, shard: &mut Shard, ring: &mut Ring) -> io::Result<()> {
         let fd = self.intake.socket.as_raw_fd();
         while self.sent < self.batch.len() {
             let bytes = self.batch.bytes();
-            let rest = self.batch.iter().skip(self.sent).map(|transmit| Outgoing {
-                bytes: &bytes[transmit.range.clone()],
-                segment_len: transmit.segment_len,
-                remote: transmit.destination,
-                local_ip: transmit.src_ip,
-                ecn: transmit.ecn.map_or(0, |ecn| ecn as u8),
-            });
+            let rest = self.batch.iter().skip(self.sent);
+            let rest = rest.map(|transmit| outgoing(transmit, &bytes[transmit.range.clone()], transmit.segment_len));
             match self.sender.send(fd, rest) {
                 Sent::Some(count) => self.sent += count,
                 Sent::Full => {
                     self.is_full = true;
                     return ring.poll_writable(fd, Purpose::QuicWritable.token());
                 }
-                // One destination cannot be reached; QUIC treats it as loss and the others go on.
+                // One destination cannot be reached, or its path takes no trains. QUIC treats what is lost as loss, and
+                // the others go on.
                 Sent::Refused(_) => {
                     shard.metrics_mut().detail.sends_failed += 1;
+                    self.send_without_train(self.sent);
                     self.sent += 1;
                 }
             }
         }
         Ok(())
+    }
+}
+
+fn outgoing<'a>(transmit: &Transmit, bytes: &'a [u8], segment_len: Option<usize>) -> Outgoing<'a> {
+    Outgoing {
+        bytes,
+        segment_len,
+        remote: transmit.destination,
+        local_ip: transmit.src_ip,
+        ecn: transmit.ecn.map_or(0, |ecn| ecn as u8),
     }
 }

@@ -21,34 +21,13 @@ pub use outbox::{FrameMessage, Wrote};
 #[cfg(test)]
 mod tests;
 
+use crate::metrics::Skip;
 use audience::{Audience, Member, State, Turn};
 use bytes::Bytes;
 use outbox::{Drained, Outbox};
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 use uproar_wire::RoomId;
-
-/// Why a frame was not sent to one subscriber.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SkipReason {
-    /// A newer frame replaced one that the subscriber had not drained.
-    SlowSubscriber,
-    /// A newer frame came before the pass reached the subscriber.
-    Overrun,
-}
-
-impl SkipReason {
-    /// Every reason, in the order of the metric.
-    pub const ALL: [Self; 2] = [Self::SlowSubscriber, Self::Overrun];
-
-    /// The value of the metric's `reason` label.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::SlowSubscriber => "slow_subscriber",
-            Self::Overrun => "overrun",
-        }
-    }
-}
 
 /// A subscription apart from what a pass touches.
 #[derive(Debug)]
@@ -84,12 +63,12 @@ pub struct Fanout {
 #[derive(Debug, Default)]
 struct Counts {
     sent: u64,
-    skipped: [u64; SkipReason::ALL.len()],
+    skipped: [u64; Skip::COUNT],
 }
 
 impl Counts {
-    fn skip(&mut self, reason: SkipReason, frames: u64) {
-        self.skipped[reason as usize] += frames;
+    fn skip(&mut self, reason: Skip, frames: u64) {
+        self.skipped[reason.index()] += frames;
     }
 }
 
@@ -145,7 +124,7 @@ impl Fanout {
         let Some(&key) = self.rooms.get(&room) else { return };
         let audience = &mut self.audiences[key];
         let unreached = audience.begin_pass(frame);
-        self.counts.skip(SkipReason::Overrun, unreached as u64);
+        self.counts.skip(Skip::Overrun, unreached as u64);
         if !std::mem::replace(&mut audience.queued, true) {
             self.passes.push_back(key);
         }
@@ -161,9 +140,9 @@ impl Fanout {
         subscription.outbox.push_palette(palette);
         if let Some(frame) = frame {
             let overtaken = audience.excuse(seat.place);
-            self.counts.skip(SkipReason::Overrun, u64::from(overtaken));
+            self.counts.skip(Skip::Overrun, u64::from(overtaken));
             let replaced = subscription.outbox.push_frame(frame);
-            self.counts.skip(SkipReason::SlowSubscriber, u64::from(replaced));
+            self.counts.skip(Skip::SlowSubscriber, u64::from(replaced));
         }
         let state = &mut audience.members[seat.place].state;
         if *state == State::Ready {
@@ -230,8 +209,8 @@ impl Fanout {
     }
 
     /// Frames that a subscriber did not get.
-    pub fn frames_skipped(&self, reason: SkipReason) -> u64 {
-        self.counts.skipped[reason as usize]
+    pub fn frames_skipped(&self, reason: Skip) -> u64 {
+        self.counts.skipped[reason.index()]
     }
 
     fn member_mut(&mut self, id: SubscriptionId) -> Option<&mut Member> {
@@ -285,7 +264,7 @@ impl Fanout {
             let member = &mut self.audiences[key].members[place];
             if member.state != State::Ready {
                 let replaced = self.subscriptions[member.id.index()].outbox.push_frame(frame.clone());
-                self.counts.skip(SkipReason::SlowSubscriber, u64::from(replaced));
+                self.counts.skip(Skip::SlowSubscriber, u64::from(replaced));
                 continue;
             }
             let mut bytes = frame.bytes.clone();

@@ -109,7 +109,7 @@ impl Streams {
     }
 
     fn skipped(&self) -> [u64; 2] {
-        SkipReason::ALL.map(|reason| self.fanout.frames_skipped(reason))
+        Skip::ALL.map(|reason| self.fanout.frames_skipped(reason))
     }
 }
 
@@ -271,7 +271,7 @@ fn a_removed_room_hands_back_its_links_and_can_come_again() {
 
 #[test]
 fn reasons_have_the_labels_of_the_metric() {
-    assert_eq!(SkipReason::ALL.map(SkipReason::label), ["slow_subscriber", "overrun"]);
+    assert_eq!(Skip::ALL.map(Skip::label), ["slow_subscriber", "overrun"]);
 }
 
 #[derive(Clone, Debug)]

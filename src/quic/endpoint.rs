@@ -10,7 +10,7 @@ use super::timers::Timers;
 use super::transmit::{TRAIN_BYTES_MAX, TransmitBatch};
 use super::transport::{self, Seed};
 use super::{Arrival, QuicConfig, QuicEvent, WriteOutcome, outcome};
-use crate::limits::{DATAGRAM_BUFFER, QUIC_RESPONSES_BYTES, QUIC_TRAIN_DATAGRAMS};
+use crate::limits::{DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_RESPONSES_BYTES, QUIC_TRAIN_DATAGRAMS};
 use crate::metrics::Outcome;
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
@@ -58,7 +58,7 @@ impl Quic {
             timers: Timers::default(),
             dirty: Dirty::default(),
             events: VecDeque::new(),
-            received: BytesMut::with_capacity(DATAGRAM_BUFFER),
+            received: BytesMut::with_capacity(QUIC_ARENA_BYTES),
             scratch: Vec::with_capacity(TRAIN_BYTES_MAX),
             responses: TransmitBatch::new(QUIC_RESPONSES_BYTES),
             responses_taken: 0,
@@ -265,8 +265,9 @@ impl Quic {
     }
 
     fn copy(&mut self, bytes: &[u8]) -> BytesMut {
-        if self.received.capacity() < bytes.len() && !self.received.try_reclaim(DATAGRAM_BUFFER) {
-            self.received = BytesMut::with_capacity(DATAGRAM_BUFFER);
+        let arena_bytes = QUIC_ARENA_BYTES.max(bytes.len());
+        if self.received.capacity() < bytes.len() && !self.received.try_reclaim(arena_bytes) {
+            self.received = BytesMut::with_capacity(arena_bytes);
         }
         self.received.extend_from_slice(bytes);
         self.received.split()
@@ -370,6 +371,7 @@ impl Quic {
                 // What waits on it is let go, and whoever waits for it may write: that write finds the stream gone.
                 let _ = connection.send_stream(id).reset(error_code);
                 self.events.push_back(QuicEvent::Writable { conn, stream: id.into() });
+                self.close_if_drained(now, conn);
                 Heard::Nothing
             }
             Event::Stream(_) | Event::HandshakeDataReady | Event::DatagramsUnblocked => Heard::Nothing,

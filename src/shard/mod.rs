@@ -21,7 +21,6 @@ pub use http::{HttpConn, HttpNext, HttpPort};
 pub use mesh_message::MeshMessage;
 
 use crate::fanout::Fanout;
-use crate::fanout::SkipReason;
 use crate::ids::{ShardId, merger_of};
 use crate::ingest::datagram::split_train;
 use crate::limits;
@@ -246,8 +245,7 @@ impl Shard {
     pub fn metrics(&self) -> ShardMetrics {
         let mut metrics = self.metrics.clone();
         metrics.frames_sent = self.fanout.frames_sent();
-        metrics.frames_skipped[Skip::SlowSubscriber.index()] = self.fanout.frames_skipped(SkipReason::SlowSubscriber);
-        metrics.frames_skipped[Skip::Overrun.index()] = self.fanout.frames_skipped(SkipReason::Overrun);
+        metrics.frames_skipped = Skip::ALL.map(|reason| self.fanout.frames_skipped(reason));
         metrics.window_late_deltas = self.merger.late_deltas();
         metrics.subscribers[Proto::Quic.index()] = self.subscribers.len() as u64;
         metrics.connections[Proto::Quic.index()] = *self.quic.outcomes();
@@ -303,10 +301,17 @@ impl Shard {
     }
 
     fn serve_merge(&mut self, now: Now) -> bool {
+        let mut deltas = 0;
         for _ in 0..limits::MERGE_SLICE {
             match self.merger.poll_output() {
                 MergeOutput::Frame(frame) => self.encode_frame(now, &frame),
-                MergeOutput::Recycled(from, delta) => self.send(from, MeshMessage::Recycled(delta)),
+                MergeOutput::Recycled(from, delta) => {
+                    self.send(from, MeshMessage::Recycled(delta));
+                    deltas += 1;
+                    if deltas == limits::MERGE_DELTAS {
+                        return true;
+                    }
+                }
                 MergeOutput::Working => return true,
                 MergeOutput::Idle => {
                     self.send_frames();

@@ -23,7 +23,7 @@ pub const GROUP: u16 = 0;
 
 impl BufferRing {
     /// Registers `count` (a power of two) buffers of `buffer_len` bytes with `ring`.
-    pub fn register(ring: &IoUring, count: u16, buffer_len: usize) -> io::Result<Self> {
+    pub(super) fn register(ring: &IoUring, count: u16, buffer_len: usize) -> io::Result<Self> {
         assert!(count.is_power_of_two() && count <= 1 << 15, "the kernel takes powers of two up to 32,768");
         let entries = MemoryMap::new(usize::from(count) * size_of::<BufRingEntry>())?;
         let buffers = MemoryMap::new(usize::from(count) * buffer_len)?;

@@ -51,7 +51,8 @@ pub struct Ring {
     ring: IoUring,
     buffers: BufferRing,
     sends: Slab<Sending>,
-    timeout: types::Timespec,
+    /// Apart from the ring, which may move before the kernel has read it.
+    timeout: Box<types::Timespec>,
 }
 
 struct Sending {
@@ -70,7 +71,7 @@ impl Ring {
             .dontfork()
             .build(ENTRIES)?;
         let buffers = BufferRing::register(&ring, limits::TCP_BUFFERS, limits::TCP_BUFFER)?;
-        Ok(Self { ring, buffers, sends: Slab::new(), timeout: types::Timespec::new() })
+        Ok(Self { ring, buffers, sends: Slab::new(), timeout: Box::default() })
     }
 
     /// Has `eventfd` signalled for completions while signals are on.
@@ -120,8 +121,8 @@ impl Ring {
         self.push(send, SEND_TAG | key as u64)
     }
 
-    /// Ends the receive of `target`, which completes in its own time.
-    pub fn cancel_receive(&mut self, target: Token, token: Token) -> io::Result<()> {
+    /// Ends the operation of `target`, which completes in its own time. Accepts have [`Self::cancel_accept`].
+    pub fn cancel(&mut self, target: Token, token: Token) -> io::Result<()> {
         self.push(opcode::AsyncCancel::new(target).build(), token)
     }
 
@@ -132,14 +133,16 @@ impl Ring {
 
     /// Completes after `wait`.
     pub fn timeout(&mut self, wait: std::time::Duration, token: Token) -> io::Result<()> {
-        self.timeout = wait.into();
-        // The kernel reads the duration when the entry is submitted: at once, so that the field can serve again.
-        self.push(opcode::Timeout::new(&raw const self.timeout).build(), token)?;
+        *self.timeout = wait.into();
+        // The kernel reads the duration when the entry is submitted: at once, so that the field can serve again. Should it
+        // refuse for a moment, an earlier timeout takes on the value of this one, which only comes sooner.
+        self.push(opcode::Timeout::new(&raw const *self.timeout).build(), token)?;
         self.submit()
     }
 
-    /// Submits what was pushed, lets the kernel finish what is ready, and collects it into `completions`.
-    pub fn enter(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
+    /// Submits what was pushed, lets the kernel finish what is ready, and collects it into `completions`. False when the
+    /// kernel wants to be entered again: it did not take all, or has more to finish.
+    pub fn enter(&mut self, completions: &mut Vec<Completion>) -> io::Result<bool> {
         let Self { ring, sends, .. } = self;
         let (submitter, mut submissions, finished) = ring.split();
         submissions.sync();
@@ -149,11 +152,13 @@ impl Ring {
             let entered = unsafe { submitter.enter::<libc::sigset_t>(submissions.len() as u32, 0, GETEVENTS, None) };
             ignore_transient(entered)?;
         }
+        submissions.sync();
+        let is_settled = submissions.is_empty() && !submissions.taskrun() && !submissions.cq_overflow();
         drop((submissions, finished));
         for entry in ring.completion() {
             completions.push(completion(&entry, sends));
         }
-        Ok(())
+        Ok(is_settled)
     }
 
     /// The bytes that a receive's completion brought, and the number of their buffer, to be given back.

@@ -3,9 +3,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-/// Lets the kernel hand over trains of datagrams of one sender in one receive.
-pub fn coalesce_datagrams(socket: &impl AsRawFd) -> io::Result<()> {
-    set(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_GRO, &1i32)
+/// Whether the kernel may hand over trains of datagrams of one sender in one receive.
+pub fn coalesce_datagrams(socket: &impl AsRawFd, coalesce: bool) -> io::Result<()> {
+    set(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_GRO, &libc::c_int::from(coalesce))
 }
 
 /// Datagrams that the kernel dropped at this socket since it was opened.
