@@ -81,13 +81,23 @@ fn a_palette_does_not_shrink_under_live_counts() {
     let server = Server::start(&["--shards", "2", "--window", "60s"]);
     assert_eq!(put(&server, 7, &["a", "b", "c"]).status, 201);
     let mut connection = Http::to(server.http());
-    assert_eq!(connection.ask(&http::reactions(7, r#"{"emoji":"c","count":9}"#)).status, 202);
-    let refused = put(&server, 7, &["a", "b"]);
+    let mut taps = 0;
+    let refused = loop {
+        assert_eq!(connection.ask(&http::reactions(7, r#"{"emoji":"c","count":9}"#)).status, 202);
+        taps += 9;
+        let answer = put(&server, 7, &["a", "b"]);
+        // The taps left with their window between the two requests, at most once a minute.
+        if answer.status == 200 && taps == 9 {
+            assert_eq!(put(&server, 7, &["a", "b", "c"]).status, 200);
+            continue;
+        }
+        break answer;
+    };
     assert_eq!((refused.status, refused.code().as_str()), (409, "live_counts"));
     assert_eq!(connection.ask(&http::reactions(7, r#"{"emoji":"c","count":1}"#)).status, 202, "nothing has changed");
     assert_eq!(put(&server, 7, &["a", "b", "z"]).status, 200, "as long as it was");
     assert_eq!(put(&server, 7, &["a", "b", "z", "d"]).status, 200, "longer");
-    assert_eq!(server.terminate().drained, Some((10, 10)));
+    assert_eq!(server.terminate().drained, Some((taps + 1, taps + 1)));
 }
 
 #[test]
