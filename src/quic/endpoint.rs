@@ -116,14 +116,12 @@ impl Quic {
 
     /// What happened, in order; poll until `None` after every batch of input, as nothing else bounds the queue.
     pub fn poll_event(&mut self) -> Option<QuicEvent> {
-        let mut event = self.events.pop_front()?;
-        if let QuicEvent::Closed { conn, was_subscribed, .. } = &mut event
-            && let Some(slot) = self.slots.slot_mut(*conn)
+        let event = self.events.pop_front()?;
+        if let QuicEvent::Closed { conn, .. } = event
+            && let Some(slot) = self.slots.slot_mut(conn)
         {
-            // Judged only now: the hello may have been polled, and answered, after the connection was lost.
-            *was_subscribed = slot.session.is_subscribed();
             slot.closed_polled = true;
-            self.free_if_over(*conn);
+            self.free_if_over(conn);
         }
         Some(event)
     }
@@ -404,7 +402,7 @@ impl Quic {
         slot.closed = true;
         self.established -= usize::from(slot.established);
         self.outcomes[outcome.index()] += 1;
-        self.events.push_back(QuicEvent::Closed { conn, outcome, was_subscribed: false });
+        self.events.push_back(QuicEvent::Closed { conn, outcome });
     }
 
     fn free_if_over(&mut self, conn: usize) {

@@ -106,8 +106,6 @@ pub enum QuicEvent {
         conn: usize,
         /// Why.
         outcome: Outcome,
-        /// Whether it had been welcomed, that is, whether the shard holds it as a subscriber.
-        was_subscribed: bool,
     },
 }
 

@@ -25,8 +25,6 @@ pub(super) struct Session {
     /// Bytes of the message that has not come whole.
     unread: Vec<u8>,
     said_hello: bool,
-    /// Whether the shard answered, that is: holds this connection as a subscriber.
-    welcomed: bool,
     /// What the peer's window did not take of the welcome.
     unwritten: Bytes,
 }
@@ -35,11 +33,6 @@ impl Session {
     /// Whether the hello has come.
     pub(super) fn said_hello(&self) -> bool {
         self.said_hello
-    }
-
-    /// Whether the shard welcomed it.
-    pub(super) fn is_subscribed(&self) -> bool {
-        self.welcomed
     }
 
     /// Whether `stream` is the control stream.
@@ -122,7 +115,6 @@ impl Session {
     pub(super) fn welcome(&mut self, connection: &mut Connection, welcome: &Welcome) {
         let mut bytes = Vec::new();
         welcome.encode(&mut bytes);
-        self.welcomed = true;
         self.unwritten = bytes.into();
         self.handle_writable(connection);
     }

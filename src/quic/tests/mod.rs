@@ -17,9 +17,9 @@ fn pattern(len: usize, salt: u64) -> Bytes {
     (0..len as u64).map(|at| ((at * 31 + (at >> 8) * 7 + salt * 13) % 251) as u8).collect()
 }
 
-fn is_closed(event: &QuicEvent) -> Option<(Outcome, bool)> {
+fn is_closed(event: &QuicEvent) -> Option<Outcome> {
     match event {
-        QuicEvent::Closed { outcome, was_subscribed, .. } => Some((*outcome, *was_subscribed)),
+        QuicEvent::Closed { outcome, .. } => Some(*outcome),
         _ => None,
     }
 }
@@ -101,7 +101,7 @@ fn what_is_not_a_hello_closes_with_its_code() {
         let mut pair = Pair::new(4);
         let client = pair.connected();
         pair.say(client, bytes);
-        assert_eq!(pair.run_until_event(is_closed), (Outcome::BadHello, false));
+        assert_eq!(pair.run_until_event(is_closed), Outcome::BadHello);
         pair.run_until(|pair| pair.clients[client].lost.is_some());
         assert_eq!(pair.clients[client].close_code(), code(CloseCode::BadHello));
         assert_eq!(pair.server.outcomes()[Outcome::BadHello.index()], 1);
@@ -116,7 +116,7 @@ fn a_control_stream_that_ends_early_is_a_bad_hello() {
     pair.say(client, &hello[..hello.len() - 1]);
     let control = pair.clients[client].control.unwrap();
     pair.clients[client].connection.send_stream(control).finish().unwrap();
-    assert_eq!(pair.run_until_event(is_closed), (Outcome::BadHello, false));
+    assert_eq!(pair.run_until_event(is_closed), Outcome::BadHello);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_second_hello_later_is_a_bad_hello() {
     pair.subscribe(client, 1);
     pair.run_for(Duration::from_secs(1));
     pair.say_hello(client, 1);
-    assert_eq!(pair.run_until_event(is_closed), (Outcome::BadHello, true));
+    assert_eq!(pair.run_until_event(is_closed), Outcome::BadHello);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn who_says_no_hello_in_time_is_closed() {
     let began = pair.now;
     let client = pair.connected();
     pair.say(client, &hello_bytes(1)[..5]);
-    assert_eq!(pair.run_until_event(is_closed), (Outcome::HelloTimeout, false));
+    assert_eq!(pair.run_until_event(is_closed), Outcome::HelloTimeout);
     // From the first packet's arrival, one way after it left.
     assert_eq!(pair.now - began, HELLO_TIMEOUT + Duration::from_millis(10));
     pair.run_until(|pair| pair.clients[client].lost.is_some());
@@ -162,7 +162,7 @@ fn a_handshake_that_stops_half_way_gives_its_slot_back() {
     // The first packet arrives; the client never hears the answer.
     pair.run_until(|pair| pair.server.accepted() == 1);
     pair.impairment.loss_percent = 100;
-    assert_eq!(pair.run_until_event(is_closed), (Outcome::HandshakeFailed, false));
+    assert_eq!(pair.run_until_event(is_closed), Outcome::HandshakeFailed);
     pair.run_until(|pair| pair.server.connections() == 0);
 }
 
@@ -174,7 +174,7 @@ fn a_silent_subscriber_times_out() {
     pair.run_for(Duration::from_secs(1));
     pair.impairment.loss_percent = 100;
     let silent_from = pair.now;
-    assert_eq!(pair.run_until_event(is_closed), (Outcome::TimedOut, true));
+    assert_eq!(pair.run_until_event(is_closed), Outcome::TimedOut);
     assert!(pair.now - silent_from <= IDLE_TIMEOUT);
     assert_eq!((pair.server.connections(), pair.server.established()), (0, 0));
 }
@@ -186,7 +186,7 @@ fn a_client_that_leaves_is_done() {
     let (conn, streams) = pair.subscribe(client, 1);
     let now = pair.now;
     pair.clients[client].connection.close(now, VarInt::from_u32(0), Bytes::new());
-    assert_eq!(pair.run_until_event(is_closed), (Outcome::Done, true));
+    assert_eq!(pair.run_until_event(is_closed), Outcome::Done);
     assert_eq!(pair.server.write(conn, streams[0], &mut pattern(10, 0)), WriteOutcome::Gone);
     assert_eq!(pair.server.open_room_stream(conn), None);
     pair.run_until(|pair| pair.server.connections() == 0);
@@ -350,7 +350,6 @@ fn draining_delivers_the_last_message_then_tells_everyone_and_frees_every_slot()
     }
     let closed: Vec<_> = pair.events.iter().filter_map(is_closed).collect();
     assert_eq!(closed.len(), 21);
-    assert_eq!(closed.iter().filter(|(_, was_subscribed)| *was_subscribed).count(), 20);
     assert_eq!(pair.server.outcomes()[Outcome::Draining.index()], 21);
 
     let late = pair.connect();
@@ -386,15 +385,12 @@ fn a_slot_is_not_used_again_before_its_end_was_polled() {
     let later = pair.now + 2 * IDLE_TIMEOUT;
     pair.server.handle_timeout(later);
     assert_eq!(pair.server.connections(), 1);
-    assert_eq!(
-        pair.server.poll_event(),
-        Some(QuicEvent::Closed { conn, outcome: Outcome::TimedOut, was_subscribed: true })
-    );
+    assert_eq!(pair.server.poll_event(), Some(QuicEvent::Closed { conn, outcome: Outcome::TimedOut }));
     assert_eq!(pair.server.connections(), 0);
 }
 
 #[test]
-fn a_hello_answered_after_the_connection_was_lost_still_counts_as_subscribed() {
+fn a_hello_answered_after_the_connection_was_lost_is_harmless() {
     let mut pair = Pair::new(22);
     let client = pair.connected();
     pair.say_hello(client, 1);
@@ -404,7 +400,7 @@ fn a_hello_answered_after_the_connection_was_lost_still_counts_as_subscribed() {
     });
     pair.server.handle_timeout(pair.now + 2 * IDLE_TIMEOUT);
     pair.server.welcome(conn, &pair::welcome(&hello));
-    assert!(matches!(pair.server.poll_event(), Some(QuicEvent::Closed { was_subscribed: true, .. })));
+    assert!(matches!(pair.server.poll_event(), Some(QuicEvent::Closed { .. })));
 }
 
 #[test]
