@@ -10,6 +10,7 @@ use super::sys::ring::{Completion, Ring};
 use super::sys::socket_option::{shut_down, shut_down_write};
 use super::token::{GENERATIONS, Purpose};
 use crate::config::Config;
+use crate::metrics::Outcome;
 use crate::shard::{HttpConn, HttpNext, HttpPort, Shard};
 use slab::Slab;
 use std::io;
@@ -50,6 +51,8 @@ struct Conn {
     /// Of the last byte, or of the start of the request under way.
     since: Instant,
     is_mid_request: bool,
+    /// How it ended, once it is dead.
+    outcome: Outcome,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -132,6 +135,7 @@ impl Tcp {
             replies: Vec::new(),
             since: now,
             is_mid_request: false,
+            outcome: Outcome::Done,
         });
         let conn = HttpConn { slot: slot as u32, generation };
         shard.http_opened(conn, port);
@@ -159,7 +163,8 @@ impl Tcp {
                 // The peer sends nothing more, and may still read. Its end is met again once the answer has come.
                 _ if completion.result == 0 && known.state == State::Waiting => {}
                 _ if completion.result == 0 && known.has_replies() => known.state = State::Finishing,
-                _ => known.kill(),
+                _ if completion.result == 0 => known.kill(Outcome::Done),
+                _ => known.kill(Outcome::Reset),
             }
         }
         if let Some(buffer) = buffer {
@@ -187,7 +192,7 @@ impl Tcp {
             known.is_sending = false;
             known.since = now;
             if !is_complete {
-                known.kill();
+                known.kill(Outcome::Reset);
             } else if known.state == State::Waiting {
                 self.handle_bytes(now, conn, &[], shard);
             }
@@ -228,7 +233,8 @@ impl Tcp {
                 if conn.is_mid_request {
                     shard.count_http_timeout();
                 }
-                conn.kill();
+                let is_over = conn.state == State::Lingering;
+                conn.kill(if is_over { Outcome::Done } else { Outcome::TimedOut });
                 ended.push(HttpConn { slot: slot as u32, generation: conn.generation });
             }
         }
@@ -288,7 +294,7 @@ impl Tcp {
                 }
             }
             State::Dead if !known.is_receiving && !known.is_sending => {
-                shard.http_closed(conn);
+                shard.http_closed(conn, known.outcome);
                 self.conns.remove(conn.slot as usize);
             }
             _ => {}
@@ -313,8 +319,9 @@ impl Conn {
     }
 
     /// Operations under way complete soon; then the connection is forgotten.
-    fn kill(&mut self) {
+    fn kill(&mut self, outcome: Outcome) {
         self.state = State::Dead;
+        self.outcome = outcome;
         shut_down(self.fd());
     }
 }

@@ -35,42 +35,13 @@ pub(super) enum ChangeOutcome {
 }
 
 /// What the coordinator wants done next.
-#[derive(Debug)]
 pub(super) enum Order {
-    /// Send this to every shard; made afresh for each.
-    Broadcast(Broadcast),
+    /// Send this to every shard, made afresh for each.
+    Broadcast(Box<dyn Fn() -> MeshMessage>),
     /// Tell the asker what its change came to.
     AnswerChange(HttpConn, RoomChange, ChangeOutcome),
     /// Hand the asker every shard's metrics, in the order of the shards.
     AnswerScrape(HttpConn, ScrapeForm, Vec<ShardMetrics>),
-}
-
-/// A message to every shard.
-#[derive(Clone, Debug)]
-pub(super) enum Broadcast {
-    /// See [`MeshMessage::RoomPrepare`].
-    Prepare(ChangeId, Arc<Room>),
-    /// See [`MeshMessage::RoomPut`].
-    Put(ChangeId, Arc<Room>),
-    /// See [`MeshMessage::RoomKept`].
-    Kept(ChangeId, RoomId),
-    /// See [`MeshMessage::RoomDeleted`].
-    Deleted(ChangeId, RoomId),
-    /// See [`MeshMessage::Scrape`].
-    Scrape(u64),
-}
-
-impl Broadcast {
-    /// The message for one shard.
-    pub(super) fn message(&self) -> MeshMessage {
-        match self {
-            Self::Prepare(change, room) => MeshMessage::RoomPrepare(*change, room.clone()),
-            Self::Put(change, room) => MeshMessage::RoomPut(*change, room.clone()),
-            Self::Kept(change, room) => MeshMessage::RoomKept(*change, *room),
-            Self::Deleted(change, room) => MeshMessage::RoomDeleted(*change, *room),
-            Self::Scrape(scrape) => MeshMessage::Scrape(*scrape),
-        }
-    }
 }
 
 /// Which page a scrape was asked for.
@@ -83,7 +54,6 @@ pub(super) enum ScrapeForm {
 }
 
 /// Collects answers of all shards. Lives on shard 0 only.
-#[derive(Debug)]
 pub(super) struct Coordinator {
     shards: usize,
     last_change: ChangeId,
@@ -136,7 +106,8 @@ impl Coordinator {
         self.last_scrape += 1;
         let shards = (0..self.shards).map(|_| None).collect();
         self.scrapes.push(ScrapeUnderWay { id: self.last_scrape, asker, form, missing: self.shards, shards });
-        self.orders.push_back(Order::Broadcast(Broadcast::Scrape(self.last_scrape)));
+        let scrape = self.last_scrape;
+        self.broadcast(move || MeshMessage::Scrape(scrape));
     }
 
     /// One shard's answer to [`MeshMessage::RoomPrepare`].
@@ -154,10 +125,10 @@ impl Coordinator {
         };
         let room = room.clone();
         under_way.missing = self.shards;
-        self.orders.push_back(Order::Broadcast(match under_way.live {
-            true => Broadcast::Kept(change, room.id()),
-            false => Broadcast::Put(change, room),
-        }));
+        match under_way.live {
+            true => self.broadcast(move || MeshMessage::RoomKept(change, room.id())),
+            false => self.broadcast(move || MeshMessage::RoomPut(change, room.clone())),
+        }
     }
 
     /// One shard's answer to [`MeshMessage::RoomPut`], [`MeshMessage::RoomKept`] or [`MeshMessage::RoomDeleted`].
@@ -193,6 +164,10 @@ impl Coordinator {
         self.orders.pop_front()
     }
 
+    fn broadcast(&mut self, message: impl Fn() -> MeshMessage + 'static) {
+        self.orders.push_back(Order::Broadcast(Box::new(message)));
+    }
+
     fn start_next_change(&mut self) {
         if self.under_way.is_some() {
             return;
@@ -201,11 +176,17 @@ impl Coordinator {
             return;
         };
         self.last_change.0 += 1;
-        let broadcast = match &change {
-            RoomChange::Put(room) => Broadcast::Prepare(self.last_change, room.clone()),
-            RoomChange::Delete(room) => Broadcast::Deleted(self.last_change, *room),
-        };
-        self.orders.push_back(Order::Broadcast(broadcast));
+        let id = self.last_change;
+        match &change {
+            RoomChange::Put(room) => {
+                let room = room.clone();
+                self.broadcast(move || MeshMessage::RoomPrepare(id, room.clone()));
+            }
+            RoomChange::Delete(room) => {
+                let room = *room;
+                self.broadcast(move || MeshMessage::RoomDeleted(id, room));
+            }
+        }
         self.under_way = Some(UnderWay { asker, change, missing: self.shards, live: false });
     }
 

@@ -32,6 +32,12 @@ fn connections_reset_in_the_middle_of_a_request_leave_nothing_behind() {
     // The one left is the one that asks.
     server.await_shards("uproar_http_connections", |open| open == 1);
     assert_eq!(server.metric("uproar_reactions_total"), 0, "a request is counted whole or not at all");
+    let of = |outcome| server.metric(&format!("uproar_connections_total{{proto=\"http\",outcome=\"{outcome}\"}}"));
+    let ended = crate::support::eventually(
+        || Some(of("done") + of("reset")).filter(|&ended| ended >= 50),
+        || "the ends of connections are not counted".into(),
+    );
+    assert!(of("accepted") > ended, "the one that asks has begun and not ended");
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl Simulation {
     fn finish_exchange(&mut self, id: usize) {
         let Exchange { shard, conn, reply } = &self.exchanges[id];
         if !reply.is_empty() {
-            self.shards[*shard].http_closed(*conn);
+            self.shards[*shard].http_closed(*conn, uproar::metrics::Outcome::Done);
         }
     }
 }

@@ -20,7 +20,7 @@ impl Shard {
         }
         while let Some(order) = self.coordinator.as_mut().and_then(Coordinator::poll_order) {
             match order {
-                Order::Broadcast(broadcast) => self.broadcast(|| broadcast.message()),
+                Order::Broadcast(message) => self.broadcast(message),
                 Order::AnswerChange(conn, change, outcome) => self.answer_change(conn, &change, &outcome),
                 Order::AnswerScrape(conn, form, shards) => self.answer_scrape(conn, form, &shards),
             }

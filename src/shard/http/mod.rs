@@ -112,11 +112,13 @@ impl Shard {
         let decoder = RequestDecoder::new(DecoderLimits { body_bytes });
         let connection = HttpConnection { generation: conn.generation, port, decoder, deferred: Deferred::Nothing };
         self.http.open += usize::from(self.http.slots[slot].replace(connection).is_none());
+        self.metrics.count_connection(Proto::Http, Outcome::Accepted);
     }
 
-    /// A connection is gone.
-    pub fn http_closed(&mut self, conn: HttpConn) {
+    /// A connection is gone, and how it ended.
+    pub fn http_closed(&mut self, conn: HttpConn, outcome: Outcome) {
         if self.http.find(conn).is_some() {
+            self.metrics.count_connection(Proto::Http, outcome);
             self.http.slots[conn.slot as usize] = None;
             self.http.open -= 1;
         }
