@@ -14,20 +14,21 @@ mod coordinator;
 mod drain;
 mod http;
 pub mod mesh_message;
+mod reactions;
 mod rooms;
 mod subscribers;
 
 pub use http::{HttpConn, HttpNext, HttpPort};
 pub use mesh_message::MeshMessage;
+pub use reactions::Train;
 
 use crate::fanout::Fanout;
 use crate::ids::{ShardId, merger_of};
-use crate::ingest::datagram::split_train;
 use crate::limits;
-use crate::metrics::{Outcome, Proto, Reject, ShardMetrics, Skip};
+use crate::metrics::{Outcome, Proto, ShardMetrics, Skip};
 use crate::quic::{Arrival, Quic, QuicConfig, TransmitBatch};
 use crate::room::Room;
-use crate::tally::{CountError, Delta, MergeOutput, Merger, Tally};
+use crate::tally::{Delta, MergeOutput, Merger, Tally};
 use crate::window::{Now, WindowClock};
 use coordinator::Coordinator;
 use drain::Drain;
@@ -37,7 +38,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use subscribers::Subscribers;
-use uproar_wire::reaction::ReactionBatch;
 use uproar_wire::{EmojiId, RoomId, WindowSeq};
 
 /// What a shard is told once.
@@ -60,15 +60,6 @@ pub struct ShardConfig {
     pub quic: QuicConfig,
     /// Seed of everything random on this shard.
     pub rng_seed: [u8; 32],
-}
-
-/// One receive: a datagram, or a train of them that the kernel coalesced.
-#[derive(Clone, Copy, Debug)]
-pub struct Train<'a> {
-    /// All bytes of the train.
-    pub bytes: &'a [u8],
-    /// Length of each datagram but the last; 0 when there is only one.
-    pub segment_len: usize,
 }
 
 /// Everything that one core owns. See the module for the calling order.
@@ -124,17 +115,6 @@ impl Shard {
             shard.put_room(&room);
         }
         shard
-    }
-
-    /// Reaction datagrams, as they were received.
-    pub fn handle_reactions<'a>(&mut self, batch: impl Iterator<Item = Train<'a>>) {
-        for train in batch {
-            for datagram in split_train(train.bytes, train.segment_len) {
-                self.metrics.datagrams += 1;
-                // Refusals are counted inside; nobody is told.
-                let _ = self.count_datagram(Proto::Udp, datagram);
-            }
-        }
     }
 
     /// QUIC datagrams, as they were received; trains are already split.
@@ -271,26 +251,6 @@ impl Shard {
         }
     }
 
-    /// Counts one reaction datagram, or the reason why not.
-    fn count_datagram(&mut self, proto: Proto, datagram: &[u8]) -> Result<(), Reject> {
-        let counted =
-            ReactionBatch::parse(datagram).map_err(Reject::from).and_then(|batch| self.count_batch(proto, &batch));
-        if let Err(reason) = counted {
-            self.metrics.count_reject(proto, reason);
-        }
-        counted
-    }
-
-    fn count_batch(&mut self, proto: Proto, batch: &ReactionBatch<'_>) -> Result<(), Reject> {
-        if self.drain.is_closed_to_taps() {
-            return Err(Reject::Draining);
-        }
-        let records = batch.records();
-        let taps = self.tally.count(batch.room, records.clone().map(|record| (record.emoji, record.count)))?;
-        self.metrics.count_reaction(proto, records.len() as u64, taps);
-        Ok(())
-    }
-
     fn close_window(&mut self, now: Now, window: WindowSeq) {
         self.metrics.windows += 1;
         self.last_closed = Some((window, now.instant));
@@ -404,14 +364,5 @@ impl Shard {
             self.drop_audience(now, room);
         }
         existed
-    }
-}
-
-impl From<CountError> for Reject {
-    fn from(error: CountError) -> Self {
-        match error {
-            CountError::UnknownRoom => Self::UnknownRoom,
-            CountError::UnknownEmoji => Self::UnknownEmoji,
-        }
     }
 }

@@ -88,7 +88,7 @@ impl Shard {
                 QuicEvent::Hello { conn, hello } => self.handle_hello(now, conn, &hello),
                 QuicEvent::Reactions { datagram, .. } => {
                     // Refusals are counted inside; a datagram is never answered.
-                    let _ = self.count_datagram(Proto::Quic, &datagram);
+                    self.count_datagram(Proto::Quic, &datagram);
                 }
                 QuicEvent::Writable { conn, stream } => {
                     if let Some(subscribed) = self.subscribers.find(conn, stream) {

@@ -13,11 +13,11 @@ mod admin;
 mod answer;
 mod public;
 
+use super::Shard;
 use super::coordinator::ScrapeForm;
-use super::{Proto, Reject, Shard};
 use crate::ingest::http::{DecoderLimits, Flow, Method, Refusal, Request, RequestDecoder, reply};
 use crate::limits;
-use crate::metrics::Outcome;
+use crate::metrics::{Outcome, Proto, Reject};
 use answer::Answer;
 use std::collections::VecDeque;
 

@@ -1,8 +1,9 @@
 //! The public port: reactions in, rooms and frames out.
 
-use super::super::{Proto, Reject, Shard};
+use super::super::Shard;
 use super::answer::Answer;
 use crate::ingest::http::{ContentKind, Method, ReactionsError, parse_reactions};
+use crate::metrics::{Proto, Reject};
 use crate::room::Room;
 use std::borrow::Cow;
 use uproar_wire::RoomId;
@@ -71,7 +72,7 @@ impl Shard {
         if batch.room != room {
             return Err((400, Reject::RoomMismatch, "the datagram names another room than the path"));
         }
-        self.count_batch(Proto::Http, &batch).map_err(refused)
+        self.count_batch(Proto::Http, batch).map_err(refused)
     }
 }
 
