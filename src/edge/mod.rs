@@ -2,15 +2,15 @@
 //!
 //! In the order in which a process meets them: [`placement`] picks cores, [`listen`] binds ports, [`tls`] brings the
 //! certificate, [`mesh`] connects the shards, and each shard then lives in its [`shard_loop`], which reads [`udp`] and
-//! [`tcp`], asks the [`clock`] once per turn, and sleeps at its [`doorbell`], or takes a [`nap`]. Unsafe code is in [`sys`] only.
+//! [`tcp`], asks the [`clock`] once per turn, and sleeps at its [`doorbell`], or shorter ([`sleep`]). Unsafe code is in [`sys`] only.
 
 pub mod clock;
 pub mod doorbell;
 pub mod listen;
 pub mod mesh;
-pub mod nap;
 pub mod placement;
 pub mod shard_loop;
+pub mod sleep;
 pub mod sys;
 pub mod tcp;
 pub mod tls;

@@ -14,7 +14,7 @@ use super::clock;
 use super::doorbell::{Bell, Doorbell};
 use super::listen::ShardSockets;
 use super::mesh::{Mesh, MeshEnds};
-use super::nap::{NAP, Naps};
+use super::sleep::{DOZE, NAP, Sleep, Sleeper};
 use super::sys::descriptor;
 use super::sys::ring::{Completion, Ring};
 use super::tcp::Tcp;
@@ -73,7 +73,7 @@ pub struct ShardLoop {
     /// Deadlines that the ring will complete, earliest first.
     timeouts: BinaryHeap<Reverse<Instant>>,
     drops_read_at: Instant,
-    naps: Naps,
+    sleeper: Sleeper,
     is_stopped: bool,
 }
 
@@ -104,7 +104,7 @@ impl ShardLoop {
             completions: Vec::new(),
             timeouts: BinaryHeap::new(),
             drops_read_at: now.instant,
-            naps: Naps::new(),
+            sleeper: Sleeper::default(),
             is_stopped: false,
         })
     }
@@ -127,17 +127,11 @@ impl ShardLoop {
                 self.ring.enter(&mut self.completions)?;
                 return Ok(ShardEnd::Drained(Box::new(self.shard.metrics())));
             }
-            if has_work
-                || has_output
-                || self.shard.has_heard_itself()
-                || self.has_arrivals()
-                || self.nap(now.instant)?
-            {
-                if glommio::executor().need_preempt() {
-                    glommio::executor().yield_task_queue_now().await;
-                }
-            } else {
-                self.park(now).await?;
+            if !(has_work || has_output || self.shard.has_heard_itself() || self.has_arrivals()) {
+                self.sleep(now.instant).await?;
+            }
+            if glommio::executor().need_preempt() {
+                glommio::executor().yield_task_queue_now().await;
             }
         }
     }
@@ -146,7 +140,7 @@ impl ShardLoop {
         self.shard.metrics_mut().detail.loop_turns += 1;
         self.shard.metrics_mut().detail.ring_enters += 1;
         self.read_drops(now.instant);
-        self.naps.handle_turn(now.instant);
+        self.sleeper.handle_turn(now.instant);
         self.ring.enter(&mut self.completions)?;
         let mut completions = std::mem::take(&mut self.completions);
         self.shard.metrics_mut().detail.completions += completions.len() as u64;
@@ -157,21 +151,15 @@ impl ShardLoop {
         if let Some(reactions) = &mut self.reactions
             && reactions.receive(limits::BATCHES_PER_TURN, &mut self.shard)?
         {
-            self.naps.handle_reactions();
+            self.sleeper.handle_reactions();
         }
-        if self.quic.receive(now, limits::BATCHES_PER_TURN, &mut self.shard)? {
-            self.naps.handle_others();
-        }
+        self.quic.receive(now, limits::BATCHES_PER_TURN, &mut self.shard)?;
         Ok(())
     }
 
     fn handle_completion(&mut self, now: Instant, completion: Completion) -> io::Result<()> {
         let Self { ring, shard, tcp, .. } = self;
-        let purpose = Purpose::of(completion.token);
-        if !matches!(purpose, Purpose::Reactions | Purpose::Timeout | Purpose::Cancel) {
-            self.naps.handle_others();
-        }
-        match purpose {
+        match Purpose::of(completion.token) {
             Purpose::Accept(listener) => tcp.handle_accepted(now, listener, completion, ring, shard)?,
             Purpose::Receive(conn) => tcp.handle_received(now, conn, &completion, ring, shard)?,
             Purpose::Send(conn) => tcp.handle_sent(now, conn, completion, ring, shard)?,
@@ -210,7 +198,6 @@ impl ShardLoop {
     fn handle_mesh(&mut self, now: Now) {
         while let Some((from, message)) = self.mesh.poll_receive() {
             self.shard.metrics_mut().detail.mesh_received += 1;
-            self.naps.handle_others();
             self.shard.handle_mesh(now, from, message);
         }
     }
@@ -256,31 +243,42 @@ impl ShardLoop {
         self.quic.is_ready() || self.reactions.as_ref().is_some_and(ReactionSocket::is_ready)
     }
 
-    /// Sleeps for a fixed moment if that is cheaper than being woken by the next reaction; true when it did.
-    fn nap(&mut self, now: Instant) -> io::Result<bool> {
-        let Some(reactions) = self.reactions.as_mut().filter(|_| self.naps.is_due()) else { return Ok(false) };
+    /// Sleeps until something happens that should not wait.
+    async fn sleep(&mut self, now: Instant) -> io::Result<()> {
         self.quic.poll(&mut self.ring)?;
-        self.naps.handle_sleep(now);
-        self.shard.metrics_mut().detail.naps += 1;
-        #[expect(clippy::disallowed_methods, reason = "nobody waits for this shard, and it looks again in a moment")]
-        std::thread::sleep(NAP);
-        reactions.handle_readable();
-        Ok(true)
+        match self.sleeper.handle_sleep(now) {
+            Sleep::Nap => {
+                self.shard.metrics_mut().detail.naps += 1;
+                self.wait_in_ring(now, NAP)?;
+                if let Some(reactions) = &mut self.reactions {
+                    reactions.handle_readable();
+                }
+            }
+            Sleep::Doze => {
+                self.shard.metrics_mut().detail.dozes += 1;
+                self.poll_reactions()?;
+                self.wait_in_ring(now, DOZE)?;
+            }
+            Sleep::Park => self.park(now).await?,
+        }
+        Ok(())
+    }
+
+    fn wait_in_ring(&mut self, now: Instant, longest: Duration) -> io::Result<()> {
+        let wait = self.next_deadline().map_or(longest, |next| next.saturating_duration_since(now).min(longest));
+        self.shard.metrics_mut().detail.ring_enters += 1;
+        self.ring.wait(wait, &mut self.completions)
     }
 
     /// Sleeps until a completion, a message or a deadline.
-    async fn park(&mut self, now: Now) -> io::Result<()> {
-        if let Some(reactions) = &mut self.reactions {
-            reactions.poll(&mut self.ring)?;
-        }
-        self.quic.poll(&mut self.ring)?;
-        self.set_timeout(now.instant)?;
+    async fn park(&mut self, now: Instant) -> io::Result<()> {
+        self.poll_reactions()?;
+        self.set_timeout(now)?;
         self.doorbell.arm(&mut self.ring);
         // Whatever completed before the doorbell was armed does not ring: look once more.
         let is_settled = self.ring.enter(&mut self.completions)?;
         if is_settled && self.completions.is_empty() {
             self.shard.metrics_mut().detail.parks += 1;
-            self.naps.handle_sleep(now.instant);
             self.doorbell.wait(&mut self.ring).await;
         } else {
             self.ring.set_doorbell(false);
@@ -288,10 +286,20 @@ impl ShardLoop {
         Ok(())
     }
 
+    fn poll_reactions(&mut self) -> io::Result<()> {
+        match &mut self.reactions {
+            Some(reactions) => reactions.poll(&mut self.ring),
+            None => Ok(()),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        [self.shard.poll_timeout(), self.tcp.poll_timeout()].into_iter().flatten().min()
+    }
+
     /// Has the ring complete at the next deadline, unless it will complete earlier anyway.
     fn set_timeout(&mut self, now: Instant) -> io::Result<()> {
-        let deadlines = [self.shard.poll_timeout(), self.tcp.poll_timeout()];
-        let Some(next) = deadlines.into_iter().flatten().min() else { return Ok(()) };
+        let Some(next) = self.next_deadline() else { return Ok(()) };
         if self.timeouts.peek().is_none_or(|Reverse(earliest)| next < *earliest) {
             self.timeouts.push(Reverse(next));
             self.ring.timeout(next.saturating_duration_since(now), Purpose::Timeout.token())?;

@@ -62,6 +62,8 @@ pub struct ShardDetail {
     pub parks: u64,
     /// Times the loop slept for a moment between batches of reactions.
     pub naps: u64,
+    /// Times the loop waited for completions in the ring itself.
+    pub dozes: u64,
     /// Times the ring was entered.
     pub ring_enters: u64,
     /// Completions taken from the ring.
@@ -155,6 +157,7 @@ impl ShardDetail {
             loop_turns,
             parks,
             naps,
+            dozes,
             ring_enters,
             completions,
             buffer_exhaustion,
@@ -167,6 +170,7 @@ impl ShardDetail {
         self.loop_turns += loop_turns;
         self.parks += parks;
         self.naps += naps;
+        self.dozes += dozes;
         self.ring_enters += ring_enters;
         self.completions += completions;
         self.buffer_exhaustion += buffer_exhaustion;

@@ -147,6 +147,9 @@ const DETAIL: &[Family] = &[
     counter("uproar_naps_total", "Times the loop slept for a moment between batches of reactions.", |out, m| {
         out.one(m.detail.naps);
     }),
+    counter("uproar_dozes_total", "Times the loop waited in the ring for what would come soon.", |out, m| {
+        out.one(m.detail.dozes);
+    }),
     counter("uproar_ring_enters_total", "Times the ring was entered.", |out, m| out.one(m.detail.ring_enters)),
     counter("uproar_completions_total", "Completions taken from the ring.", |out, m| out.one(m.detail.completions)),
     counter("uproar_buffer_exhaustion_total", "Times the ring ran out of provided buffers.", |out, m| {

@@ -143,8 +143,7 @@ impl Ring {
     /// Submits what was pushed, lets the kernel finish what is ready, and collects it into `completions`. False when the
     /// kernel wants to be entered again: it did not take all, or has more to finish.
     pub fn enter(&mut self, completions: &mut Vec<Completion>) -> io::Result<bool> {
-        let Self { ring, sends, .. } = self;
-        let (submitter, mut submissions, finished) = ring.split();
+        let (submitter, mut submissions, finished) = self.ring.split();
         submissions.sync();
         if !submissions.is_empty() || submissions.taskrun() || submissions.cq_overflow() {
             // With deferred task work, completions appear only when this thread asks for events.
@@ -155,10 +154,26 @@ impl Ring {
         submissions.sync();
         let is_settled = submissions.is_empty() && !submissions.taskrun() && !submissions.cq_overflow();
         drop((submissions, finished));
-        for entry in ring.completion() {
-            completions.push(completion(&entry, sends));
-        }
+        self.collect(completions);
         Ok(is_settled)
+    }
+
+    /// As [`Self::enter`], and sleeps until something completes, at most for `longest`.
+    pub fn wait(&mut self, longest: std::time::Duration, completions: &mut Vec<Completion>) -> io::Result<()> {
+        let longest = types::Timespec::from(longest);
+        let args = types::SubmitArgs::new().timespec(&longest);
+        match self.ring.submitter().submit_with_args(1, &args) {
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) => {}
+            entered => ignore_transient(entered)?,
+        }
+        self.collect(completions);
+        Ok(())
+    }
+
+    fn collect(&mut self, completions: &mut Vec<Completion>) {
+        for entry in self.ring.completion() {
+            completions.push(completion(&entry, &mut self.sends));
+        }
     }
 
     /// The bytes that a receive's completion brought, and the number of their buffer, to be given back.

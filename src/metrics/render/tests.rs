@@ -110,9 +110,14 @@ fn busy(scale: u64) -> ShardMetrics {
     fill(&mut metrics.subscribers);
     fill(metrics.connections.as_flattened_mut());
     let detail = &mut metrics.detail;
-    for count in
-        [&mut detail.loop_turns, &mut detail.parks, &mut detail.naps, &mut detail.ring_enters, &mut detail.completions]
-    {
+    for count in [
+        &mut detail.loop_turns,
+        &mut detail.parks,
+        &mut detail.naps,
+        &mut detail.dozes,
+        &mut detail.ring_enters,
+        &mut detail.completions,
+    ] {
         fill(std::slice::from_mut(count));
     }
     for count in [&mut detail.buffer_exhaustion, &mut detail.sends_failed, &mut detail.mesh_sent] {
