@@ -2,7 +2,7 @@
 //!
 //! 1. [`decoder`]: bytes of one connection become requests, or one refusal. It uses `scan` (where a head ends), `head`
 //!    (what it says) and `body` (chunked framing).
-//! 2. [`reactions`]: the JSON of a request becomes reactions.
+//! 2. [`reactions`]: the JSON of a request becomes reactions, nearly always by way of `plain`.
 //! 3. [`reply`]: replies become bytes.
 //!
 //! Invariant: what could be framed in two ways is refused, so that no proxy in front sees other requests than we do.
@@ -10,6 +10,7 @@
 
 mod body;
 mod head;
+mod plain;
 mod refusal;
 mod request;
 mod scan;

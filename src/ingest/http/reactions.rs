@@ -4,6 +4,7 @@
 //! borrowed from the body and numbers go straight into the caller's vector, so that a warm vector makes the whole
 //! allocation-free (but for strings with escapes, and for errors). Not here: binary bodies (`uproar_wire::reaction`).
 
+use super::plain;
 use crate::ingest::reason::answered_reasons;
 use crate::limits::HTTP_REACTIONS_MAX;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -24,6 +25,19 @@ answered_reasons! {
 /// Reads the reactions of a JSON body into `out`, which is emptied first and stays empty on an error. `lookup` knows the
 /// glyphs and names of the room. `count` is 1 when absent. The first fault in the body's order decides the error.
 pub fn parse_reactions(
+    body: &[u8],
+    lookup: impl Fn(&str) -> Option<EmojiId>,
+    out: &mut Vec<(EmojiId, u16)>,
+) -> Result<(), ReactionsError> {
+    out.clear();
+    if plain::parse(body, &lookup, out).is_some() {
+        return Ok(());
+    }
+    parse_any(body, lookup, out)
+}
+
+/// [`parse_reactions`] by a parser of all JSON.
+pub(super) fn parse_any(
     body: &[u8],
     lookup: impl Fn(&str) -> Option<EmojiId>,
     out: &mut Vec<(EmojiId, u16)>,

@@ -1,6 +1,6 @@
 //! JSON bodies, good and bad.
 
-use crate::ingest::http::{ReactionsError, parse_reactions};
+use crate::ingest::http::{ReactionsError, parse_reactions, reactions};
 use crate::limits::HTTP_REACTIONS_MAX;
 use proptest::prelude::*;
 use uproar_wire::EmojiId;
@@ -165,4 +165,45 @@ proptest! {
             prop_assert!(one || many);
         }
     }
+    #[test]
+    fn the_short_way_reads_what_the_general_parser_reads(
+        parts in prop::collection::vec(0usize..PARTS.len(), 0..14),
+        cut in any::<prop::sample::Index>(),
+        other in any::<u8>(),
+    ) {
+        let mut body: Vec<u8> = parts.iter().flat_map(|&part| PARTS[part].bytes()).collect();
+        same_both_ways(&body)?;
+        if !body.is_empty() {
+            let at = cut.index(body.len());
+            body[at] = other;
+            same_both_ways(&body)?;
+        }
+    }
+}
+
+const PARTS: [&str; 16] = [
+    r#"{"emoji":"fire","count":3}"#,
+    r#"{"emoji":"🔥"}"#,
+    "[",
+    "]",
+    ",",
+    "{",
+    "}",
+    " ",
+    "\n",
+    r#""emoji""#,
+    ":",
+    r#""clap""#,
+    r#","count": 65535"#,
+    r#""count":"#,
+    "07",
+    "65536",
+];
+
+fn same_both_ways(body: &[u8]) -> Result<(), TestCaseError> {
+    let (mut short, mut general) = (Vec::new(), Vec::new());
+    let verdicts = (parse_reactions(body, lookup, &mut short), reactions::parse_any(body, lookup, &mut general));
+    prop_assert_eq!(verdicts.0, verdicts.1);
+    prop_assert_eq!(short, general);
+    Ok(())
 }
