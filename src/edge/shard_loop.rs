@@ -142,6 +142,7 @@ impl ShardLoop {
         self.read_drops(now.instant);
         self.sleeper.handle_turn(now.instant);
         self.ring.enter(&mut self.completions)?;
+        self.tcp.handle_flushed(now.instant, &mut self.ring, &mut self.shard)?;
         let mut completions = std::mem::take(&mut self.completions);
         self.shard.metrics_mut().detail.completions += completions.len() as u64;
         for completion in completions.drain(..) {
@@ -161,8 +162,8 @@ impl ShardLoop {
         let Self { ring, shard, tcp, .. } = self;
         match Purpose::of(completion.token) {
             Purpose::Accept(listener) => tcp.handle_accepted(now, listener, completion, ring, shard)?,
-            Purpose::Receive(conn) => tcp.handle_received(now, conn, &completion, ring, shard)?,
-            Purpose::Send(conn) => tcp.handle_sent(now, conn, completion, ring, shard)?,
+            Purpose::Receive(conn) => tcp.handle_received(now, conn, &completion, ring, shard),
+            Purpose::Writable(conn) => tcp.handle_writable(now, conn),
             Purpose::Reactions => {
                 if let Some(reactions) = &mut self.reactions {
                     reactions.handle_readable();
@@ -172,7 +173,8 @@ impl ShardLoop {
             Purpose::QuicWritable => self.quic.handle_writable(),
             Purpose::Timeout => drop(self.timeouts.pop()),
             Purpose::Signal => self.handle_signal()?,
-            Purpose::Cancel => {}
+            // Only failed sends complete, and they come apart (`Tcp::handle_flushed`).
+            Purpose::Send(_) | Purpose::Cancel => {}
         }
         Ok(())
     }
@@ -215,13 +217,14 @@ impl ShardLoop {
             self.mesh.send(to, message);
         }
         let is_waiting = self.mesh.flush();
-        self.tcp.handle_answers(now.instant, &mut self.ring, &mut self.shard)?;
+        self.tcp.handle_answers(now.instant, &mut self.ring, &mut self.shard);
+        self.tcp.flush(&mut self.ring, &mut self.shard)?;
         if self.shard.is_drain_requested() {
             self.begin_drain(now)?;
             return Ok(true);
         }
         let is_transmitting = self.quic.transmit(now, &mut self.shard, &mut self.ring)?;
-        Ok(is_waiting || is_transmitting)
+        Ok(is_waiting || is_transmitting || self.tcp.has_flushed())
     }
 
     /// Takes what the kernel already holds, so that no tap that reached this machine is left behind.

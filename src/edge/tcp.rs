@@ -1,5 +1,8 @@
-//! TCP connections of one shard on its ring: multishot accept, multishot receive into provided buffers, one send under
-//! way a connection.
+//! TCP connections of one shard on its ring: multishot accept, multishot receive into provided buffers, and one send a
+//! connection and turn, with all replies of the turn.
+//!
+//! What a turn has changed is brought to the ring by [`Tcp::flush`] at its end, so that the ring is entered once for all.
+//! Sends do not wait: what a socket has no room for comes back at once, and goes out when the socket is writable.
 //!
 //! A connection is *open*, *waiting* (an answer or a reader is awaited; nothing is received), *finishing* (the last
 //! replies go out), *lingering* (we have sent our end and discard what still comes, so that the peer reads the replies
@@ -22,9 +25,6 @@ use std::time::{Duration, Instant};
 const SWEEP: Duration = Duration::from_secs(1);
 /// How long a connection lingers.
 const LINGER: Duration = Duration::from_secs(1);
-/// Reply buffers kept for reuse, and the largest that is worth keeping.
-const SPARE_BUFFERS: usize = 1024;
-const SPARE_BUFFER_BYTES: usize = 16 * 1024;
 
 /// All TCP connections of one shard.
 pub struct Tcp {
@@ -33,7 +33,10 @@ pub struct Tcp {
     unarmed: Vec<u32>,
     conns: Slab<Conn>,
     next_generation: u32,
-    spare: Vec<Vec<u8>>,
+    /// Connections that this turn has changed.
+    changed: Vec<HttpConn>,
+    /// Connections that go on when the kernel has taken their replies, which it does when the ring is next entered.
+    flushed: Vec<HttpConn>,
     swept_at: Instant,
     connections_max: usize,
     idle_timeout: Duration,
@@ -46,7 +49,10 @@ struct Conn {
     generation: u32,
     state: State,
     is_receiving: bool,
-    is_sending: bool,
+    /// The socket has no room; the ring says when it has.
+    is_full: bool,
+    /// Among the changed of this turn.
+    is_changed: bool,
     replies: Vec<u8>,
     /// Of the last byte, or of the start of the request under way.
     since: Instant,
@@ -72,7 +78,8 @@ impl Tcp {
             listeners,
             conns: Slab::new(),
             next_generation: 0,
-            spare: Vec::new(),
+            changed: Vec::new(),
+            flushed: Vec::new(),
             swept_at: now,
             connections_max: config.http.connections_max,
             idle_timeout: config.http.idle_timeout,
@@ -131,7 +138,8 @@ impl Tcp {
             generation,
             state: State::Open,
             is_receiving: false,
-            is_sending: false,
+            is_full: false,
+            is_changed: false,
             replies: Vec::new(),
             since: now,
             is_mid_request: false,
@@ -150,7 +158,8 @@ impl Tcp {
         completion: &Completion,
         ring: &mut Ring,
         shard: &mut Shard,
-    ) -> io::Result<()> {
+    ) {
+        self.lend_buffer(conn, ring);
         let received = ring.received(completion);
         let buffer = received.map(|(buffer, _)| buffer);
         if let Some(known) = find(&mut self.conns, conn) {
@@ -162,7 +171,7 @@ impl Tcp {
                 _ if completion.result == -libc::ECANCELED => {}
                 // The peer sends nothing more, and may still read. Its end is met again once the answer has come.
                 _ if completion.result == 0 && known.state == State::Waiting => {}
-                _ if completion.result == 0 && known.has_replies() => known.state = State::Finishing,
+                _ if completion.result == 0 && !known.replies.is_empty() => known.state = State::Finishing,
                 _ if completion.result == 0 => known.kill(Outcome::Done),
                 _ => known.kill(Outcome::Reset),
             }
@@ -170,42 +179,82 @@ impl Tcp {
         if let Some(buffer) = buffer {
             ring.give_back(buffer);
         }
-        self.settle(conn, ring, shard)
+        self.note_change(conn);
     }
 
-    /// Replies were sent, or cannot be.
-    pub fn handle_sent(
-        &mut self,
-        now: Instant,
-        conn: HttpConn,
-        completion: Completion,
-        ring: &mut Ring,
-        shard: &mut Shard,
-    ) -> io::Result<()> {
-        let Some(mut bytes) = completion.sent else { return Ok(()) };
-        let is_complete = usize::try_from(completion.result) == Ok(bytes.len());
-        bytes.clear();
-        if self.spare.len() < SPARE_BUFFERS && bytes.capacity() <= SPARE_BUFFER_BYTES {
-            self.spare.push(bytes);
-        }
+    /// The socket has room again.
+    pub fn handle_writable(&mut self, now: Instant, conn: HttpConn) {
         if let Some(known) = find(&mut self.conns, conn) {
-            known.is_sending = false;
+            known.is_full = false;
             known.since = now;
-            if !is_complete {
-                known.kill(Outcome::Reset);
-            } else if known.state == State::Waiting {
-                self.handle_bytes(now, conn, &[], shard);
+            self.note_change(conn);
+        }
+    }
+
+    /// The ring was entered: the kernel has taken the replies of the turn before, but for those that it returns.
+    pub fn handle_flushed(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
+        while let Some(unsent) = ring.poll_unsent() {
+            if let Purpose::Send(conn) = Purpose::of(unsent.token) {
+                self.handle_unsent(conn, unsent.rest, ring)?;
             }
         }
-        self.settle(conn, ring, shard)
+        let mut flushed = std::mem::take(&mut self.flushed);
+        for conn in flushed.drain(..) {
+            match find(&mut self.conns, conn) {
+                Some(known) if known.is_full => {}
+                Some(known) if known.state == State::Finishing => {
+                    shut_down_write(known.fd());
+                    known.state = State::Lingering;
+                    known.since = now;
+                }
+                Some(known) if known.state == State::Waiting => {
+                    self.lend_buffer(conn, ring);
+                    self.handle_bytes(now, conn, &[], shard);
+                }
+                _ => {}
+            }
+            self.note_change(conn);
+        }
+        self.flushed = flushed;
+        Ok(())
+    }
+
+    fn handle_unsent(&mut self, conn: HttpConn, rest: io::Result<Vec<u8>>, ring: &mut Ring) -> io::Result<()> {
+        let Some(known) = find(&mut self.conns, conn) else { return Ok(()) };
+        match rest {
+            Ok(rest) => {
+                // Nothing was appended meanwhile: what a turn sent is known before the next turn handles anything.
+                known.replies = rest;
+                known.is_full = true;
+                ring.poll_writable(known.fd(), Purpose::Writable(conn).token())?;
+            }
+            Err(_) => known.kill(Outcome::Reset),
+        }
+        self.note_change(conn);
+        Ok(())
     }
 
     /// Goes on with connections whose answers have come.
-    pub fn handle_answers(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
+    pub fn handle_answers(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) {
         while let Some(conn) = shard.poll_http_ready() {
+            self.lend_buffer(conn, ring);
             self.handle_bytes(now, conn, &[], shard);
+            self.note_change(conn);
+        }
+    }
+
+    /// Whether connections go on as soon as the ring has been entered: sends say nothing when they are done.
+    pub fn has_flushed(&self) -> bool {
+        !self.flushed.is_empty()
+    }
+
+    /// Brings what the turn has changed to the ring.
+    pub fn flush(&mut self, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
+        let mut changed = std::mem::take(&mut self.changed);
+        for conn in changed.drain(..) {
             self.settle(conn, ring, shard)?;
         }
+        self.changed = changed;
         Ok(())
     }
 
@@ -238,9 +287,7 @@ impl Tcp {
                 ended.push(HttpConn { slot: slot as u32, generation: conn.generation });
             }
         }
-        for conn in ended {
-            self.settle(conn, ring, shard)?;
-        }
+        ended.into_iter().for_each(|conn| self.note_change(conn));
         Ok(())
     }
 
@@ -248,9 +295,6 @@ impl Tcp {
         let Some(known) = find(&mut self.conns, conn) else { return };
         if matches!(known.state, State::Finishing | State::Lingering | State::Dead) {
             return;
-        }
-        if known.replies.capacity() == 0 {
-            known.replies = self.spare.pop().unwrap_or_default();
         }
         let next = shard.handle_http(conn, bytes, &mut known.replies);
         known.state = match next {
@@ -265,35 +309,47 @@ impl Tcp {
         if !(was_mid_request && known.is_mid_request) {
             known.since = now;
         }
-        if known.replies.is_empty() {
-            let unused = std::mem::take(&mut known.replies);
-            if unused.capacity() > 0 && self.spare.len() < SPARE_BUFFERS {
-                self.spare.push(unused);
-            }
+    }
+
+    /// Idle connections hold no buffer.
+    fn lend_buffer(&mut self, conn: HttpConn, ring: &mut Ring) {
+        if let Some(known) = find(&mut self.conns, conn)
+            && known.replies.capacity() == 0
+        {
+            known.replies = ring.spare_buffer();
+        }
+    }
+
+    fn note_change(&mut self, conn: HttpConn) {
+        if let Some(known) = find(&mut self.conns, conn)
+            && !std::mem::replace(&mut known.is_changed, true)
+        {
+            self.changed.push(conn);
         }
     }
 
     /// Brings the ring's operations in line with the connection's state, and forgets it when it is over.
     fn settle(&mut self, conn: HttpConn, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
         let Some(known) = find(&mut self.conns, conn) else { return Ok(()) };
-        if known.state != State::Dead && !known.is_sending && !known.replies.is_empty() {
-            known.is_sending = true;
+        known.is_changed = false;
+        if !known.is_full {
             let replies = std::mem::take(&mut known.replies);
-            ring.send(known.fd(), Purpose::Send(conn).token(), replies)?;
+            let has_replies = !replies.is_empty() && known.state != State::Dead;
+            if has_replies {
+                ring.send(known.fd(), Purpose::Send(conn).token(), replies)?;
+            } else {
+                ring.keep_spare(replies);
+            }
+            if known.state == State::Finishing || (has_replies && known.state == State::Waiting) {
+                self.flushed.push(conn);
+            }
         }
         match known.state {
             State::Open | State::Lingering if !known.is_receiving => known.receive(conn, ring)?,
             State::Waiting if known.is_receiving => {
                 ring.cancel(Purpose::Receive(conn).token(), Purpose::Cancel.token())?;
             }
-            State::Finishing if !known.is_sending => {
-                shut_down_write(known.fd());
-                known.state = State::Lingering;
-                if !known.is_receiving {
-                    known.receive(conn, ring)?;
-                }
-            }
-            State::Dead if !known.is_receiving && !known.is_sending => {
+            State::Dead if !known.is_receiving && !known.is_full => {
                 shard.http_closed(conn, known.outcome);
                 self.conns.remove(conn.slot as usize);
             }
@@ -306,11 +362,6 @@ impl Tcp {
 impl Conn {
     fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
-    }
-
-    /// Whether replies have not been handed to the kernel whole.
-    fn has_replies(&self) -> bool {
-        self.is_sending || !self.replies.is_empty()
     }
 
     fn receive(&mut self, conn: HttpConn, ring: &mut Ring) -> io::Result<()> {

@@ -19,6 +19,8 @@ pub enum Purpose {
     Receive(HttpConn),
     /// Replies to a connection.
     Send(HttpConn),
+    /// A connection takes replies again.
+    Writable(HttpConn),
     /// The end of another operation was asked for.
     Cancel,
     /// Reaction datagrams are there.
@@ -49,6 +51,7 @@ impl Purpose {
             Self::QuicWritable => pack(6, 0, 0),
             Self::Timeout => pack(7, 0, 0),
             Self::Signal => pack(8, 0, 0),
+            Self::Writable(conn) => pack(9, conn.slot, conn.generation),
         }
     }
 
@@ -65,6 +68,7 @@ impl Purpose {
             6 => Self::QuicWritable,
             7 => Self::Timeout,
             8 => Self::Signal,
+            9 => Self::Writable(conn),
             _ => Self::Cancel,
         }
     }

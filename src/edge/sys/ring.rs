@@ -1,12 +1,11 @@
 //! The second ring of a shard: what `io-uring` offers, behind calls that cannot be misused.
 //!
-//! Buffers of operations under way are owned here until their completion. The ring is never waited in: the shard
-//! enters it to submit and to collect, and parks elsewhere (see `doorbell`).
+//! Buffers of operations under way are owned here until the kernel is done with them. Sends do not wait: the kernel copies
+//! all bytes when it takes the entry, and only what does not fit the socket's buffer comes back, as [`Unsent`].
 
 use super::buffer_ring::{self, BufferRing};
 use crate::limits;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
-use slab::Slab;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -19,10 +18,13 @@ const ENTRIES: u32 = 1024;
 const COMPLETIONS: u32 = 8192;
 const _: () = assert!(COMPLETIONS >= limits::TCP_BUFFERS as u32);
 
-/// Tokens of owners have these bits clear. With the first, the rest is the slab key of a send; with the second, the
-/// result is a descriptor.
+/// Tokens of owners have these bits clear. With the first, the operation was a send; with the second, the result is a
+/// descriptor.
 const SEND_TAG: u64 = 1 << 63;
 const ACCEPT_TAG: u64 = 1 << 62;
+/// Reply buffers kept for reuse, and the largest that is worth keeping.
+const SPARE_BUFFERS: usize = 1024;
+const SPARE_BUFFER_BYTES: usize = 16 * 1024;
 
 /// The end of an operation, or one result of a multishot one.
 #[derive(Debug)]
@@ -32,8 +34,6 @@ pub struct Completion {
     /// Negative: an errno.
     pub result: i32,
     flags: u32,
-    /// The buffer of a send, back from the kernel.
-    pub sent: Option<Vec<u8>>,
     /// The connection that was accepted.
     pub accepted: Option<OwnedFd>,
 }
@@ -45,12 +45,23 @@ impl Completion {
     }
 }
 
-/// A ring, its provided buffers and the sends under way.
+/// A send of which the kernel did not take everything.
+#[derive(Debug)]
+pub struct Unsent {
+    /// Of the send.
+    pub token: Token,
+    /// What is to be sent again when the socket is writable; an error when it never will be.
+    pub rest: io::Result<Vec<u8>>,
+}
+
+/// A ring, its provided buffers and the sends that the kernel has not taken.
 pub struct Ring {
     // Dropped first: afterwards the kernel touches none of the memory below.
     ring: IoUring,
     buffers: BufferRing,
-    sends: Slab<Sending>,
+    sends: Vec<Sending>,
+    unsent: Vec<Unsent>,
+    spare: Vec<Vec<u8>>,
     /// Apart from the ring, which may move before the kernel has read it.
     timeout: Box<types::Timespec>,
 }
@@ -67,11 +78,13 @@ impl Ring {
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_taskrun_flag()
+            // One entry that cannot be taken does not hold up those behind it.
+            .setup_submit_all()
             .setup_cqsize(COMPLETIONS)
             .dontfork()
             .build(ENTRIES)?;
         let buffers = BufferRing::register(&ring, limits::TCP_BUFFERS, limits::TCP_BUFFER)?;
-        Ok(Self { ring, buffers, sends: Slab::new(), timeout: Box::default() })
+        Ok(Self { ring, buffers, sends: Vec::new(), unsent: Vec::new(), spare: Vec::new(), timeout: Box::default() })
     }
 
     /// Has `eventfd` signalled for completions while signals are on.
@@ -112,13 +125,31 @@ impl Ring {
         self.push(opcode::RecvMulti::new(types::Fd(fd), buffer_ring::GROUP).build(), token)
     }
 
-    /// Sends all of `bytes`; they come back with the completion.
+    /// Sends `bytes` with the next entry of the ring; what the socket has no room for is then in [`Self::poll_unsent`].
+    /// A token may have one send until the ring is entered, so that nothing overtakes what did not fit.
     pub fn send(&mut self, fd: RawFd, token: Token, bytes: Vec<u8>) -> io::Result<()> {
         let (start, len) = (bytes.as_ptr(), bytes.len() as u32);
-        let key = self.sends.insert(Sending { bytes, token });
-        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        self.sends.push(Sending { bytes, token });
+        // Not waiting, the kernel is done with the bytes when it has taken the entry; with WAITALL a short send counts as
+        // a failure, and only failures complete.
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | libc::MSG_DONTWAIT;
         let send = opcode::Send::new(types::Fd(fd), start, len).flags(flags).build();
-        self.push(send, SEND_TAG | key as u64)
+        self.push(send.flags(squeue::Flags::SKIP_SUCCESS), SEND_TAG | token)
+    }
+
+    /// What the kernel did not take of the sends before the ring was last entered.
+    pub fn poll_unsent(&mut self) -> Option<Unsent> {
+        self.unsent.pop()
+    }
+
+    /// An empty buffer for a send, if an earlier one is done with.
+    pub fn spare_buffer(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Takes back a buffer that was not sent.
+    pub fn keep_spare(&mut self, buffer: Vec<u8>) {
+        keep_spare(&mut self.spare, buffer);
     }
 
     /// Ends the operation of `target`, which completes in its own time. Accepts have [`Self::cancel_accept`].
@@ -141,21 +172,23 @@ impl Ring {
     }
 
     /// Submits what was pushed, lets the kernel finish what is ready, and collects it into `completions`. False when the
-    /// kernel wants to be entered again: it did not take all, or has more to finish.
+    /// kernel wants to be entered again, as it has more to finish.
     pub fn enter(&mut self, completions: &mut Vec<Completion>) -> io::Result<bool> {
-        let (submitter, mut submissions, finished) = self.ring.split();
-        submissions.sync();
-        if !submissions.is_empty() || submissions.taskrun() || submissions.cq_overflow() {
-            // With deferred task work, completions appear only when this thread asks for events.
-            // SAFETY: no argument is passed, and the entries were checked when they were pushed.
-            let entered = unsafe { submitter.enter::<libc::sigset_t>(submissions.len() as u32, 0, GETEVENTS, None) };
-            ignore_transient(entered)?;
+        for _ in 0..ENTERS_MAX {
+            let pushed = self.unsubmitted();
+            if pushed > 0 || self.has_unfinished() {
+                // With deferred task work, completions appear only when this thread asks for events.
+                // SAFETY: no argument is passed, and the entries were checked when they were pushed.
+                let entered =
+                    unsafe { self.ring.submitter().enter::<libc::sigset_t>(pushed as u32, 0, GETEVENTS, None) };
+                ignore_transient(entered)?;
+            }
+            self.collect(completions);
+            if self.unsubmitted() == 0 {
+                return Ok(!self.has_unfinished());
+            }
         }
-        submissions.sync();
-        let is_settled = submissions.is_empty() && !submissions.taskrun() && !submissions.cq_overflow();
-        drop((submissions, finished));
-        self.collect(completions);
-        Ok(is_settled)
+        Err(io::Error::other("the kernel does not take what the ring submits: it is out of memory"))
     }
 
     /// As [`Self::enter`], and sleeps until something completes, at most for `longest`.
@@ -167,12 +200,33 @@ impl Ring {
             entered => ignore_transient(entered)?,
         }
         self.collect(completions);
+        if self.unsubmitted() > 0 {
+            self.enter(completions)?;
+        }
         Ok(())
     }
 
+    fn unsubmitted(&mut self) -> usize {
+        self.ring.submission().len()
+    }
+
+    fn has_unfinished(&mut self) -> bool {
+        let submissions = self.ring.submission();
+        submissions.taskrun() || submissions.cq_overflow()
+    }
+
     fn collect(&mut self, completions: &mut Vec<Completion>) {
-        for entry in self.ring.completion() {
-            completions.push(completion(&entry, &mut self.sends));
+        let Self { ring, sends, unsent, spare, .. } = self;
+        for entry in ring.completion() {
+            if entry.user_data() & SEND_TAG == 0 {
+                completions.push(completion(&entry));
+            } else {
+                unsent.push(failed_send(&entry, sends));
+            }
+        }
+        // The kernel has taken every entry, and with it the bytes of every send.
+        if ring.submission().is_empty() {
+            sends.drain(..).for_each(|sent| keep_spare(spare, sent.bytes));
         }
     }
 
@@ -204,15 +258,36 @@ impl Ring {
 }
 
 const GETEVENTS: u32 = 1;
+/// Times that the kernel may refuse to take all entries in one go.
+const ENTERS_MAX: usize = 1024;
 
-fn completion(entry: &cqueue::Entry, sends: &mut Slab<Sending>) -> Completion {
+/// What is left of a send. Only when completions overflow can its bytes be gone: nothing more can follow them then.
+fn failed_send(entry: &cqueue::Entry, sends: &mut Vec<Sending>) -> Unsent {
+    let token = entry.user_data() & !SEND_TAG;
+    let sending = sends.iter().position(|sending| sending.token == token).map(|at| sends.swap_remove(at));
+    let rest = match (sending, entry.result()) {
+        (None, _) => Err(io::ErrorKind::BrokenPipe.into()),
+        (Some(sending), result) if result == -libc::EAGAIN => Ok(sending.bytes),
+        (Some(_), result @ ..0) => Err(io::Error::from_raw_os_error(-result)),
+        (Some(mut sending), taken) => {
+            sending.bytes.drain(..(taken as usize).min(sending.bytes.len()));
+            Ok(sending.bytes)
+        }
+    };
+    Unsent { token, rest }
+}
+
+fn keep_spare(spare: &mut Vec<Vec<u8>>, mut buffer: Vec<u8>) {
+    if (1..=SPARE_BUFFER_BYTES).contains(&buffer.capacity()) && spare.len() < SPARE_BUFFERS {
+        buffer.clear();
+        spare.push(buffer);
+    }
+}
+
+fn completion(entry: &cqueue::Entry) -> Completion {
     let (token, result, flags) = (entry.user_data(), entry.result(), entry.flags());
-    let mut completion = Completion { token, result, flags, sent: None, accepted: None };
-    if token & SEND_TAG != 0 {
-        let sending = sends.remove((token & !SEND_TAG) as usize);
-        completion.token = sending.token;
-        completion.sent = Some(sending.bytes);
-    } else if token & ACCEPT_TAG != 0 {
+    let mut completion = Completion { token, result, flags, accepted: None };
+    if token & ACCEPT_TAG != 0 {
         completion.token = token & !ACCEPT_TAG;
         // SAFETY: a successful accept's result is a new descriptor, which nobody else owns.
         completion.accepted = (result >= 0).then(|| unsafe { OwnedFd::from_raw_fd(result) });
@@ -226,13 +301,6 @@ fn ignore_transient(entered: io::Result<usize>) -> io::Result<()> {
         Ok(_) => Ok(()),
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EBUSY | libc::EAGAIN)) => Ok(()),
         Err(error) => Err(error),
-    }
-}
-
-impl Drop for Ring {
-    fn drop(&mut self) {
-        // The ring is torn down after this call returns; the kernel may read a send's bytes until then.
-        std::mem::forget(std::mem::take(&mut self.sends));
     }
 }
 
@@ -251,5 +319,98 @@ pub fn remedy(error: &io::Error) -> &'static str {
         }
         Some(libc::ENOMEM) => "raise the limit of locked memory: `ulimit -l unlimited` or LimitMEMLOCK=infinity",
         _ => "use Linux 6.1 or newer",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    const TOKEN: Token = 7;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        near.set_nonblocking(true).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    fn pattern(len: usize) -> Vec<u8> {
+        (0..len).map(|at| (at % 251) as u8).collect()
+    }
+
+    #[test]
+    fn a_send_that_fits_says_nothing_and_its_buffer_serves_again() {
+        let (near, mut far) = pair();
+        let mut ring = Ring::new().unwrap();
+        let mut completions = Vec::new();
+        ring.send(near.as_raw_fd(), TOKEN, pattern(100)).unwrap();
+        ring.enter(&mut completions).unwrap();
+        assert!(completions.is_empty() && ring.poll_unsent().is_none());
+        assert!(ring.spare_buffer().capacity() >= 100);
+        let mut received = [0; 100];
+        far.read_exact(&mut received).unwrap();
+        assert_eq!(received[..], pattern(100)[..]);
+    }
+
+    #[test]
+    fn what_a_socket_has_no_room_for_comes_back_and_goes_out_later() {
+        let (near, mut far) = pair();
+        let mut ring = Ring::new().unwrap();
+        let mut completions = Vec::new();
+        let bytes = pattern(32 << 20);
+        let reader = std::thread::spawn(move || {
+            let mut received = Vec::new();
+            far.read_to_end(&mut received).map(|_| received)
+        });
+        let mut left = Some(bytes.clone());
+        let mut returns = 0;
+        while let Some(unsent) = left.take() {
+            ring.send(near.as_raw_fd(), TOKEN, unsent).unwrap();
+            ring.enter(&mut completions).unwrap();
+            if let Some(unsent) = ring.poll_unsent() {
+                assert_eq!(unsent.token, TOKEN);
+                returns += 1;
+                left = Some(unsent.rest.unwrap());
+                ring.poll_writable(near.as_raw_fd(), 8).unwrap();
+                while completions.is_empty() {
+                    ring.wait(Duration::from_secs(10), &mut completions).unwrap();
+                }
+                completions.clear();
+            }
+        }
+        assert!(returns > 0, "32 MiB are more than any socket takes at once");
+        near.shutdown(Shutdown::Write).unwrap();
+        assert!(reader.join().unwrap().unwrap() == bytes);
+    }
+
+    #[test]
+    fn a_send_to_a_closed_socket_is_an_error() {
+        let (near, far) = pair();
+        drop(far);
+        near.shutdown(Shutdown::Both).unwrap();
+        let mut ring = Ring::new().unwrap();
+        ring.send(near.as_raw_fd(), TOKEN, pattern(10)).unwrap();
+        ring.enter(&mut Vec::new()).unwrap();
+        let unsent = ring.poll_unsent().unwrap();
+        assert_eq!((unsent.token, unsent.rest.unwrap_err().kind()), (TOKEN, io::ErrorKind::BrokenPipe));
+    }
+
+    #[test]
+    fn waiting_ends_with_a_completion_or_after_its_time() {
+        let (near, mut far) = pair();
+        let mut ring = Ring::new().unwrap();
+        let mut completions = Vec::new();
+        ring.wait(Duration::from_millis(1), &mut completions).unwrap();
+        assert!(completions.is_empty());
+        ring.receive_multishot(near.as_raw_fd(), TOKEN).unwrap();
+        std::io::Write::write_all(&mut far, b"tap").unwrap();
+        while completions.is_empty() {
+            ring.wait(Duration::from_secs(10), &mut completions).unwrap();
+        }
+        assert_eq!(ring.received(&completions[0]).map(|(_, bytes)| bytes), Some(&b"tap"[..]));
     }
 }
