@@ -166,7 +166,10 @@ impl Tcp {
             known.is_receiving = completion.has_more();
             match received {
                 Some((_, bytes)) if !bytes.is_empty() => self.handle_bytes(now, conn, bytes, shard),
-                _ if completion.result == -libc::ENOBUFS => shard.metrics_mut().detail.buffer_exhaustion += 1,
+                _ if completion.result == -libc::ENOBUFS => {
+                    shard.metrics_mut().detail.buffer_exhaustion += 1;
+                    ring.lend_more_buffers();
+                }
                 // Receiving was stopped while the connection waited; it goes on when it is open again.
                 _ if completion.result == -libc::ECANCELED => {}
                 // The peer sends nothing more, and may still read. Its end is met again once the answer has come.

@@ -1,6 +1,10 @@
 //! Provided buffers: memory that the kernel fills on its own when data arrives (io_uring buffer rings).
 //!
-//! Invariant: a buffer belongs either to the kernel or, between its completion and [`BufferRing::give_back`], to us.
+//! The kernel fills them in turn, so few that are used often stay in the cache where many that are used seldom would not.
+//! Therefore it is lent a few at first, and more whenever these run out.
+//!
+//! Invariant: a buffer that was lent belongs either to the kernel or, between its completion and
+//! [`BufferRing::give_back`], to us.
 
 use super::memory_map::MemoryMap;
 use io_uring::types::BufRingEntry;
@@ -14,9 +18,15 @@ pub struct BufferRing {
     entries: MemoryMap,
     buffers: MemoryMap,
     count: u16,
+    lent: u16,
     buffer_len: usize,
     tail: u16,
 }
+
+/// Buffers lent at first: a batch of arrivals.
+const LENT_FIRST: u16 = 256;
+/// Beyond a buffer's length, the distance to the next: buffers at one offset of their pages would share a few cache sets.
+const PADDING: usize = 192;
 
 /// Buffer group of TCP receives; the only one there is.
 pub const GROUP: u16 = 0;
@@ -26,23 +36,32 @@ impl BufferRing {
     pub(super) fn register(ring: &IoUring, count: u16, buffer_len: usize) -> io::Result<Self> {
         assert!(count.is_power_of_two() && count <= 1 << 15, "the kernel takes powers of two up to 32,768");
         let entries = MemoryMap::new(usize::from(count) * size_of::<BufRingEntry>())?;
-        let buffers = MemoryMap::new(usize::from(count) * buffer_len)?;
+        let buffers = MemoryMap::new(usize::from(count) * (buffer_len + PADDING))?;
         // SAFETY: the mapping is page-aligned, holds `count` entries and lives as long as the ring: the owner of both
         // drops the ring first.
         unsafe {
             ring.submitter().register_buf_ring_with_flags(entries.as_ptr() as u64, count, GROUP, 0)?;
         }
-        let mut registered = Self { entries, buffers, count, buffer_len, tail: 0 };
-        for buffer in 0..count {
-            registered.give_back(buffer);
-        }
+        let mut registered = Self { entries, buffers, count, lent: 0, buffer_len, tail: 0 };
+        registered.lend(LENT_FIRST.min(count));
         Ok(registered)
+    }
+
+    /// The kernel ran out of buffers: lends twice as many, until there are no more.
+    pub fn lend_more(&mut self) {
+        self.lend(self.lent.min(self.count - self.lent));
+    }
+
+    fn lend(&mut self, more: u16) {
+        let first = self.lent;
+        self.lent += more;
+        (first..self.lent).for_each(|buffer| self.give_back(buffer));
     }
 
     /// The bytes that a completion brought, and the number of their buffer.
     pub fn received(&self, flags: u32, len: usize) -> Option<(u16, &[u8])> {
         let buffer = cqueue::buffer_select(flags)?;
-        assert!(buffer < self.count && len <= self.buffer_len, "the kernel names a buffer that it was given");
+        assert!(buffer < self.lent && len <= self.buffer_len, "the kernel names a buffer that it was given");
         // SAFETY: inside the mapping by the assertion; the kernel has filled `len` bytes and will not touch the buffer
         // until it is given back, which takes `&mut self`.
         let bytes =
@@ -52,7 +71,7 @@ impl BufferRing {
 
     /// Returns a buffer to the kernel.
     pub fn give_back(&mut self, buffer: u16) {
-        assert!(buffer < self.count, "only buffers of this ring are given back");
+        assert!(buffer < self.lent, "only buffers of this ring are given back");
         let slot = usize::from(self.tail & (self.count - 1));
         let address = self.buffers.as_ptr() as u64 + self.offset(buffer) as u64;
         // SAFETY: `slot` is below `count`, so inside the mapping. The kernel reads entries only below the tail, which
@@ -69,6 +88,6 @@ impl BufferRing {
     }
 
     fn offset(&self, buffer: u16) -> usize {
-        usize::from(buffer) * self.buffer_len
+        usize::from(buffer) * (self.buffer_len + PADDING)
     }
 }

@@ -235,6 +235,11 @@ impl Ring {
         self.buffers.received(completion.flags, usize::try_from(completion.result).ok()?)
     }
 
+    /// A receive has ended because the kernel had no buffer: lends it more, if there are more.
+    pub fn lend_more_buffers(&mut self) {
+        self.buffers.lend_more();
+    }
+
     /// Returns a buffer of [`Self::received`].
     pub fn give_back(&mut self, buffer: u16) {
         self.buffers.give_back(buffer);

@@ -53,7 +53,8 @@ pub enum HttpNext {
 /// All HTTP connections of a shard, by slot.
 #[derive(Default)]
 pub(super) struct HttpConnections {
-    slots: Vec<Option<HttpConnection>>,
+    /// Each apart, so that it can be taken out at the cost of a pointer while its requests are handled.
+    slots: Vec<Option<Box<HttpConnection>>>,
     open: usize,
     ready: VecDeque<HttpConn>,
 }
@@ -83,7 +84,10 @@ impl HttpConnections {
     }
 
     fn find(&mut self, conn: HttpConn) -> Option<&mut HttpConnection> {
-        self.slots.get_mut(conn.slot as usize)?.as_mut().filter(|connection| connection.generation == conn.generation)
+        self.slots
+            .get_mut(conn.slot as usize)?
+            .as_deref_mut()
+            .filter(|connection| connection.generation == conn.generation)
     }
 
     fn answer(&mut self, conn: HttpConn, write: impl FnOnce(&mut Vec<u8>, bool, bool)) {
@@ -110,7 +114,8 @@ impl Shard {
             HttpPort::Admin => limits::ROOM_SPEC_BYTES_MAX,
         };
         let decoder = RequestDecoder::new(DecoderLimits { body_bytes });
-        let connection = HttpConnection { generation: conn.generation, port, decoder, deferred: Deferred::Nothing };
+        let connection =
+            Box::new(HttpConnection { generation: conn.generation, port, decoder, deferred: Deferred::Nothing });
         self.http.open += usize::from(self.http.slots[slot].replace(connection).is_none());
         self.metrics.count_connection(Proto::Http, Outcome::Accepted);
     }
