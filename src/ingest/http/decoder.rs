@@ -6,8 +6,9 @@
 //! any  --refused, or the caller says so--> Closed
 //! ```
 //! Invariant: what comes out depends on the bytes alone, not on how they were cut; each byte is looked at once, and
-//! copied only when a buffer's edge cuts the request that it belongs to (or when the body is chunked). Between requests
-//! nothing is held on the heap. Not here: time-outs (the edge asks [`RequestDecoder::is_mid_request`]).
+//! copied only when a buffer's edge cuts the request that it belongs to (or when the body is chunked). A head that repeats,
+//! byte for byte, the one before it in the same buffer says the same, and is not read again: a client that pipelines sends
+//! one head over and over. Between requests nothing is held on the heap. Not here: time-outs (the edge asks [`RequestDecoder::is_mid_request`]).
 
 use super::body::ChunkedBody;
 use super::head::{Facts, Framing, Head, Target};
@@ -77,6 +78,9 @@ enum PendingFraming {
     Chunked(ChunkedBody),
 }
 
+/// The last head that was read in place, and what it said.
+type LastHead<'a> = Option<(&'a [u8], Head<'a>)>;
+
 /// Bytes taken, and whether to go on.
 type Step = Result<(usize, Flow), Refusal>;
 
@@ -142,10 +146,11 @@ impl RequestDecoder {
     /// Takes requests from `input` until it ends or the caller stops, and says how many bytes it took.
     fn run(&mut self, input: &[u8], handle: &mut impl FnMut(Result<Request<'_>, Refusal>) -> Flow) -> usize {
         let mut used = 0;
+        let mut last_head = None;
         while used < input.len() {
             let rest = &input[used..];
             let step = match &self.stage {
-                Stage::Head(scanner) => self.step_head(*scanner, rest, handle),
+                Stage::Head(scanner) => self.step_head(*scanner, rest, &mut last_head, handle),
                 Stage::Body(_) => self.step_body(rest, handle),
                 Stage::Closed => return input.len(),
             };
@@ -166,12 +171,21 @@ impl RequestDecoder {
         used
     }
 
-    fn step_head(
+    fn step_head<'a>(
         &mut self,
         mut scanner: HeadScanner,
-        input: &[u8],
+        input: &'a [u8],
+        last_head: &mut LastHead<'a>,
         handle: &mut impl FnMut(Result<Request<'_>, Refusal>) -> Flow,
     ) -> Step {
+        if let Some((bytes, head)) = *last_head
+            && scanner.is_at_start()
+            && input.starts_with(bytes)
+        {
+            self.note_work(2 * bytes.len());
+            let body_used = self.handle_head(head, &input[bytes.len()..], handle);
+            return Ok((bytes.len() + body_used.0, body_used.1));
+        }
         let scan = scanner.scan(input)?;
         self.stage = Stage::Head(scanner);
         match scan {
@@ -188,14 +202,15 @@ impl RequestDecoder {
             Scan::End(len) => {
                 let mut partial = std::mem::take(&mut self.partial);
                 self.note_work(2 * len + partial.len());
-                let head = if partial.is_empty() {
-                    &input[..len]
+                let (bytes, rest) = input.split_at(len);
+                let body_used = if partial.is_empty() {
+                    let head = Head::parse(bytes, self.limits.body_bytes)?;
+                    *last_head = Some((bytes, head));
+                    self.handle_head(head, rest, handle)
                 } else {
-                    append(&mut partial, &input[..len], HTTP_HEAD_MAX);
-                    &partial
+                    append(&mut partial, bytes, HTTP_HEAD_MAX);
+                    self.handle_head(Head::parse(&partial, self.limits.body_bytes)?, rest, handle)
                 };
-                let head = Head::parse(head, self.limits.body_bytes)?;
-                let body_used = self.handle_head(head, &input[len..], handle);
                 Ok((len + body_used.0, body_used.1))
             }
         }

@@ -33,6 +33,11 @@ pub(super) struct HeadScanner {
 }
 
 impl HeadScanner {
+    /// Whether nothing has come.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.lines_len == 0 && self.line_len == 0
+    }
+
     /// Looks at the bytes that follow those of the last call.
     pub(super) fn scan(&mut self, input: &[u8]) -> Result<Scan, Refusal> {
         let mut line_start = 0;

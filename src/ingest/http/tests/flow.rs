@@ -35,6 +35,26 @@ fn pipelined_requests_come_in_order_at_every_cut() {
     }
 }
 
+#[test]
+fn heads_that_repeat_say_the_same_whatever_stands_between_them() {
+    let request = |body: &str| format!("POST /r HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n{body}");
+    let counted = |body: &str| Outcome::plain("Post /r", body.as_bytes());
+    let bytes = [&request("abc"), &request("POS"), "\r\n", &request("\r\n\r"), "GET /r HTTP/1.1\r\nHost: a\r\n\r\n"];
+    let bytes = bytes.concat() + &request("xyz") + "POST /r HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc";
+    let outcomes = decode_however_cut(bytes.as_bytes());
+    assert_eq!(
+        outcomes,
+        [
+            counted("abc"),
+            counted("POS"),
+            counted("\r\n\r"),
+            Outcome::plain("Get /r", b""),
+            counted("xyz"),
+            Outcome::Refused(Refusal::BadContentLength)
+        ]
+    );
+}
+
 /// Feeds one piece and takes one request a call, by pausing after each, until nothing is left.
 fn one_a_call(decoder: &mut RequestDecoder, piece: &[u8], outcomes: &mut Vec<Outcome>) {
     let mut input = piece;
