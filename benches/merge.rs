@@ -6,7 +6,7 @@
 //! place without a look-up, and so shows how much of the difference is memory. Neither makes frames.
 //!
 //! Up to [`ENTRIES_MAX`] rooms of all deltas every shard's delta names every room. Beyond, each names a random share:
-//! all would be 1.5 GB for 128 shards of 100,000 rooms, and this keeps the largest case at about 300 MB.
+//! all would be 1.5 GB for 128 shards of 100,000 rooms, and this keeps the largest case at about 200 MB.
 //! `cargo bench --bench merge`; tests merge one window of each case, of fewer rooms.
 
 mod effort;
@@ -52,7 +52,7 @@ fn main() {
     divan::main();
 }
 
-#[divan::bench(args = cases(), max_time = 1)]
+#[divan::bench(args = cases(), sample_count = 50, max_time = 4)]
 fn floor_slices(bencher: Bencher<'_, '_>, case: Case) {
     let orders = case.orders();
     let len = |order: &Vec<RoomId>| order.len() * PALETTE_LEN;
@@ -66,7 +66,7 @@ fn floor_slices(bencher: Bencher<'_, '_>, case: Case) {
     black_box(sums);
 }
 
-#[divan::bench(args = cases(), max_time = 1)]
+#[divan::bench(args = cases(), sample_count = 50, max_time = 4)]
 fn floor_scattered(bencher: Bencher<'_, '_>, case: Case) {
     let orders = case.orders();
     let len = |order: &Vec<RoomId>| order.len() * PALETTE_LEN;
@@ -83,7 +83,7 @@ fn floor_scattered(bencher: Bencher<'_, '_>, case: Case) {
     black_box(sums);
 }
 
-#[divan::bench(args = cases(), max_time = 1)]
+#[divan::bench(args = cases(), sample_count = 50, max_time = 4)]
 fn merge_and_frame(bencher: Bencher<'_, '_>, case: Case) {
     let orders = case.orders();
     let mut window = Window::new(&orders, case.rooms);
