@@ -1,24 +1,23 @@
-//! Question: what do frames without alignment cost, against the same frames with aligned numbers?
+//! What do a frame's encoding and validation cost beside copying and touching its bytes, and what does it cost them that
+//! its numbers are not aligned?
 //!
 //! A frame lies five bytes into a stream message, which lies anywhere in a receive buffer. Aligned numbers would
 //! force the receiver to copy the archive to an aligned place first; unaligned ones are read where they are, if
 //! reading them is as cheap. The workspace builds rkyv with `unaligned`; the aligned twin below spells the numbers
 //! as rend's aligned ones, which gives the sizes of rkyv's feature `aligned`.
 //!
-//! `cargo bench -p uproar-wire` measures; without `--bench` (as `cargo test --benches` runs it) each step runs a few
-//! hundred times only. Times are those of the best round: the machine's noise only ever adds. Not here: encoding of
-//! palettes, which happens once a subscriber.
-#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+//! `cargo bench -p uproar-wire --bench frame`; tests run each case once. The fastest sample is the figure to quote: the
+//! machine's noise only ever adds. Not here: encoding of palettes, which happens once a subscriber.
 
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
 use rkyv::rancor::Failure;
 use rkyv::rend::{u16_le, u32_le, u64_le};
-use std::hint::black_box;
-use std::time::Instant;
-use uproar_wire::frame::{ArchivedFrame, Frame, TopEntry, access_frame};
+use std::fmt;
+use uproar_wire::frame::{ArchivedFrame, Frame, TOP_MAX, TopEntry, access_frame};
 
-/// Many, and each of about a millisecond, so that some of them are not interrupted on a busy machine.
-const ROUNDS: u32 = 500;
-const TOP: usize = 8;
+/// Bytes before a frame in its stream message.
+const PREFIX_LEN: usize = 5;
 
 /// [`Frame`], its numbers aligned.
 #[derive(rkyv::Archive, rkyv::Serialize)]
@@ -45,71 +44,138 @@ struct AlignedTopEntry {
 
 /// Where an aligned archive can be read.
 #[repr(align(8))]
-struct AlignedPlace([u8; 4096]);
+struct AlignedPlace {
+    bytes: [u8; 4096],
+    len: usize,
+}
+
+impl AlignedPlace {
+    fn holding(archive: &[u8]) -> Self {
+        let mut place = Self { bytes: [0; 4096], len: 0 };
+        place.hold(archive);
+        place
+    }
+
+    fn hold(&mut self, archive: &[u8]) {
+        self.len = archive.len();
+        self.bytes[..self.len].copy_from_slice(archive);
+    }
+
+    fn read(&self) -> u64 {
+        sum_aligned(access_aligned(&self.bytes[..self.len]))
+    }
+}
+
+/// How many emoji the frame names, and how long its archive is.
+#[derive(Clone, Copy)]
+struct Case {
+    top: usize,
+    bytes: usize,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} emoji, {} bytes", self.top, self.bytes)
+    }
+}
+
+/// What frames name unless configured otherwise, and the largest.
+const TOPS: [usize; 2] = [8, TOP_MAX];
+
+fn cases() -> impl Iterator<Item = Case> {
+    TOPS.into_iter().map(|top| Case { top, bytes: archive(top).len() })
+}
+
+fn aligned_cases() -> impl Iterator<Item = Case> {
+    TOPS.into_iter().map(|top| Case { top, bytes: aligned_archive(top).len() })
+}
 
 fn main() {
-    let steps = if std::env::args().any(|arg| arg == "--bench") { 20_000 } else { 1 };
-    let frame = sample();
-    let aligned_frame = aligned(&frame);
-
-    let mut archive = Vec::with_capacity(4096);
-    let encode_ns = measure(steps, || {
-        archive.clear();
-        black_box(&frame).encode(&mut archive);
-    });
-    let mut aligned_archive = Vec::with_capacity(4096);
-    let encode_aligned_ns = measure(steps, || {
-        let mut bytes = std::mem::take(&mut aligned_archive);
-        bytes.clear();
-        let encoded = rkyv::api::high::to_bytes_in::<_, Failure>(black_box(&aligned_frame), bytes);
-        aligned_archive = encoded.expect("memory suffices");
-    });
-
-    let as_received = behind_prefix(&archive);
-    let access_ns = measure(steps, || sum(access_frame(black_box(&as_received[5..])).expect("an archive")));
-    let mut place = AlignedPlace([0; 4096]);
-    place.0[..aligned_archive.len()].copy_from_slice(&aligned_archive);
-    let access_aligned_ns =
-        measure(steps, || sum_aligned(access_aligned(black_box(&place.0[..aligned_archive.len()]))));
-    let aligned_as_received = behind_prefix(&aligned_archive);
-    let copy_access_aligned_ns = measure(steps, || {
-        let received = black_box(&aligned_as_received[5..]);
-        let copy = &mut place.0[..received.len()];
-        copy.copy_from_slice(received);
-        sum_aligned(access_aligned(black_box(copy)))
-    });
-    assert_eq!(
-        sum(access_frame(&archive).expect("an archive")),
-        sum_aligned(access_aligned(&place.0[..aligned_archive.len()])),
-        "both forms carry the same frame"
-    );
-
-    println!("a frame of {TOP} emoji              unaligned   aligned");
-    println!("bytes                           {:>9} {:>9}", archive.len(), aligned_archive.len());
-    println!("encode, ns                      {encode_ns:>9.1} {encode_aligned_ns:>9.1}");
-    println!("validate and read, ns           {access_ns:>9.1} {access_aligned_ns:>9.1}");
-    println!("the same, as it was received, ns{access_ns:>9.1} {copy_access_aligned_ns:>9.1}");
+    divan::main();
 }
 
-/// Nanoseconds of one step.
-fn measure<T>(steps: u32, mut step: impl FnMut() -> T) -> f64 {
-    let mut best_ns = f64::INFINITY;
-    for _ in 0..ROUNDS {
-        let start = Instant::now();
-        for _ in 0..steps {
-            black_box(step());
-        }
-        best_ns = best_ns.min(start.elapsed().as_nanos() as f64 / f64::from(steps));
+mod encode {
+    use super::*;
+
+    #[divan::bench(args = cases())]
+    fn floor_copy(bencher: Bencher<'_, '_>, case: Case) {
+        let archive = archive(case.top);
+        let mut out = Vec::with_capacity(4096);
+        bencher.counter(BytesCount::new(case.bytes)).bench_local(|| {
+            out.clear();
+            out.extend_from_slice(black_box(&archive));
+            black_box(&out).len()
+        });
     }
-    best_ns
+
+    #[divan::bench(args = cases())]
+    fn unaligned(bencher: Bencher<'_, '_>, case: Case) {
+        let frame = sample(case.top);
+        let mut out = Vec::with_capacity(4096);
+        bencher.counter(BytesCount::new(case.bytes)).bench_local(|| {
+            out.clear();
+            black_box(&frame).encode(&mut out);
+            black_box(&out).len()
+        });
+    }
+
+    #[divan::bench(args = aligned_cases())]
+    fn aligned(bencher: Bencher<'_, '_>, case: Case) {
+        let frame = super::aligned(&sample(case.top));
+        let mut out = Vec::with_capacity(4096);
+        bencher.counter(BytesCount::new(case.bytes)).bench_local(|| {
+            out.clear();
+            encode_aligned(black_box(&frame), &mut out);
+            black_box(&out).len()
+        });
+    }
 }
 
-fn sample() -> Frame {
-    let top = (0..TOP as u16).map(|index| TopEntry {
-        count: 1_000_000 >> index,
+/// Validates an archive and reads every number that a viewer shows.
+mod validate_and_read {
+    use super::*;
+
+    #[divan::bench(args = cases())]
+    fn floor_xor(bencher: Bencher<'_, '_>, case: Case) {
+        let received = behind_prefix(&archive(case.top));
+        bencher
+            .counter(BytesCount::new(case.bytes))
+            .bench_local(|| black_box(&received[PREFIX_LEN..]).iter().fold(0, |sum, byte| sum ^ byte));
+    }
+
+    #[divan::bench(args = cases())]
+    fn unaligned(bencher: Bencher<'_, '_>, case: Case) {
+        let received = behind_prefix(&archive(case.top));
+        let read = |archive| sum(access_frame(archive).expect("an archive"));
+        let aligned = AlignedPlace::holding(&aligned_archive(case.top));
+        assert_eq!(read(&received[PREFIX_LEN..]), aligned.read(), "both forms carry the same frame");
+        bencher.counter(BytesCount::new(case.bytes)).bench_local(|| read(black_box(&received[PREFIX_LEN..])));
+    }
+
+    /// As if every frame happened to lie at an aligned place.
+    #[divan::bench(args = aligned_cases())]
+    fn aligned_in_place(bencher: Bencher<'_, '_>, case: Case) {
+        let place = AlignedPlace::holding(&aligned_archive(case.top));
+        bencher.counter(BytesCount::new(case.bytes)).bench_local(|| black_box(&place).read());
+    }
+
+    #[divan::bench(args = aligned_cases())]
+    fn aligned_as_received(bencher: Bencher<'_, '_>, case: Case) {
+        let received = behind_prefix(&aligned_archive(case.top));
+        let mut place = AlignedPlace::holding(&[]);
+        bencher.counter(BytesCount::new(case.bytes)).bench_local(|| {
+            place.hold(black_box(&received[PREFIX_LEN..]));
+            black_box(&place).read()
+        });
+    }
+}
+
+fn sample(top: usize) -> Frame {
+    let top = (0..top as u16).map(|index| TopEntry {
+        count: 1_000_000 >> (index / 4),
         emoji: index * 3,
-        share: 5000 >> index,
-        intensity: 200 >> index,
+        share: 5000 - 70 * index,
+        intensity: 200 - index as u8,
     });
     Frame {
         room: 7,
@@ -140,9 +206,26 @@ fn aligned(frame: &Frame) -> AlignedFrame {
     }
 }
 
+fn archive(top: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    sample(top).encode(&mut out);
+    out
+}
+
+fn aligned_archive(top: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_aligned(&aligned(&sample(top)), &mut out);
+    out
+}
+
+fn encode_aligned(frame: &AlignedFrame, out: &mut Vec<u8>) {
+    let encoded = rkyv::api::high::to_bytes_in::<_, Failure>(frame, std::mem::take(out));
+    *out = encoded.expect("memory suffices");
+}
+
 /// The archive where it lies in a stream message.
 fn behind_prefix(archive: &[u8]) -> Vec<u8> {
-    [&[0; 5], archive].concat()
+    [&[0; PREFIX_LEN], archive].concat()
 }
 
 fn access_aligned(archive: &[u8]) -> &ArchivedAlignedFrame {
