@@ -58,7 +58,8 @@ impl<'a> Head<'a> {
         let is_1_1 = parsed.version == Some(1);
         let method = Method::parse(parsed.method.unwrap_or_default());
         let target = Target::parse(method, parsed.path.unwrap_or_default())?;
-        let mut fields = Fields::default();
+        // Whoever asks for a tunnel may send into it before it is refused: what follows is not requests.
+        let mut fields = Fields { says_close: parsed.method == Some("CONNECT"), ..Fields::default() };
         for header in parsed.headers.iter() {
             fields.handle_field(header.name, header.value)?;
         }

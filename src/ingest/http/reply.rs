@@ -21,9 +21,8 @@ const ACCEPTED_CLOSE: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nAc
 const NO_CONTENT: &[u8] = b"HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n";
 const NO_CONTENT_CLOSE: &[u8] = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
 // A day: browsers cap it as they see fit, and the answer never changes.
-const PREFLIGHT: &[u8] = b"HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: *\r\n\
-    Access-Control-Allow-Methods: GET, POST\r\nAccess-Control-Allow-Headers: content-type, x-client-id\r\n\
-    Access-Control-Max-Age: 86400\r\n\r\n";
+const PREFLIGHT: &str = "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, POST\r\n\
+    Access-Control-Allow-Headers: content-type, x-client-id\r\nAccess-Control-Max-Age: 86400\r\n\r\n";
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// 202: the reactions are counted in memory.
@@ -37,8 +36,11 @@ pub fn no_content(out: &mut Vec<u8>, keep_alive: bool) {
 }
 
 /// 204: what a browser asks before it sends reactions from another origin.
-pub fn preflight(out: &mut Vec<u8>) {
-    out.extend_from_slice(PREFLIGHT);
+pub fn preflight(out: &mut Vec<u8>, keep_alive: bool) {
+    no_content(out, keep_alive);
+    // Into the head that was just closed by an empty line.
+    out.truncate(out.len() - b"\r\n".len());
+    out.extend_from_slice(PREFLIGHT.as_bytes());
 }
 
 /// 100: the client may send the body that it holds back.

@@ -3,7 +3,7 @@
 use super::super::Shard;
 use super::super::coordinator::{ChangeOutcome, Coordinator, Order, RoomChange, ScrapeForm};
 use super::answer::Answer;
-use super::{HttpConn, Routed};
+use super::{HttpConn, Routed, room_id};
 use crate::ingest::http::{Method, reply};
 use crate::limits;
 use crate::metrics::{self, BuildInfo};
@@ -52,7 +52,7 @@ impl Shard {
     }
 
     pub(super) fn change_room(&mut self, conn: HttpConn, room: &str, answer: &mut Answer<'_, '_>) -> Routed {
-        let Ok(id) = room.parse().map(RoomId) else {
+        let Some(id) = room_id(room) else {
             return answer.problem(404, "unknown_room", "a room is named by a number from 0 to 4294967295");
         };
         let change = match answer.request.method {

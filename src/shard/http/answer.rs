@@ -34,7 +34,7 @@ impl Answer<'_, '_> {
 
     pub(super) fn preflight(&mut self) {
         self.status = 204;
-        reply::preflight(self.replies);
+        reply::preflight(self.replies, self.request.keep_alive);
     }
 
     pub(super) fn json(&mut self, status: u16, body: &[u8]) {

@@ -12,6 +12,8 @@
 mod admin;
 mod answer;
 mod public;
+#[cfg(test)]
+mod tests;
 
 use super::Shard;
 use super::coordinator::ScrapeForm;
@@ -20,6 +22,7 @@ use crate::limits;
 use crate::metrics::{Outcome, Proto, Reject};
 use answer::Answer;
 use std::collections::VecDeque;
+use uproar_wire::RoomId;
 
 /// One HTTP connection: its slot, and which of the slot's successive owners it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -257,6 +260,13 @@ impl Shard {
         self.metrics.count_http_reply(refusal.status());
         reply::refusal(replies, refusal);
     }
+}
+
+/// The room that a segment of a path names. Each room has one name: who filters or counts by path, such as a proxy in
+/// front, would not know `+7` and `007` for room 7.
+fn room_id(segment: &str) -> Option<RoomId> {
+    let is_plain = segment.bytes().all(|byte| byte.is_ascii_digit()) && (segment == "0" || !segment.starts_with('0'));
+    segment.parse().ok().filter(|_| is_plain).map(RoomId)
 }
 
 /// Keeps bytes that cannot be looked at yet; a connection that sends more than any request may hold is closed.

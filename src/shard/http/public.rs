@@ -2,6 +2,7 @@
 
 use super::super::Shard;
 use super::answer::Answer;
+use super::room_id;
 use crate::ingest::http::{ContentKind, Method, ReactionsError, parse_reactions};
 use crate::metrics::{Proto, Reject};
 use crate::room::Room;
@@ -15,7 +16,7 @@ type NotCounted = (u16, Reject, &'static str);
 
 impl Shard {
     pub(super) fn route_room(&mut self, room: &str, rest: Option<&str>, answer: &mut Answer<'_, '_>) {
-        let room = room.parse().ok().map(RoomId);
+        let room = room_id(room);
         let known = room.and_then(|room| self.rooms.find(room));
         match (rest, answer.request.method) {
             (None | Some("reactions" | "frame"), Method::Options) => answer.preflight(),

@@ -28,10 +28,24 @@ accepted! {
         Outcome::plain("Options /a", b""), Outcome::plain("Other /a", b"")
     ];
     methods_are_case_sensitive: "get /a HTTP/1.1\r\nHost: a\r\n\r\n" => [Outcome::plain("Other /a", b"")];
-    connect_is_another_method: "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n" => [Outcome::plain("Other a:80", b"")];
+    connect_is_another_method_and_ends_the_connection: "CONNECT a:80 HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+        => [Outcome::plain("Other a:80", b"").then_close()];
+    trace_is_another_method: "TRACE /a HTTP/1.1\r\nHost: a\r\n\r\n" => [Outcome::plain("Other /a", b"")];
     options_of_the_server: "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n" => [Outcome::plain("Options *", b"")];
     a_body_with_a_length: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello" => [post(b"hello")];
     a_body_of_length_zero: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n" => [post(b"")];
+    lengths_between_spaces_and_tabs: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Length:\t 2 \t\r\n\r\nhiPOST /r HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \tchunked\t \r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+        => [post(b"hi"), post(b"hi")];
+    a_length_among_trailers_means_nothing: "POST /r HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n"
+        => [post(b""), get("/b")];
+    a_body_that_nobody_asks_for: "GET /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiGET /b HTTP/1.1\r\nHost: a\r\n\r\n"
+        => [Outcome::plain("Get /a", b"hi"), get("/b")];
+    names_in_any_case: "POST /r HTTP/1.1\r\nhOST: a\r\ncONTENT-lENGTH: 2\r\nCONTENT-TYPE: application/json\r\nconnectioN: close\r\n\r\nhi"
+        => [post(b"hi").with_content(ContentKind::Json).then_close()];
+    obsolete_fields_mean_nothing: "GET /a HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\nKeep-Alive: timeout=1\r\nPragma: no-cache\r\nUpgrade: h2c\r\n\r\n"
+        => [get("/a")];
+    paths_are_left_as_they_are: "GET //a/../b/./%2e HTTP/1.1\r\nHost: a\r\n\r\n" => [get("//a/../b/./%2e")];
+    an_empty_type_is_another: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Type:\r\n\r\n" => [post(b"").with_content(ContentKind::Other)];
     a_length_with_leading_zeros: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Length: 0005\r\n\r\nhello" => [post(b"hello")];
     a_body_that_looks_like_a_request: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Length: 18\r\n\r\nGET / HTTP/1.1\r\n\r\n"
         => [post(b"GET / HTTP/1.1\r\n\r\n")];

@@ -33,6 +33,17 @@ fn a_count_is_one_when_absent() {
 }
 
 #[test]
+fn labels_are_compared_byte_by_byte() {
+    // A heart with and without its variation selector, and what would be equal after normalisation.
+    let heart = |label: &str| (label == "\u{2764}\u{fe0f}" || label == "\u{e9}").then_some(EmojiId(5));
+    let mut out = Vec::new();
+    for (label, known) in [("\u{2764}\u{fe0f}", true), ("\u{2764}", false), ("\u{e9}", true), ("e\u{301}", false)] {
+        let body = format!(r#"{{"emoji":"{label}"}}"#);
+        assert_eq!(parse_reactions(body.as_bytes(), heart, &mut out).is_ok(), known, "{label}");
+    }
+}
+
+#[test]
 fn escapes_are_read() {
     assert_eq!(parse(r#"{"\u0065moji":"\ud83d\udd25","c\u006funt":3}"#), Ok(vec![(0, 3)]));
     assert_eq!(parse(r#"{"emoji":"\"\\\n"}"#), Ok(vec![(2, 1)]));
@@ -99,6 +110,8 @@ fn what_is_not_reactions_is_bad_json() {
         r#"{'emoji':'fire'}"#,
         r#"{emoji:"fire"}"#,
         r#"{"emoji":"\ud83d"}"#,
+        r#"{"emoji":"\udd25\ud83d"}"#,
+        "{\"emoji\":\"fire\"}\0",
         r#"[["fire",1]]"#,
         r#"[[{"emoji":"fire"}]]"#,
         r#"["fire"]"#,

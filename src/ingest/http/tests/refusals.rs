@@ -49,8 +49,11 @@ refused! {
     cr_in_the_target: "GET /\r HTTP/1.1\r\nHost: a\r\n\r\n" => BadRequestLine;
     cr_before_the_method: "\rGET / HTTP/1.1\r\nHost: a\r\n\r\n" => BadRequestLine;
     three_empty_lines: "\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n" => BadRequestLine;
+    cr_alone_after_the_request_line: "GET / HTTP/1.1\rHost: a\r\n\r\n" => BadRequestLine;
     bytes_beyond_utf_8_in_the_target: b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n" => BadRequestLine;
     a_target_that_is_no_path: "GET a HTTP/1.1\r\nHost: a\r\n\r\n" => BadTarget;
+    authority_form: "GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n" => BadTarget;
+    a_query_alone: "GET ?a HTTP/1.1\r\nHost: a\r\n\r\n" => BadTarget;
     a_target_beyond_ascii: "GET /\u{1F525} HTTP/1.1\r\nHost: a\r\n\r\n" => BadTarget;
     a_target_with_a_fragment: "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n" => BadTarget;
     a_target_of_another_scheme: "GET ftp://a/b HTTP/1.1\r\nHost: a\r\n\r\n" => BadTarget;
@@ -78,6 +81,8 @@ refused! {
     a_tab_before_the_colon: with("Content-Length\t: 0") => BadHeaderName;
     a_field_without_colon: with("X") => BadHeaderName;
     a_field_without_name: with(": a") => BadHeaderName;
+    nul_in_a_name: with("X\0: a") => BadHeaderName;
+    a_control_byte_in_a_name: with("X\x01: a") => BadHeaderName;
     a_name_beyond_ascii: with("H\u{f6}st: a") => BadHeaderName;
     nul_in_a_value: with("X: a\0b") => BadHeaderValue;
     a_control_byte_in_a_value: with("X: a\x1bb") => BadHeaderValue;
@@ -103,12 +108,17 @@ refused! {
     chunks_and_a_length: with("Transfer-Encoding: chunked\r\nContent-Length: 0") => BothLengths;
     another_coding: with("Transfer-Encoding: gzip") => BadTransferEncoding;
     a_list_of_codings: with("Transfer-Encoding: gzip, chunked") => BadTransferEncoding;
+    a_list_of_chunked: with("Transfer-Encoding: chunked, chunked") => BadTransferEncoding;
+    a_coding_that_ends_in_chunked: with("Transfer-Encoding: xchunked") => BadTransferEncoding;
+    chunked_in_quotes: with("Transfer-Encoding: \"chunked\"") => BadTransferEncoding;
+    no_coding_at_all: with("Transfer-Encoding: identity") => BadTransferEncoding;
     chunked_with_a_comma: with("Transfer-Encoding: chunked,") => BadTransferEncoding;
     chunked_with_a_parameter: with("Transfer-Encoding: chunked;a=b") => BadTransferEncoding;
     chunked_with_a_vertical_tab: with("Transfer-Encoding: \x0bchunked") => BadHeaderValue;
     chunked_twice: with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked") => BadTransferEncoding;
     an_empty_coding: with("Transfer-Encoding:") => BadTransferEncoding;
     chunks_in_http_1_0: "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" => BadTransferEncoding;
+    an_expectation_among_others: with("Expect: 100-continue, 200-ok") => UnknownExpectation;
     another_expectation: with("Expect: 200-ok") => UnknownExpectation;
     a_client_id_in_words: with("X-Client-Id: me") => BadClientId;
     a_negative_client_id: with("X-Client-Id: -1") => BadClientId;
@@ -123,6 +133,8 @@ refused! {
     a_chunk_size_of_nine_digits: chunked("000000001\r\n") => BadChunkSize;
     no_chunk_size: chunked("\r\nhi") => BadChunkSize;
     a_chunk_size_in_words: chunked("x\r\n") => BadChunkSize;
+    a_negative_chunk_size: chunked("-1\r\n") => BadChunkSize;
+    a_chunk_size_beyond_all_numbers: chunked("FFFFFFFFFFFFFFFFFF\r\n") => BadChunkSize;
     a_signed_chunk_size: chunked("+2\r\nhi\r\n0\r\n\r\n") => BadChunkSize;
     a_chunk_size_with_a_prefix: chunked("0x2\r\nhi\r\n") => BadChunkSize;
     a_space_before_a_chunk_size: chunked(" 2\r\nhi\r\n") => BadChunkSize;

@@ -47,11 +47,14 @@ fn no_content_has_no_length() {
 
 #[test]
 fn preflight_allows_what_a_page_needs() {
-    let (status, fields, body) = reply(reply::preflight);
-    assert_eq!((status, body.len()), (204, 0));
-    assert_eq!(field(&fields, "access-control-allow-methods"), Some("GET, POST"));
-    assert_eq!(field(&fields, "access-control-allow-headers"), Some("content-type, x-client-id"));
-    assert_eq!(field(&fields, "access-control-allow-origin"), Some("*"));
+    for (keep_alive, connection) in [(true, "keep-alive"), (false, "close")] {
+        let (status, fields, body) = reply(|out| reply::preflight(out, keep_alive));
+        assert_eq!((status, body.len()), (204, 0));
+        assert_eq!(field(&fields, "connection"), Some(connection));
+        assert_eq!(field(&fields, "access-control-allow-methods"), Some("GET, POST"));
+        assert_eq!(field(&fields, "access-control-allow-headers"), Some("content-type, x-client-id"));
+        assert_eq!(field(&fields, "access-control-allow-origin"), Some("*"));
+    }
 }
 
 #[test]
