@@ -43,9 +43,24 @@ impl Process {
         line.trim_end().to_owned()
     }
 
-    /// Stops all its threads where they are, until [`Self::resume`].
+    /// Stops all its threads where they are, until [`Self::resume`]. They are stopped when this returns.
     pub(crate) fn stop(&self) {
         self.signal(libc::SIGSTOP);
+        self.wait_until_stopped();
+    }
+
+    #[allow(unsafe_code, reason = "the standard library only waits for the end of a child")]
+    fn wait_until_stopped(&self) {
+        // SAFETY: a plain structure of the kernel's interface, for which zeroes are valid.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // The end of the child is left to be waited for by its owner.
+        let options = libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT;
+        // SAFETY: `info` is writable memory of the right type.
+        while unsafe { libc::waitid(libc::P_PID, self.child.id(), &raw mut info, options) } < 0 {
+            let error = std::io::Error::last_os_error();
+            assert!(error.kind() == std::io::ErrorKind::Interrupted, "{error}");
+        }
+        assert!(info.si_code == libc::CLD_STOPPED, "the measured process ended");
     }
 
     /// Lets it go on.
@@ -62,13 +77,23 @@ impl Process {
 
     /// CPU time of all its threads so far, in nanoseconds. Exact while they sleep.
     pub(crate) fn cpu_ns(&self) -> u64 {
+        self.sum_over_threads("schedstat", |text| text.split(' ').next()?.parse().ok())
+    }
+
+    /// How often its threads have given up a core of their own will: slept, or were stopped.
+    pub(crate) fn sleeps(&self) -> u64 {
+        self.sum_over_threads("status", |text| {
+            text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok())
+        })
+    }
+
+    fn sum_over_threads(&self, file: &str, figure: impl Fn(&str) -> Option<u64>) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process runs");
         tasks
             .map(|task| {
-                let schedstat = task.expect("its threads stay").path().join("schedstat");
-                let text = std::fs::read_to_string(schedstat).expect("the kernel keeps scheduler statistics");
-                let running_ns = text.split(' ').next().and_then(|first| first.parse::<u64>().ok());
-                running_ns.expect("the first number is the time on a core")
+                let path = task.expect("its threads stay").path().join(file);
+                let text = std::fs::read_to_string(path).expect("the kernel keeps scheduler statistics");
+                figure(&text).unwrap_or_else(|| panic!("the kernel counts this in {file}:\n{text}"))
             })
             .sum()
     }
@@ -115,7 +140,7 @@ impl Appliance {
         self.ports[what]
     }
 
-    /// A metric without labels, as it is now.
+    /// A metric as it is now; one with labels is named with them.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         let text = self.scrape();
         let mut values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -6,12 +6,12 @@
 
 #![allow(unsafe_code, reason = "a floor has no safe layer between itself and the kernel")]
 
-use io_uring::types::{BufRingEntry, RecvMsgOut};
+use crate::provided::{self, Provided};
+use io_uring::types::RecvMsgOut;
 use io_uring::{IoUring, cqueue, opcode, types};
 use std::io::Write as _;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 /// A datagram of this length asks a bare loop to print what it has counted since it was last asked.
 pub(crate) const REPORT_LEN: usize = 1;
@@ -157,41 +157,6 @@ fn recvmmsg(socket: &UdpSocket, buffer_len: usize) -> ! {
     }
 }
 
-/// Memory of the provided buffers and the ring of entries that lends them to the kernel.
-struct Provided {
-    entries: Box<[Entries]>,
-    buffers: Vec<u8>,
-    stride: usize,
-    tail: u16,
-}
-
-/// A page of entries: the kernel wants the table aligned so.
-#[repr(C, align(4096))]
-struct Entries([u8; 4096]);
-const _: () = assert!(BUFFERS as usize * size_of::<BufRingEntry>() == size_of::<Entries>());
-
-impl Provided {
-    fn give(&mut self, buffer: u16) {
-        let slot = usize::from(self.tail % BUFFERS);
-        let start = self.buffers.as_ptr() as u64 + u64::from(buffer) * self.stride as u64;
-        let table = self.entries.as_mut_ptr().cast::<BufRingEntry>();
-        self.tail = self.tail.wrapping_add(1);
-        // SAFETY: `slot` is below the number of entries; the kernel reads an entry only once the tail is past it.
-        unsafe {
-            let entry = &mut *table.add(slot);
-            entry.set_addr(start);
-            entry.set_len(self.stride as u32);
-            entry.set_bid(buffer);
-            let tail = BufRingEntry::tail(table.cast_const()).cast::<AtomicU16>();
-            (*tail).store(self.tail, Ordering::Release);
-        }
-    }
-
-    fn bytes(&self, buffer: u16, len: usize) -> &[u8] {
-        &self.buffers[usize::from(buffer) * self.stride..][..len]
-    }
-}
-
 fn multishot(socket: &UdpSocket, buffer_len: usize) -> ! {
     let mut ring: IoUring = IoUring::builder()
         .setup_single_issuer()
@@ -201,22 +166,12 @@ fn multishot(socket: &UdpSocket, buffer_len: usize) -> ! {
         .expect("a ring");
     // Each buffer also holds the kernel's header and the control messages; the rest keeps the strides off one another.
     let stride = buffer_len + 320;
-    let mut provided = Provided {
-        entries: vec![Entries([0; 4096])].into_boxed_slice(),
-        buffers: vec![0; usize::from(BUFFERS) * stride],
-        stride,
-        tail: 0,
-    };
-    // SAFETY: the table is page-aligned, holds all entries, and this function never ends.
-    unsafe {
-        let table = provided.entries.as_ptr() as u64;
-        ring.submitter().register_buf_ring_with_flags(table, BUFFERS, 0, 0).expect("provided buffers");
-    }
-    (0..BUFFERS).for_each(|buffer| provided.give(buffer));
+    // SAFETY: this function never ends, but with the process and its ring.
+    let mut provided = unsafe { Provided::register(&ring, BUFFERS, stride) };
     // SAFETY: a plain structure of the kernel's interface, for which zeroes are valid.
     let mut shape: libc::msghdr = unsafe { std::mem::zeroed() };
     shape.msg_controllen = size_of::<Control>();
-    let receive = opcode::RecvMsgMulti::new(types::Fd(socket.as_raw_fd()), &raw const shape, 0).build();
+    let receive = opcode::RecvMsgMulti::new(types::Fd(socket.as_raw_fd()), &raw const shape, provided::GROUP).build();
     let mut seen = Seen::default();
     let mut is_armed = false;
     loop {

@@ -14,6 +14,8 @@
 
 #[path = "../process/mod.rs"]
 mod process;
+#[path = "../provided/mod.rs"]
+mod provided;
 
 mod bare;
 mod sender;

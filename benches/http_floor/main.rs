@@ -1,0 +1,105 @@
+//! What does the appliance spend on an HTTP reaction beside bare loops that only count bytes, and beside nginx?
+//!
+//! The real process takes `POST`ed reactions on its real socket and ring; beside it, in the same run and from the same
+//! [`generator`], bare loops ([`bare_epoll`], [`bare_ring`]) and [`nginx`] answer the same bytes. Servers share one
+//! core, the generator has another. They take turns; a figure is the median of its rounds.
+//!
+//! **Every server is saturated, by the same means.** With a closed loop alone, generator and kernel's loopback cost as
+//! much as a bare server, which would then sleep and be woken for a request or two at a time: the cheaper the server,
+//! the dearer its figure, and never twice the same. So a server is stopped while the generator sends on all connections
+//! and continued when all have their batch; it finds what a server under full load finds. It is stopped again once all
+//! replies have come. What being stopped, continued and put to sleep costs belongs to this method, not to a request: it
+//! is measured by itself in the same turn (as many stops, nothing sent) and taken off. CPU time of the server's process
+//! is divided by the requests that it answered. Beside it stands how often the server slept in a burst beyond the stop
+//! itself: near 0 says that it was saturated, also on a machine that does other things, where time on the clock would
+//! say nothing.
+//!
+//! The appliance must also have counted each record it said it took: after its turn the counter of HTTP records has
+//! grown by the requests answered, or the bench fails.
+//!
+//! ```text
+//! cargo bench --bench http_floor                      the table
+//! cargo bench --bench http_floor -- --json FILE       and the same as JSON
+//! cargo bench --bench http_floor -- --quick           a few requests; also what tests run
+//! ```
+
+#[path = "../process/mod.rs"]
+mod process;
+#[path = "../provided/mod.rs"]
+mod provided;
+
+mod bare_epoll;
+mod bare_ring;
+mod exchange;
+mod generator;
+mod nginx;
+mod report;
+mod server;
+
+use generator::Generator;
+use report::{Report, Row};
+use server::{SERVERS, Server, Turn};
+use std::time::Duration;
+
+/// Argument that makes this program one of the bare loops.
+const BARE: &str = "--bare";
+/// Few enough for the nearest caches, and more than they hold.
+const CONNECTIONS: [usize; 2] = [64, 512];
+/// Requests under way on a connection: browsers have one; a relay in front of many has more.
+const PIPELINES: [usize; 2] = [1, 16];
+
+/// How much is measured.
+struct Effort {
+    rounds: usize,
+    /// Of one server's turn.
+    slice: Duration,
+}
+
+const FULL: Effort = Effort { rounds: 5, slice: Duration::from_secs(1) };
+/// One burst is always sent.
+const QUICK: Effort = Effort { rounds: 1, slice: Duration::ZERO };
+/// Of a server's first turn, which brings memory and caches into their usual state.
+const WARM_UP: Duration = Duration::from_millis(50);
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|first| first == BARE) {
+        server::run_bare(&args[1]);
+    }
+    let is_measuring = args.iter().any(|arg| arg == "--bench") && !args.iter().any(|arg| arg == "--quick");
+    let json = args.iter().position(|arg| arg == "--json").map(|at| args.get(at + 1).expect("--json FILE"));
+    let effort = if is_measuring { FULL } else { QUICK };
+    let cores = process::cores();
+    let (generating, serving) = (cores[0], cores[cores.len() - 1]);
+    let mut servers = Server::start_all(serving);
+    process::pin(generating);
+
+    report::print_head();
+    let mut rows = Vec::new();
+    for pipeline in PIPELINES {
+        for connections in CONNECTIONS {
+            let row = measure(&mut servers, connections, pipeline, &effort);
+            row.print();
+            rows.push(row);
+        }
+    }
+    if let Some(file) = json {
+        Report { rows }.write(file);
+    }
+}
+
+fn measure(servers: &mut [Server], connections: usize, pipeline: usize, effort: &Effort) -> Row {
+    let mut generators: Vec<_> =
+        servers.iter().map(|server| Generator::new(server.port(), connections, pipeline)).collect();
+    let mut turns: [Vec<Turn>; SERVERS] = Default::default();
+    for round in 0..=effort.rounds {
+        for (server, generator) in servers.iter_mut().zip(&mut generators) {
+            let is_warm_up = round == 0;
+            let turn = server.take(generator, if is_warm_up { WARM_UP.min(effort.slice) } else { effort.slice });
+            if !is_warm_up {
+                turns[server.column()].push(turn);
+            }
+        }
+    }
+    Row::new(connections, pipeline, turns)
+}

@@ -1,0 +1,96 @@
+//! The table, for people and as JSON.
+
+use crate::process;
+use crate::server::{SERVERS, Turn};
+use serde::Serialize;
+
+/// All rows.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    pub(crate) rows: Vec<Row>,
+}
+
+/// Microseconds of CPU a request, by server; `None` for one that is not installed.
+#[derive(Serialize)]
+pub(crate) struct Row {
+    connections: usize,
+    pipeline: usize,
+    cpu_us_request: f64,
+    epoll_us_request: f64,
+    ring_us_request: f64,
+    ring_direct_us_request: f64,
+    nginx_us_request: Option<f64>,
+    /// The cheaper of the two bare ring loops.
+    floor_us_request: f64,
+    /// The appliance over the floor.
+    ratio: f64,
+    /// Requests of a CPU second: the appliance's over nginx's.
+    nginx_ratio: Option<f64>,
+    /// Sleeps of a burst while requests were still to come, in the order of the columns; 0 is saturated.
+    sleeps_burst: Vec<f64>,
+}
+
+impl Report {
+    /// Writes it to `file`.
+    pub(crate) fn write(&self, file: &str) {
+        let text = serde_json::to_string_pretty(self).expect("numbers have a JSON form");
+        std::fs::write(file, text + "\n").unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
+}
+
+/// Names the columns.
+pub(crate) fn print_head() {
+    println!("CPU us a request; in brackets, how often a server slept in a burst (0 is saturated)");
+    println!(
+        "connections  pipeline   appliance       epoll        ring  ring,direct       nginx  floor_us  ratio  \
+         nginx/appliance"
+    );
+}
+
+impl Row {
+    /// Medians of the rounds, by column.
+    pub(crate) fn new(connections: usize, pipeline: usize, turns: [Vec<Turn>; SERVERS]) -> Self {
+        let sleeps = |turns: &[Turn]| median(turns, |turn| turn.sleeps / turn.bursts as f64);
+        let sleeps_burst = turns.iter().filter(|turns| !turns.is_empty()).map(|turns| sleeps(turns)).collect();
+        let cost = |turns: &[Turn]| median(turns, |turn| turn.cpu_ns / 1e3 / turn.requests as f64);
+        let [appliance, epoll, ring, ring_direct, nginx] = turns;
+        let (cpu, ring, ring_direct) = (cost(&appliance), cost(&ring), cost(&ring_direct));
+        let nginx = (!nginx.is_empty()).then(|| cost(&nginx));
+        let floor = ring.min(ring_direct);
+        Self {
+            connections,
+            pipeline,
+            cpu_us_request: cpu,
+            epoll_us_request: cost(&epoll),
+            ring_us_request: ring,
+            ring_direct_us_request: ring_direct,
+            nginx_us_request: nginx,
+            floor_us_request: floor,
+            ratio: cpu / floor,
+            nginx_ratio: nginx.map(|nginx| nginx / cpu),
+            sleeps_burst,
+        }
+    }
+
+    /// One line.
+    pub(crate) fn print(&self) {
+        let costs = [
+            Some(self.cpu_us_request),
+            Some(self.epoll_us_request),
+            Some(self.ring_us_request),
+            Some(self.ring_direct_us_request),
+            self.nginx_us_request,
+        ];
+        print!("{:11}  {:8}", self.connections, self.pipeline);
+        for (column, cost) in costs.into_iter().enumerate() {
+            let text = cost.map_or("-".into(), |cost| format!("{cost:.2} ({:.2})", self.sleeps_burst[column]));
+            print!("  {text:>11}");
+        }
+        let nginx_ratio = self.nginx_ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));
+        println!("  {:8.2}  {:5.2}  {nginx_ratio:>15}", self.floor_us_request, self.ratio);
+    }
+}
+
+fn median(turns: &[Turn], figure: impl Fn(&Turn) -> f64) -> f64 {
+    process::median(turns.iter().map(figure).collect())
+}
