@@ -1,8 +1,8 @@
 //! The generator: connections that each have one batch of requests under way, sent in one write, answered whole.
 //!
 //! Every reply is looked at: its status, its end, and that no byte comes which nobody asked for. It waits by looking
-//! again, not by sleeping in the kernel, so that no server pays for waking it. Not here: when to send, and what the
-//! server's side of it costs.
+//! again, not by sleeping in the kernel, so that no server pays for waking it. Not here: what the server's
+//! side of it costs.
 
 use crate::exchange;
 use memchr::memmem::Finder;
@@ -42,36 +42,47 @@ impl Generator {
         }
     }
 
-    /// Requests that [`Self::send`] sends.
-    pub(crate) fn burst(&self) -> u64 {
-        (self.connections.len() * self.pipeline) as u64
-    }
-
-    /// One batch on each connection.
-    pub(crate) fn send(&mut self) {
-        for connection in &mut self.connections {
-            connection.write_all(&self.batch).expect("a batch fits in a socket's buffers");
-        }
-    }
-
-    /// Reads until every request that was sent has its reply.
-    pub(crate) fn receive(&mut self) {
-        let Self { connections, pipeline, end, replies, .. } = self;
-        for connection in connections {
-            replies.clear();
-            let (mut seen_len, mut missing) = (0, *pipeline);
-            while missing > 0 {
-                read_more(connection, replies);
-                while let Some(at) = end.find(&replies[seen_len..]) {
-                    let reply = &replies[seen_len..seen_len + at];
-                    let is_expected = missing > 0 && STATUS.iter().any(|status| reply.starts_with(status));
-                    assert!(is_expected, "not a reply to a reaction: {}", String::from_utf8_lossy(reply));
-                    missing -= 1;
-                    seen_len += at + end.needle().len();
+    /// Keeps a batch under way on every connection while `goes_on`, then waits for the last replies; says how many requests
+    /// were answered.
+    pub(crate) fn run(&mut self, goes_on: impl Fn() -> bool) -> u64 {
+        let count = self.connections.len();
+        (0..count).for_each(|connection| self.send(connection));
+        let mut batches = 0;
+        loop {
+            let is_last = !goes_on();
+            for connection in 0..count {
+                self.receive(connection);
+                if !is_last {
+                    self.send(connection);
                 }
             }
-            assert!(seen_len == replies.len(), "more bytes than replies: {}", String::from_utf8_lossy(replies));
+            batches += count;
+            if is_last {
+                return (batches * self.pipeline) as u64;
+            }
         }
+    }
+
+    fn send(&mut self, connection: usize) {
+        self.connections[connection].write_all(&self.batch).expect("a batch fits in a socket's buffers");
+    }
+
+    /// Reads until every request of the batch has its reply.
+    fn receive(&mut self, connection: usize) {
+        let Self { connections, pipeline, end, replies, .. } = self;
+        replies.clear();
+        let (mut seen_len, mut missing) = (0, *pipeline);
+        while missing > 0 {
+            read_more(&mut connections[connection], replies);
+            while let Some(at) = end.find(&replies[seen_len..]) {
+                let reply = &replies[seen_len..seen_len + at];
+                let is_expected = missing > 0 && STATUS.iter().any(|status| reply.starts_with(status));
+                assert!(is_expected, "not a reply to a reaction: {}", String::from_utf8_lossy(reply));
+                missing -= 1;
+                seen_len += at + end.needle().len();
+            }
+        }
+        assert!(seen_len == replies.len(), "more bytes than replies: {}", String::from_utf8_lossy(replies));
     }
 }
 

@@ -4,15 +4,10 @@
 //! [`generator`], bare loops ([`bare_epoll`], [`bare_ring`]) and [`nginx`] answer the same bytes. Servers share one
 //! core, the generator has another. They take turns; a figure is the median of its rounds.
 //!
-//! **Every server is saturated, by the same means.** With a closed loop alone, generator and kernel's loopback cost as
-//! much as a bare server, which would then sleep and be woken for a request or two at a time: the cheaper the server,
-//! the dearer its figure, and never twice the same. So a server is stopped while the generator sends on all connections
-//! and continued when all have their batch; it finds what a server under full load finds. It is stopped again once all
-//! replies have come. What being stopped, continued and put to sleep costs belongs to this method, not to a request: it
-//! is measured by itself in the same turn (as many stops, nothing sent) and taken off. CPU time of the server's process
-//! is divided by the requests that it answered. Beside it stands how often the server slept in a burst beyond the stop
-//! itself: near 0 says that it was saturated, also on a machine that does other things, where time on the clock would
-//! say nothing.
+//! The loop is closed: each connection has one batch of requests under way, and the generator, which is cheaper than most
+//! servers, goes round them without sleeping. CPU time of the server's process is divided by the requests that it answered;
+//! beside it stands how busy its core was. A server that is not busy finds fewer requests at a time and sleeps between them:
+//! that is part of its price, for all of them alike.
 //!
 //! The appliance must also have counted each record it said it took: after its turn the counter of HTTP records has
 //! grown by the requests answered, or the bench fails.
@@ -56,7 +51,7 @@ struct Effort {
 }
 
 const FULL: Effort = Effort { rounds: 5, slice: Duration::from_secs(1) };
-/// One burst is always sent.
+/// One batch a connection is always sent.
 const QUICK: Effort = Effort { rounds: 1, slice: Duration::ZERO };
 /// Of a server's first turn, which brings memory and caches into their usual state.
 const WARM_UP: Duration = Duration::from_millis(50);

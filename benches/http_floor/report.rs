@@ -26,8 +26,8 @@ pub(crate) struct Row {
     ratio: f64,
     /// Requests of a CPU second: the appliance's over nginx's.
     nginx_ratio: Option<f64>,
-    /// Sleeps of a burst while requests were still to come, in the order of the columns; 0 is saturated.
-    sleeps_burst: Vec<f64>,
+    /// CPU time over time, in the order of the columns; 1 is saturated.
+    busy: Vec<f64>,
 }
 
 impl Report {
@@ -40,7 +40,7 @@ impl Report {
 
 /// Names the columns.
 pub(crate) fn print_head() {
-    println!("CPU us a request; in brackets, how often a server slept in a burst (0 is saturated)");
+    println!("CPU us a request; in brackets, how busy its core was");
     println!(
         "connections  pipeline   appliance       epoll        ring  ring,direct       nginx  floor_us  ratio  \
          nginx/appliance"
@@ -50,8 +50,8 @@ pub(crate) fn print_head() {
 impl Row {
     /// Medians of the rounds, by column.
     pub(crate) fn new(connections: usize, pipeline: usize, turns: [Vec<Turn>; SERVERS]) -> Self {
-        let sleeps = |turns: &[Turn]| median(turns, |turn| turn.sleeps / turn.bursts as f64);
-        let sleeps_burst = turns.iter().filter(|turns| !turns.is_empty()).map(|turns| sleeps(turns)).collect();
+        let busy = |turns: &Vec<Turn>| median(turns, |turn| turn.busy);
+        let busy = turns.iter().filter(|turns| !turns.is_empty()).map(busy).collect();
         let cost = |turns: &[Turn]| median(turns, |turn| turn.cpu_ns / 1e3 / turn.requests as f64);
         let [appliance, epoll, ring, ring_direct, nginx] = turns;
         let (cpu, ring, ring_direct) = (cost(&appliance), cost(&ring), cost(&ring_direct));
@@ -68,7 +68,7 @@ impl Row {
             floor_us_request: floor,
             ratio: cpu / floor,
             nginx_ratio: nginx.map(|nginx| nginx / cpu),
-            sleeps_burst,
+            busy,
         }
     }
 
@@ -83,7 +83,7 @@ impl Row {
         ];
         print!("{:11}  {:8}", self.connections, self.pipeline);
         for (column, cost) in costs.into_iter().enumerate() {
-            let text = cost.map_or("-".into(), |cost| format!("{cost:.2} ({:.2})", self.sleeps_burst[column]));
+            let text = cost.map_or("-".into(), |cost| format!("{cost:.2} ({:.2})", self.busy[column]));
             print!("  {text:>11}");
         }
         let nginx_ratio = self.nginx_ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));

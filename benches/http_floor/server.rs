@@ -3,7 +3,7 @@
 use crate::bare_ring::Sending;
 use crate::generator::Generator;
 use crate::nginx::Nginx;
-use crate::process::{self, Appliance, Process};
+use crate::process::{Appliance, Process};
 use crate::{BARE, bare_epoll, bare_ring};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 /// Columns of the table.
 pub(crate) const SERVERS: usize = 5;
 const COUNTED: &str = "uproar_reaction_records_total{proto=\"http\"}";
-/// After the last reply and after a stop with nothing sent: long enough for any server to fall asleep again.
-const SETTLE: Duration = Duration::from_micros(300);
 const LISTEN_BACKLOG: i32 = 4096;
 
 /// Bare loops by name, as on the command line.
@@ -20,12 +18,10 @@ const BARE_LOOPS: [&str; 3] = ["epoll", "ring", "ring_direct"];
 
 /// What one server did in one turn.
 pub(crate) struct Turn {
-    /// Spent on requests: without what stops cost.
     pub(crate) cpu_ns: f64,
     pub(crate) requests: u64,
-    pub(crate) bursts: u64,
-    /// Times that it slept with requests still to come: 0 is saturated.
-    pub(crate) sleeps: f64,
+    /// CPU time over time: 1 is saturated.
+    pub(crate) busy: f64,
 }
 
 /// Whoever takes reactions.
@@ -89,25 +85,14 @@ impl Server {
         }
     }
 
-    /// Answers bursts for as long as `slice`, at least one.
+    /// Answers for as long as `slice`.
     pub(crate) fn take(&mut self, generator: &mut Generator, slice: Duration) -> Turn {
-        let process = self.process();
-        let (start, before) = (now(), Spent::of(process));
-        let mut bursts = 0;
-        while bursts == 0 || now() - start < slice {
-            burst(process, generator);
-            bursts += 1;
-        }
-        let served = Spent::of(process).since(&before);
-        let stopped = cost_of_stops(process, bursts);
-        let requests = bursts * generator.burst();
+        let (start, before) = (now(), self.process().cpu_ns());
+        let requests = generator.run(|| now() - start < slice);
+        let cpu_ns = (self.process().cpu_ns() - before) as f64;
+        let busy = cpu_ns / (now() - start).as_nanos() as f64;
         self.assert_counted(requests);
-        Turn {
-            cpu_ns: served.cpu_ns as f64 - stopped.cpu_ns as f64,
-            requests,
-            bursts,
-            sleeps: served.sleeps as f64 - stopped.sleeps as f64,
-        }
+        Turn { cpu_ns, requests, busy }
     }
 
     fn process(&self) -> &Process {
@@ -125,42 +110,6 @@ impl Server {
         let grown = total - std::mem::replace(counted, total);
         assert!(grown == requests, "{requests} reactions were answered with 202, {grown} were counted");
     }
-}
-
-/// What a process has used.
-struct Spent {
-    cpu_ns: u64,
-    sleeps: u64,
-}
-
-impl Spent {
-    fn of(process: &Process) -> Self {
-        Self { cpu_ns: process.cpu_ns(), sleeps: process.sleeps() }
-    }
-
-    fn since(&self, before: &Self) -> Self {
-        Self { cpu_ns: self.cpu_ns - before.cpu_ns, sleeps: self.sleeps - before.sleeps }
-    }
-}
-
-/// Has every connection's batch ready before the server looks.
-fn burst(process: &Process, generator: &mut Generator) {
-    process.stop();
-    generator.send();
-    process.resume();
-    generator.receive();
-    process::wait(SETTLE);
-}
-
-/// What as many stops cost when there is nothing to do.
-fn cost_of_stops(process: &Process, stops: u64) -> Spent {
-    let before = Spent::of(process);
-    for _ in 0..stops {
-        process.stop();
-        process.resume();
-        process::wait(SETTLE);
-    }
-    Spent::of(process).since(&before)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a bench measures time; it serves nobody")]

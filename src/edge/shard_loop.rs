@@ -140,7 +140,6 @@ impl ShardLoop {
         self.shard.metrics_mut().detail.loop_turns += 1;
         self.shard.metrics_mut().detail.ring_enters += 1;
         self.read_drops(now.instant);
-        self.sleeper.handle_turn(now.instant);
         self.ring.enter(&mut self.completions)?;
         self.tcp.handle_flushed(now.instant, &mut self.ring, &mut self.shard)?;
         let mut completions = std::mem::take(&mut self.completions);
@@ -154,13 +153,19 @@ impl ShardLoop {
         {
             self.sleeper.handle_reactions();
         }
-        self.quic.receive(now, limits::BATCHES_PER_TURN, &mut self.shard)?;
+        if self.quic.receive(now, limits::BATCHES_PER_TURN, &mut self.shard)? {
+            self.sleeper.handle_arrival();
+        }
         Ok(())
     }
 
     fn handle_completion(&mut self, now: Instant, completion: Completion) -> io::Result<()> {
         let Self { ring, shard, tcp, .. } = self;
-        match Purpose::of(completion.token) {
+        let purpose = Purpose::of(completion.token);
+        if !matches!(purpose, Purpose::Timeout | Purpose::Cancel) {
+            self.sleeper.handle_arrival();
+        }
+        match purpose {
             Purpose::Accept(listener) => tcp.handle_accepted(now, listener, completion, ring, shard)?,
             Purpose::Receive(conn) => tcp.handle_received(now, conn, &completion, ring, shard),
             Purpose::Writable(conn) => tcp.handle_writable(now, conn),
@@ -249,7 +254,7 @@ impl ShardLoop {
     /// Sleeps until something happens that should not wait.
     async fn sleep(&mut self, now: Instant) -> io::Result<()> {
         self.quic.poll(&mut self.ring)?;
-        match self.sleeper.handle_sleep(now) {
+        match self.sleeper.handle_sleep() {
             Sleep::Nap => {
                 self.shard.metrics_mut().detail.naps += 1;
                 self.wait_in_ring(now, NAP)?;

@@ -6,12 +6,12 @@
 //! | doze | a completion, or after [`DOZE`] | one system call |
 //! | park | anything: completions, messages of other shards, deadlines | a wake-up through the executor, ten times as much |
 //!
-//! Where something has come soon after the last sleep, something will come soon again: the shard waits for it in its own
-//! ring. Nobody waits for the answer to a reaction datagram, so while such datagrams come, they do not end sleeps: the
+//! After something came, something else will often come soon: the shard first waits for it in its own ring, and parks when
+//! nothing does. Nobody waits for the answer to a reaction datagram, so after such datagrams they do not end the sleep: the
 //! shard finds a batch of them. Messages of other shards wait for the end of a nap or a doze, as they do while a shard is
 //! busy. Not here: how sleeping is done (`shard_loop`).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Length of a nap: far below a window, and short enough that at a million datagrams a second fewer gather than a default
 /// receive buffer holds.
@@ -30,35 +30,30 @@ pub enum Sleep {
     Park,
 }
 
-/// What happened since the shard last slept, and how long it slept.
+/// What has come since the shard last slept.
 #[derive(Debug, Default)]
 pub struct Sleeper {
-    fell_asleep_at: Option<Instant>,
-    slept_shortly: bool,
     has_reactions: bool,
+    has_arrivals: bool,
 }
 
 impl Sleeper {
-    /// A turn of the loop begins.
-    pub fn handle_turn(&mut self, now: Instant) {
-        if let Some(fell_asleep_at) = self.fell_asleep_at.take() {
-            self.slept_shortly = now.saturating_duration_since(fell_asleep_at) < DOZE;
-            self.has_reactions = false;
-        }
-    }
-
     /// Reaction datagrams came.
     pub fn handle_reactions(&mut self) {
         self.has_reactions = true;
     }
 
+    /// Something else came, that somebody may wait for.
+    pub fn handle_arrival(&mut self) {
+        self.has_arrivals = true;
+    }
+
     /// The shard falls asleep; says how it should.
-    pub fn handle_sleep(&mut self, now: Instant) -> Sleep {
-        self.fell_asleep_at = Some(now);
-        match (self.slept_shortly, self.has_reactions) {
-            (false, _) => Sleep::Park,
-            (true, true) => Sleep::Nap,
-            (true, false) => Sleep::Doze,
+    pub fn handle_sleep(&mut self) -> Sleep {
+        match std::mem::take(self) {
+            Self { has_reactions: true, .. } => Sleep::Nap,
+            Self { has_arrivals: true, .. } => Sleep::Doze,
+            Self { .. } => Sleep::Park,
         }
     }
 }
@@ -67,36 +62,15 @@ impl Sleeper {
 mod tests {
     use super::*;
 
-    #[allow(clippy::disallowed_methods, reason = "an arbitrary beginning of time")]
-    fn now() -> Instant {
-        Instant::now()
-    }
-
-    /// How the shard sleeps after a sleep of this length, and what came then.
-    fn next(sleeper: &mut Sleeper, slept: Duration, reactions: bool) -> Sleep {
-        let start = now();
-        sleeper.handle_sleep(start);
-        sleeper.handle_turn(start + slept);
-        if reactions {
-            sleeper.handle_reactions();
-        }
-        sleeper.handle_sleep(start + slept)
-    }
-
     #[test]
-    fn a_shard_waits_in_its_ring_while_things_come_soon() {
+    fn a_shard_waits_in_its_ring_for_what_may_follow_and_then_parks() {
         let mut sleeper = Sleeper::default();
-        assert_eq!(next(&mut sleeper, 10 * DOZE, true), Sleep::Park, "reactions are rare");
-        assert_eq!(next(&mut sleeper, 10 * DOZE, false), Sleep::Park, "completions are rare");
-        assert_eq!(next(&mut sleeper, DOZE / 2, false), Sleep::Doze);
-        assert_eq!(next(&mut sleeper, DOZE / 2, true), Sleep::Nap);
-        assert_eq!(next(&mut sleeper, NAP, true), Sleep::Nap, "a nap that found reactions is followed by another");
-        assert_eq!(next(&mut sleeper, NAP, false), Sleep::Doze, "a nap that found none is not");
-        assert_eq!(next(&mut sleeper, DOZE, false), Sleep::Park, "nothing came");
-    }
-
-    #[test]
-    fn a_shard_that_has_not_slept_parks_first() {
-        assert_eq!(Sleeper::default().handle_sleep(now()), Sleep::Park);
+        assert_eq!(sleeper.handle_sleep(), Sleep::Park, "nothing has come");
+        sleeper.handle_arrival();
+        assert_eq!(sleeper.handle_sleep(), Sleep::Doze);
+        sleeper.handle_arrival();
+        sleeper.handle_reactions();
+        assert_eq!(sleeper.handle_sleep(), Sleep::Nap, "reactions can wait, and the nap ends with a completion");
+        assert_eq!(sleeper.handle_sleep(), Sleep::Park, "nothing has followed");
     }
 }
