@@ -238,3 +238,52 @@ pub fn remedy(error: &io::Error) -> &'static str {
         _ => "use Linux 6.1 or newer",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    const RECEIVE: Token = 1;
+
+    /// The next completion; everything it needs has been done by this thread, so it is not long in coming.
+    fn next(ring: &mut Ring) -> Completion {
+        let mut completions = Vec::new();
+        for _ in 0..1_000_000 {
+            ring.enter(&mut completions).unwrap();
+            if let Some(completion) = completions.pop() {
+                assert_eq!((completion.token, completions.len()), (RECEIVE, 0));
+                return completion;
+            }
+        }
+        panic!("nothing completes");
+    }
+
+    #[test]
+    fn a_receive_that_found_no_buffer_ends_and_loses_nothing() {
+        let mut ring = Ring::new().unwrap();
+        let (mut writer, reader) = UnixStream::pair().unwrap();
+        ring.receive_multishot(reader.as_raw_fd(), RECEIVE).unwrap();
+        let mut held = Vec::new();
+        for number in 0..limits::TCP_BUFFERS {
+            writer.write_all(&number.to_le_bytes()).unwrap();
+            let completion = next(&mut ring);
+            let (buffer, bytes) = ring.received(&completion).unwrap();
+            assert_eq!(bytes, number.to_le_bytes());
+            assert!(completion.has_more());
+            held.push(buffer);
+        }
+        for _ in 0..2 {
+            writer.write_all(b"!").unwrap();
+            let ended = next(&mut ring);
+            assert_eq!((ended.result, ended.has_more()), (-libc::ENOBUFS, false));
+            ring.receive_multishot(reader.as_raw_fd(), RECEIVE).unwrap();
+        }
+        // As in a turn of the shard loop: it is submitted when the ring is next entered, and buffers are back by then.
+        held.into_iter().for_each(|buffer| ring.give_back(buffer));
+        let completion = next(&mut ring);
+        let (_, bytes) = ring.received(&completion).unwrap();
+        assert_eq!(bytes, b"!!");
+    }
+}
