@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -68,6 +69,11 @@ impl Process {
         self.signal(libc::SIGCONT);
     }
 
+    /// Asks it to end as an operator would.
+    pub(crate) fn terminate(&self) {
+        self.signal(libc::SIGTERM);
+    }
+
     #[allow(unsafe_code, reason = "the standard library can only kill")]
     fn signal(&self, number: libc::c_int) {
         // SAFETY: no pointers; the child has not been waited for, so its id is still its own.
@@ -77,25 +83,8 @@ impl Process {
 
     /// CPU time of all its threads so far, in nanoseconds. Exact while they sleep.
     pub(crate) fn cpu_ns(&self) -> u64 {
-        self.sum_over_threads("schedstat", |text| text.split(' ').next()?.parse().ok())
-    }
-
-    /// How often its threads have given up a core of their own will: slept, or were stopped.
-    pub(crate) fn sleeps(&self) -> u64 {
-        self.sum_over_threads("status", |text| {
-            text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok())
-        })
-    }
-
-    fn sum_over_threads(&self, file: &str, figure: impl Fn(&str) -> Option<u64>) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process runs");
-        tasks
-            .map(|task| {
-                let path = task.expect("its threads stay").path().join(file);
-                let text = std::fs::read_to_string(path).expect("the kernel keeps scheduler statistics");
-                figure(&text).unwrap_or_else(|| panic!("the kernel counts this in {file}:\n{text}"))
-            })
-            .sum()
+        tasks.map(|task| running_ns(&task.expect("its threads stay").path().join("schedstat"))).sum()
     }
 }
 
@@ -140,7 +129,7 @@ impl Appliance {
         self.ports[what]
     }
 
-    /// A metric as it is now; one with labels is named with them.
+    /// A series, with its labels if it has any, as it is now.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         let text = self.scrape();
         let mut values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -159,9 +148,26 @@ impl Appliance {
     }
 }
 
+/// Writes the rows of a bench to a file.
+pub(crate) fn write_json(file: &str, report: &impl serde::Serialize) {
+    let text = serde_json::to_string_pretty(report).expect("numbers have a JSON form");
+    std::fs::write(file, text + "\n").unwrap_or_else(|error| panic!("{file}: {error}"));
+}
+
 /// The cores that this process may use, first to last.
 pub(crate) fn cores() -> Vec<usize> {
     core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
+}
+
+/// CPU time of the calling thread so far, in nanoseconds.
+pub(crate) fn own_cpu_ns() -> u64 {
+    running_ns("/proc/thread-self/schedstat".as_ref())
+}
+
+fn running_ns(schedstat: &Path) -> u64 {
+    let text = std::fs::read_to_string(schedstat).expect("the kernel keeps scheduler statistics");
+    let first = text.split(' ').next().and_then(|first| first.parse().ok());
+    first.expect("the first number is the time on a core")
 }
 
 /// Keeps the calling thread, and the processes that it starts, on `core`.

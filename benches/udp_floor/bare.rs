@@ -1,8 +1,10 @@
 //! The floor: loops that receive datagrams and do nothing but read every byte once.
 //!
-//! They are what the kernel offers, written straight on its interface, in the two ways that a server could choose:
-//! `recvmmsg` on a blocking socket, and a multishot receive on a ring with provided buffers. Each runs as a process of
-//! its own so that its CPU time can be told apart. Not here: parsing, counting, anything that could go wrong.
+//! They are what the kernel offers, written straight on its interface, in the ways that a server could choose:
+//! `recvmmsg` on a blocking socket, `recvmmsg` when `poll` says so, and a multishot receive on a ring with provided
+//! buffers. On request a loop also touches one cache line of a table for each datagram: the one of the datagram's room.
+//! Each runs as a process of its own so that its CPU time can be told apart. Not here: parsing, counting, anything that
+//! could go wrong.
 
 #![allow(unsafe_code, reason = "a floor has no safe layer between itself and the kernel")]
 
@@ -26,32 +28,67 @@ const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 const SINGLE_LEN: usize = 2048;
 const TRAIN_LEN: usize = 65_536;
 
+/// Argument that makes a bench one of the bare loops.
+const BARE: &str = "--bare";
+/// Where a reaction datagram has its room: docs/WIRE.md.
+const ROOM: std::ops::Range<usize> = 4..8;
+
 /// How a bare loop receives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Way {
     /// `recvmmsg` that blocks.
     Recvmmsg,
+    /// `recvmmsg` until the socket is empty, whenever `poll` says that it is not.
+    Poll,
     /// Multishot `recvmsg` on a ring, with provided buffers.
     Multishot,
 }
 
 impl Way {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Recvmmsg, Self::Multishot];
-
     /// As on the command line and in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Recvmmsg => "recvmmsg",
+            Self::Poll => "poll",
             Self::Multishot => "multishot",
         }
     }
 }
 
+/// One bare loop: how it receives, whether trains come whole, and the cache lines of its table, or 0 without one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bare {
+    pub(crate) way: Way,
+    pub(crate) coalesce: bool,
+    pub(crate) table_lines: usize,
+}
+
+impl Bare {
+    /// The arguments that make this program such a loop.
+    pub(crate) fn args(self) -> [String; 4] {
+        let gro = if self.coalesce { "gro" } else { "single" };
+        [BARE.into(), self.way.name().into(), gro.into(), self.table_lines.to_string()]
+    }
+
+    /// Becomes the loop, and never returns, if this program was started with its arguments.
+    pub(crate) fn run_if_asked() {
+        let args: Vec<String> = std::env::args().skip(1).collect();
+        let [bare, way, gro, table_lines] = &args[..] else { return };
+        if bare != BARE {
+            return;
+        }
+        let ways = [Way::Recvmmsg, Way::Poll, Way::Multishot];
+        let way = ways.into_iter().find(|known| known.name() == way).expect("a bare loop's name");
+        let table_lines = table_lines.parse().expect("a number of cache lines");
+        run(Self { way, coalesce: gro == "gro", table_lines });
+    }
+}
+
 /// Prints the port, then receives until the process is ended.
-pub(crate) fn run(way: Way, coalesce: bool) -> ! {
+fn run(bare: Bare) -> ! {
+    let Bare { way, coalesce, table_lines } = bare;
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).expect("a socket");
-    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).expect("a receive buffer");
+    uproar::edge::sys::socket_option::set_receive_buffer(&socket, RECEIVE_BUFFER_BYTES).expect("a receive buffer");
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
     if coalesce {
         uproar::edge::sys::socket_option::coalesce_datagrams(&socket, true).expect("the kernel coalesces");
@@ -59,18 +96,24 @@ pub(crate) fn run(way: Way, coalesce: bool) -> ! {
     let socket = UdpSocket::from(socket);
     println!("{}", socket.local_addr().expect("it is bound"));
     let buffer_len = if coalesce { TRAIN_LEN } else { SINGLE_LEN };
+    let seen = Seen { datagrams: 0, bytes_xor: 0, table: vec![Line([0; 8]); table_lines] };
     match way {
-        Way::Recvmmsg => recvmmsg(&socket, buffer_len),
-        Way::Multishot => multishot(&socket, buffer_len),
+        Way::Recvmmsg => recvmmsg(&socket, buffer_len, libc::MSG_WAITFORONE, seen),
+        Way::Poll => recvmmsg(&socket, buffer_len, libc::MSG_DONTWAIT, seen),
+        Way::Multishot => multishot(&socket, buffer_len, seen),
     }
 }
 
 /// What a loop has seen.
-#[derive(Default)]
 struct Seen {
     datagrams: u64,
     bytes_xor: u64,
+    table: Vec<Line>,
 }
+
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([u64; 8]);
 
 impl Seen {
     /// Reads every byte. `segment_len` is 0 for a datagram that is not coalesced.
@@ -82,10 +125,15 @@ impl Seen {
             return self.report();
         }
         self.datagrams += if segment_len == 0 { 1 } else { bytes.len().div_ceil(segment_len) as u64 };
+        if !self.table.is_empty() {
+            let room = u32::from_le_bytes(bytes[ROOM].try_into().expect("four bytes"));
+            let lines = self.table.len();
+            self.table[room as usize % lines].0[0] += 1;
+        }
     }
 
     fn report(&mut self) {
-        let Self { datagrams, bytes_xor } = std::mem::take(self);
+        let (datagrams, bytes_xor) = (std::mem::take(&mut self.datagrams), std::mem::take(&mut self.bytes_xor));
         println!("{datagrams} {bytes_xor}");
         std::io::stdout().flush().expect("somebody asked");
     }
@@ -109,14 +157,25 @@ unsafe fn segment_len(header: &libc::msghdr) -> usize {
 
 /// Being stopped and continued interrupts whoever waits; every other error ends the bench.
 fn assert_interrupted(error: &std::io::Error) {
-    assert!(error.kind() == std::io::ErrorKind::Interrupted, "{error}");
+    let is_harmless = matches!(error.kind(), std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock);
+    assert!(is_harmless, "{error}");
+}
+
+fn wait_until_readable(socket: &UdpSocket) {
+    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one whole structure.
+    if unsafe { libc::poll(&raw mut poll, 1, -1) } < 0 {
+        assert_interrupted(&std::io::Error::last_os_error());
+    }
 }
 
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Control([u8; 64]);
 
-fn recvmmsg(socket: &UdpSocket, buffer_len: usize) -> ! {
+/// With `MSG_WAITFORONE` the call itself waits; with `MSG_DONTWAIT`, `poll` waits before it unless the last batch was
+/// full.
+fn recvmmsg(socket: &UdpSocket, buffer_len: usize, flags: libc::c_int, mut seen: Seen) -> ! {
     // A little more than the length: buffers at one offset of their pages would share a few cache sets.
     let mut buffers = vec![vec![0u8; buffer_len + 192]; BATCH];
     let mut controls = vec![Control([0; 64]); BATCH];
@@ -132,22 +191,21 @@ fn recvmmsg(socket: &UdpSocket, buffer_len: usize) -> ! {
         header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
         header.msg_hdr.msg_controllen = size_of::<Control>();
     }
-    let mut seen = Seen::default();
+    let mut is_empty = true;
     loop {
+        if is_empty && flags == libc::MSG_DONTWAIT {
+            wait_until_readable(socket);
+        }
         // SAFETY: every header points to memory of this function, with its true lengths.
         let received = unsafe {
-            libc::recvmmsg(
-                socket.as_raw_fd(),
-                headers.as_mut_ptr(),
-                BATCH as u32,
-                libc::MSG_WAITFORONE,
-                std::ptr::null_mut(),
-            )
+            libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), BATCH as u32, flags, std::ptr::null_mut())
         };
         if received < 0 {
             assert_interrupted(&std::io::Error::last_os_error());
+            is_empty = true;
             continue;
         }
+        is_empty = (received as usize) < BATCH;
         for (header, buffer) in headers.iter_mut().zip(&buffers).take(received as usize) {
             // SAFETY: just received.
             let segment_len = unsafe { segment_len(&header.msg_hdr) };
@@ -157,7 +215,7 @@ fn recvmmsg(socket: &UdpSocket, buffer_len: usize) -> ! {
     }
 }
 
-fn multishot(socket: &UdpSocket, buffer_len: usize) -> ! {
+fn multishot(socket: &UdpSocket, buffer_len: usize, mut seen: Seen) -> ! {
     let mut ring: IoUring = IoUring::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
@@ -172,7 +230,6 @@ fn multishot(socket: &UdpSocket, buffer_len: usize) -> ! {
     let mut shape: libc::msghdr = unsafe { std::mem::zeroed() };
     shape.msg_controllen = size_of::<Control>();
     let receive = opcode::RecvMsgMulti::new(types::Fd(socket.as_raw_fd()), &raw const shape, provided::GROUP).build();
-    let mut seen = Seen::default();
     let mut is_armed = false;
     loop {
         if !is_armed {

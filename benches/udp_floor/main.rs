@@ -18,17 +18,14 @@ mod process;
 mod provided;
 
 mod bare;
+mod receiver;
 mod sender;
 
-use bare::Way;
-use process::{Appliance, Process};
+use bare::{Bare, Way};
+use receiver::Receiver;
 use sender::Sender;
 use serde::Serialize;
-use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
 
-/// Argument that makes this program one of the bare loops.
-const BARE: &str = "--bare";
 /// Records of a datagram: one tap, a phone's few seconds, as many as fit.
 const RECORDS: [usize; 3] = [1, 16, 296];
 
@@ -43,11 +40,8 @@ const FULL: Effort = Effort { rounds: 5, bursts: 30 };
 const QUICK: Effort = Effort { rounds: 1, bursts: 1 };
 
 fn main() {
+    Bare::run_if_asked();
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if args.first().is_some_and(|first| first == BARE) {
-        let way = Way::ALL.into_iter().find(|way| way.name() == args[1]).expect("a bare loop's name");
-        bare::run(way, args[2] == "gro");
-    }
     let is_measuring = args.iter().any(|arg| arg == "--bench") && !args.iter().any(|arg| arg == "--quick");
     let json = args.iter().position(|arg| arg == "--json").map(|at| args.get(at + 1).expect("--json FILE"));
     let effort = if is_measuring { FULL } else { QUICK };
@@ -59,7 +53,11 @@ fn main() {
     );
     let mut rows = Vec::new();
     for is_coalesced in [false, true] {
-        let mut receivers = Receiver::start_all(Some(receiving), is_coalesced);
+        let [recvmmsg, multishot] = [Way::Recvmmsg, Way::Multishot].map(|way| {
+            let bare = Bare { way, coalesce: is_coalesced, table_lines: 0 };
+            Receiver::bare(bare, Some(receiving))
+        });
+        let mut receivers = [Receiver::appliance(&["--shards=1"], Some(receiving)), recvmmsg, multishot];
         process::pin(sending);
         for records in RECORDS {
             let row = measure(&mut receivers, records, is_coalesced, &effort);
@@ -68,8 +66,7 @@ fn main() {
         }
     }
     if let Some(file) = json {
-        let text = serde_json::to_string_pretty(&Report { rows }).expect("numbers have a JSON form");
-        std::fs::write(file, text + "\n").unwrap_or_else(|error| panic!("{file}: {error}"));
+        process::write_json(file, &Report { rows });
     }
 }
 
@@ -118,7 +115,7 @@ fn measure(receivers: &mut [Receiver; 3], records: usize, is_coalesced: bool, ef
         for (receiver, costs) in receivers.iter_mut().zip(&mut costs) {
             let turn = receiver.take(&mut sender, if round == 0 { 1 } else { effort.bursts });
             if round > 0 {
-                costs.push(turn.cpu_ns as f64 / turn.datagrams as f64);
+                costs.push(turn.cpu_ns_datagram());
                 if matches!(receiver, Receiver::Appliance { .. }) {
                     taken.push(turn.datagrams as f64 / (sender.burst() * effort.bursts) as f64);
                 }
@@ -137,91 +134,5 @@ fn measure(receivers: &mut [Receiver; 3], records: usize, is_coalesced: bool, ef
         cpu_ns_record: cpu / records as f64,
         ratio: cpu / floor,
         taken: process::median(taken),
-    }
-}
-
-/// What one receiver did in one turn.
-struct Turn {
-    cpu_ns: u64,
-    datagrams: u64,
-}
-
-/// Whoever takes datagrams, in a process of its own.
-enum Receiver {
-    Appliance { appliance: Appliance, counted: u64 },
-    Bare { process: Process, port: SocketAddr },
-}
-
-impl Receiver {
-    fn start_all(core: Option<usize>, is_coalesced: bool) -> [Self; 3] {
-        let [recvmmsg, multishot] = Way::ALL.map(|way| Self::start_bare(way, core, is_coalesced));
-        let appliance = Appliance::start(&["--shards=1"], core);
-        [Self::Appliance { appliance, counted: 0 }, recvmmsg, multishot]
-    }
-
-    fn start_bare(way: Way, core: Option<usize>, is_coalesced: bool) -> Self {
-        let program = std::env::current_exe().expect("this program has a path");
-        let gro = if is_coalesced { "gro" } else { "single" };
-        let mut process = Process::start(program, &[BARE, way.name(), gro], core);
-        let port = process.line().parse().expect("a bare loop prints its address first");
-        Self::Bare { process, port }
-    }
-
-    fn take(&mut self, sender: &mut Sender, bursts: u64) -> Turn {
-        let before = self.process().cpu_ns();
-        for _ in 0..bursts {
-            self.process().stop();
-            sender.send(sender.burst(), self.port());
-            self.process().resume();
-            self.wait_until_drained();
-        }
-        let cpu_ns = self.process().cpu_ns() - before;
-        // Asked afterwards, so that the answer costs nothing in this turn.
-        Turn { cpu_ns, datagrams: self.count() }
-    }
-
-    fn process(&self) -> &Process {
-        match self {
-            Self::Appliance { appliance, .. } => &appliance.process,
-            Self::Bare { process, .. } => process,
-        }
-    }
-
-    fn port(&self) -> SocketAddr {
-        match self {
-            Self::Appliance { appliance, .. } => appliance.port("reactions"),
-            Self::Bare { port, .. } => *port,
-        }
-    }
-
-    /// Datagrams since it was last asked, by its own count.
-    fn count(&mut self) -> u64 {
-        match self {
-            Self::Appliance { appliance, counted } => {
-                let now = appliance.metric("uproar_datagrams_total");
-                now - std::mem::replace(counted, now)
-            }
-            Self::Bare { process, port } => {
-                let asking = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-                asking.send_to(&[0; bare::REPORT_LEN], *port).expect("it listens");
-                let answer = process.line();
-                answer.split(' ').next().and_then(|count| count.parse().ok()).expect("a number of datagrams")
-            }
-        }
-    }
-
-    /// Waits until its socket is empty and its threads sleep again.
-    fn wait_until_drained(&self) {
-        let port = format!(":{:04X}", self.port().port());
-        loop {
-            process::wait(Duration::from_millis(2));
-            let sockets = std::fs::read_to_string("/proc/net/udp").expect("the kernel lists its sockets");
-            let socket = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-            let mut queues = socket.filter(|fields| fields[1].ends_with(&port)).map(|fields| fields[4].to_owned());
-            if queues.all(|queued| queued.ends_with(":00000000")) {
-                break;
-            }
-        }
-        process::wait(Duration::from_millis(2));
     }
 }

@@ -60,12 +60,12 @@ pub(super) const KNOBS: [Knob; 19] = [
     knob(
         "socket.receive_buffer_bytes",
         Field::Number(|c| &mut c.socket.receive_buffer_bytes, SOCKET_BUFFER_BYTES),
-        "Kernel buffer of each UDP socket for arrivals; the kernel caps it at net.core.rmem_max.",
+        "Kernel buffer of each UDP socket for arrivals; net.core.rmem_max caps it, except with CAP_NET_ADMIN.",
     ),
     knob(
         "socket.send_buffer_bytes",
         Field::Number(|c| &mut c.socket.send_buffer_bytes, SOCKET_BUFFER_BYTES),
-        "Kernel buffer of each UDP socket for departures; the kernel caps it at net.core.wmem_max.",
+        "Kernel buffer of each UDP socket for departures; net.core.wmem_max caps it, except with CAP_NET_ADMIN.",
     ),
     knob(
         "http.connections_max",

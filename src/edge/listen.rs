@@ -3,6 +3,7 @@
 //! All shards bind the same port (SO_REUSEPORT) and the kernel spreads arrivals. It would as silently let a second
 //! process of the same user join and take a share, so every port is locked first.
 
+use super::socket_buffer;
 use super::sys::socket_option;
 use crate::config::Config;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -79,6 +80,10 @@ pub fn open(config: &Config, shards: usize) -> Result<Sockets, ListenError> {
         // A train is steered by its first packet, and one sender's may belong to connections of several shards.
         socket_option::coalesce_datagrams(socket, shards == 1).map_err(refused("quic", quic.address))?;
     }
+    if let Some(first) = reactions.sockets.first() {
+        // All are asked for the same, so all are given the same.
+        socket_buffer::warn_of_clamps(first, &config.socket).map_err(refused("reactions", reactions.address))?;
+    }
     let listening = vec![
         ("reactions", reactions.address),
         ("quic", quic.address),
@@ -139,8 +144,7 @@ fn bind(address: SocketAddr, kind: Type, config: &Config) -> io::Result<Socket> 
     let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), Some(protocol))?;
     socket.set_reuse_port(true)?;
     if kind == Type::DGRAM {
-        socket.set_recv_buffer_size(config.socket.receive_buffer_bytes)?;
-        socket.set_send_buffer_size(config.socket.send_buffer_bytes)?;
+        socket_buffer::set(&socket, &config.socket)?;
     } else {
         // A restart must not wait for the connections of the process before it.
         socket.set_reuse_address(true)?;

@@ -1,8 +1,9 @@
 //! The edge: the only part that touches the kernel. Sockets, rings, clocks, threads, files.
 //!
-//! In the order in which a process meets them: [`placement`] picks cores, [`listen`] binds ports, [`tls`] brings the
-//! certificate, [`mesh`] connects the shards, and each shard then lives in its [`shard_loop`], which reads [`udp`] and
-//! [`tcp`], asks the [`clock`] once per turn, and sleeps at its [`doorbell`], or shorter ([`sleep`]). Unsafe code is in [`sys`] only.
+//! In the order in which a process meets them: [`placement`] picks cores, [`listen`] binds ports with the
+//! [`socket_buffer`]s that were asked for, [`tls`] brings the certificate, [`mesh`] connects the shards, and each shard
+//! then lives in its [`shard_loop`], which reads [`udp`] and [`tcp`], asks the [`clock`] once per turn, and sleeps at its
+//! [`doorbell`], or shorter ([`sleep`]). Unsafe code is in [`sys`] only.
 
 pub mod clock;
 pub mod doorbell;
@@ -11,6 +12,7 @@ pub mod mesh;
 pub mod placement;
 pub mod shard_loop;
 pub mod sleep;
+pub mod socket_buffer;
 pub mod sys;
 pub mod tcp;
 pub mod tls;

@@ -7,6 +7,7 @@
 mod support;
 
 mod drain;
+mod drops;
 mod http;
 mod malformed;
 mod rooms;

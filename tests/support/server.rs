@@ -173,8 +173,22 @@ impl Server {
 
     /// Sends SIGTERM.
     pub(crate) fn send_sigterm(&self) {
+        self.signal("TERM");
+    }
+
+    /// Stops the process where it is, until [`Self::resume`].
+    pub(crate) fn stop(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
         // The shell has `kill` built in; there is no safe call for it in the standard library.
-        let kill = format!("kill -TERM {}", self.child.id());
+        let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
     }
 

@@ -8,6 +8,23 @@ pub fn coalesce_datagrams(socket: &impl AsRawFd, coalesce: bool) -> io::Result<(
     set(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_GRO, &libc::c_int::from(coalesce))
 }
 
+/// Sets the receive buffer, beyond `net.core.rmem_max` if this process may go there (CAP_NET_ADMIN).
+pub fn set_receive_buffer(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
+    set_buffer(socket, bytes, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF)
+}
+
+/// Sets the send buffer, beyond `net.core.wmem_max` if this process may go there (CAP_NET_ADMIN).
+pub fn set_send_buffer(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
+    set_buffer(socket, bytes, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)
+}
+
+fn set_buffer(socket: &impl AsRawFd, bytes: usize, force: libc::c_int, ask: libc::c_int) -> io::Result<()> {
+    // The kernel doubles it into an int of its own.
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let fd = socket.as_raw_fd();
+    set(fd, libc::SOL_SOCKET, force, &bytes).or_else(|_| set(fd, libc::SOL_SOCKET, ask, &bytes))
+}
+
 /// Datagrams that the kernel dropped at this socket since it was opened.
 pub fn drops(socket: &impl AsRawFd) -> io::Result<u32> {
     // Order of the kernel's `sk_meminfo` values: include/uapi/linux/sock_diag.h.
