@@ -1,9 +1,11 @@
 //! The edge: the only part that touches the kernel. Sockets, rings, clocks, threads, files.
 //!
 //! In the order in which a process meets them: [`placement`] picks cores, [`listen`] binds ports, [`tls`] brings the
-//! certificate, [`mesh`] connects the shards, and each shard then lives in its [`shard_loop`], which reads [`udp`] and
-//! [`tcp`], asks the [`clock`] once per turn, and sleeps at its [`doorbell`], or takes a [`nap`]. Unsafe code is in [`sys`] only.
+//! certificate, [`mesh`] connects the shards and [`board`] tells them who is least busy, and each shard then lives in its [`shard_loop`], which reads [`udp`] and
+//! [`tcp`] (whose connections [`admission`] lets in), asks the [`clock`] once per turn, and sleeps at its [`doorbell`], or takes a [`nap`]. Unsafe code is in [`sys`] only.
 
+pub mod admission;
+pub mod board;
 pub mod clock;
 pub mod doorbell;
 pub mod listen;

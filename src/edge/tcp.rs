@@ -4,24 +4,28 @@
 //! A connection is *open*, *waiting* (an answer or a reader is awaited; nothing is received), *finishing* (the last
 //! replies go out), *lingering* (we have sent our end and discard what still comes, so that the peer reads the replies
 //! instead of a reset) or *dead*. It is forgotten when the ring has no operation of it left.
-//! What requests mean is the shard's to say.
+//! What requests mean is the shard's to say. Who may connect, and to which shard, is [`super::admission`]'s; when a
+//! connection's time is up is [`sweep`]'s.
 
+mod sweep;
+
+use super::admission::{Admission, Admitted, Arrival, ClientAddress};
+use super::mesh::EdgeMessage;
 use super::sys::ring::{Completion, Ring};
 use super::sys::socket_option::{shut_down, shut_down_write};
 use super::token::{GENERATIONS, Purpose};
 use crate::config::Config;
+use crate::ids::ShardId;
+use crate::limits;
 use crate::metrics::Outcome;
-use crate::shard::{HttpConn, HttpNext, HttpPort, Shard};
+use crate::shard::{HTTP_CONNECTION_BYTES, HttpConn, HttpNext, HttpPort, Shard};
 use slab::Slab;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+use sweep::TimeLimits;
 
-/// How often connections are looked over for time-outs.
-const SWEEP: Duration = Duration::from_secs(1);
-/// How long a connection lingers.
-const LINGER: Duration = Duration::from_secs(1);
 /// Reply buffers kept for reuse, and the largest that is worth keeping.
 const SPARE_BUFFERS: usize = 1024;
 const SPARE_BUFFER_BYTES: usize = 16 * 1024;
@@ -35,14 +39,23 @@ pub struct Tcp {
     next_generation: u32,
     spare: Vec<Vec<u8>>,
     swept_at: Instant,
+    /// The sweep before that.
+    swept_before_at: Instant,
+    admission: Admission,
+    /// Public connections at most, and how many connections of the admin port there are.
     connections_max: usize,
-    idle_timeout: Duration,
-    request_timeout: Duration,
+    admin_conns: usize,
+    time_limits: TimeLimits,
     is_draining: bool,
 }
 
+// The replies of an idle connection are an empty vector.
+const _: () = assert!(size_of::<Conn>() + HTTP_CONNECTION_BYTES <= limits::HTTP_IDLE_CONNECTION_BYTES_MAX);
+
 struct Conn {
     socket: OwnedFd,
+    client: Option<ClientAddress>,
+    port: HttpPort,
     generation: u32,
     state: State,
     is_receiving: bool,
@@ -51,7 +64,13 @@ struct Conn {
     /// Of the last byte, or of the start of the request under way.
     since: Instant,
     is_mid_request: bool,
-    /// How it ended, once it is dead.
+    /// When the last send was over.
+    sent_at: Instant,
+    /// The sweep that first saw the send under way, unless `sent_at` is later.
+    stalled_at: Option<Instant>,
+    /// Bytes that came when nothing was awaited any more.
+    discarded_bytes: usize,
+    /// Why it ends, or `Done`.
     outcome: Outcome,
 }
 
@@ -66,7 +85,7 @@ enum State {
 
 impl Tcp {
     /// Accepts on `listeners` once [`Self::start`] is called.
-    pub fn new(listeners: Vec<(TcpListener, HttpPort)>, config: &Config, now: Instant) -> Self {
+    pub fn new(listeners: Vec<(TcpListener, HttpPort)>, admission: Admission, config: &Config, now: Instant) -> Self {
         Self {
             unarmed: (0..listeners.len() as u32).collect(),
             listeners,
@@ -74,9 +93,11 @@ impl Tcp {
             next_generation: 0,
             spare: Vec::new(),
             swept_at: now,
+            swept_before_at: now,
+            admission,
             connections_max: config.http.connections_max,
-            idle_timeout: config.http.idle_timeout,
-            request_timeout: config.http.request_timeout,
+            admin_conns: 0,
+            time_limits: TimeLimits::of(&config.http),
             is_draining: false,
         }
     }
@@ -120,14 +141,90 @@ impl Tcp {
             self.unarmed.push(listener);
         }
         let Some(socket) = completion.accepted else { return Ok(()) };
-        if self.conns.len() >= self.connections_max || is_closing {
-            shard.count_refused_connection();
+        match port {
+            HttpPort::Admin if self.admin_conns < limits::ADMIN_CONNECTIONS_MAX => {
+                self.admission.handle_unplaced();
+                self.open(now, Arrival { socket, client: None }, port, ring, shard)
+            }
+            HttpPort::Public if !is_closing => {
+                let admitted = self.admission.handle_accepted(socket);
+                self.handle_admitted(now, admitted, ring, shard)
+            }
+            _ => {
+                shard.count_refused_connection(Outcome::Full);
+                Ok(())
+            }
+        }
+    }
+
+    /// Another shard has accepted a connection of an address whose home is here.
+    pub fn handle_admit(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        ring: &mut Ring,
+        shard: &mut Shard,
+    ) -> io::Result<()> {
+        let admitted = self.admission.handle_admit(arrival);
+        self.handle_admitted(now, admitted, ring, shard)
+    }
+
+    /// Another shard has accepted a connection for this one. Here it is counted, also when there is no room for it.
+    pub fn handle_serve(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        ring: &mut Ring,
+        shard: &mut Shard,
+    ) -> io::Result<()> {
+        if self.is_draining || self.conns.len() - self.admin_conns >= self.connections_max {
+            self.admission.handle_closed(arrival.client);
+            shard.count_refused_connection(Outcome::Full);
             return Ok(());
         }
+        self.open(now, arrival, HttpPort::Public, ring, shard)
+    }
+
+    /// A connection elsewhere is gone whose address has its home here.
+    pub fn handle_left(&mut self, client: ClientAddress) {
+        self.admission.handle_left(client);
+    }
+
+    /// The next message to another shard.
+    pub fn poll_mesh(&mut self) -> Option<(ShardId, EdgeMessage)> {
+        self.admission.poll_mesh()
+    }
+
+    fn handle_admitted(
+        &mut self,
+        now: Instant,
+        admitted: Admitted,
+        ring: &mut Ring,
+        shard: &mut Shard,
+    ) -> io::Result<()> {
+        match admitted {
+            Admitted::Here(arrival) => self.handle_serve(now, arrival, ring, shard)?,
+            Admitted::Sent => {}
+            Admitted::Refused => shard.count_refused_connection(Outcome::AddressFull),
+        }
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        port: HttpPort,
+        ring: &mut Ring,
+        shard: &mut Shard,
+    ) -> io::Result<()> {
         let generation = self.next_generation;
         self.next_generation = (generation + 1) % GENERATIONS;
+        self.admin_conns += usize::from(port == HttpPort::Admin);
         let slot = self.conns.insert(Conn {
-            socket,
+            socket: arrival.socket,
+            client: arrival.client,
+            port,
             generation,
             state: State::Open,
             is_receiving: false,
@@ -135,6 +232,9 @@ impl Tcp {
             replies: Vec::new(),
             since: now,
             is_mid_request: false,
+            sent_at: now,
+            stalled_at: None,
+            discarded_bytes: 0,
             outcome: Outcome::Done,
         });
         let conn = HttpConn { slot: slot as u32, generation };
@@ -190,7 +290,7 @@ impl Tcp {
         }
         if let Some(known) = find(&mut self.conns, conn) {
             known.is_sending = false;
-            known.since = now;
+            known.sent_at = now;
             if !is_complete {
                 known.kill(Outcome::Reset);
             } else if known.state == State::Waiting {
@@ -209,44 +309,10 @@ impl Tcp {
         Ok(())
     }
 
-    /// When [`Self::handle_timeout`] has something to look over.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let is_due = !self.conns.is_empty() || !self.unarmed.is_empty();
-        is_due.then(|| self.swept_at + SWEEP)
-    }
-
-    /// Ends connections that are idle or whose request does not come.
-    pub fn handle_timeout(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
-        if now < self.swept_at + SWEEP {
-            return Ok(());
-        }
-        self.swept_at = now;
-        self.start(ring)?;
-        let mut ended = Vec::new();
-        for (slot, conn) in &mut self.conns {
-            let limit = match conn.state {
-                State::Lingering => LINGER,
-                State::Open if conn.is_mid_request => self.request_timeout,
-                _ => self.idle_timeout,
-            };
-            if now.saturating_duration_since(conn.since) >= limit {
-                if conn.is_mid_request {
-                    shard.count_http_timeout();
-                }
-                let is_over = conn.state == State::Lingering;
-                conn.kill(if is_over { Outcome::Done } else { Outcome::TimedOut });
-                ended.push(HttpConn { slot: slot as u32, generation: conn.generation });
-            }
-        }
-        for conn in ended {
-            self.settle(conn, ring, shard)?;
-        }
-        Ok(())
-    }
-
     fn handle_bytes(&mut self, now: Instant, conn: HttpConn, bytes: &[u8], shard: &mut Shard) {
         let Some(known) = find(&mut self.conns, conn) else { return };
         if matches!(known.state, State::Finishing | State::Lingering | State::Dead) {
+            known.discard(bytes.len());
             return;
         }
         if known.replies.capacity() == 0 {
@@ -283,7 +349,8 @@ impl Tcp {
         }
         match known.state {
             State::Open | State::Lingering if !known.is_receiving => known.receive(conn, ring)?,
-            State::Waiting if known.is_receiving => {
+            // For a dead one, too: while its peer goes on sending, a receive does not come to the end of what was sent.
+            State::Waiting | State::Dead if known.is_receiving => {
                 ring.cancel(Purpose::Receive(conn).token(), Purpose::Cancel.token())?;
             }
             State::Finishing if !known.is_sending => {
@@ -293,9 +360,11 @@ impl Tcp {
                     known.receive(conn, ring)?;
                 }
             }
-            State::Dead if !known.is_receiving && !known.is_sending => {
+            State::Dead if !known.is_sending => {
                 shard.http_closed(conn, known.outcome);
-                self.conns.remove(conn.slot as usize);
+                let closed = self.conns.remove(conn.slot as usize);
+                self.admin_conns -= usize::from(closed.port == HttpPort::Admin);
+                self.admission.handle_closed(closed.client);
             }
             _ => {}
         }
@@ -318,11 +387,24 @@ impl Conn {
         ring.receive_multishot(self.fd(), Purpose::Receive(conn).token())
     }
 
-    /// Operations under way complete soon; then the connection is forgotten.
+    /// Operations under way complete soon; then the connection is forgotten. What it ended with first is what counts.
     fn kill(&mut self, outcome: Outcome) {
+        if self.state == State::Dead {
+            return;
+        }
         self.state = State::Dead;
-        self.outcome = outcome;
+        if self.outcome == Outcome::Done {
+            self.outcome = outcome;
+        }
         shut_down(self.fd());
+    }
+
+    /// A peer that goes on sending is listened to for a while only, so that it reads the replies.
+    fn discard(&mut self, bytes: usize) {
+        self.discarded_bytes += bytes;
+        if self.discarded_bytes > limits::HTTP_LINGER_BYTES_MAX {
+            self.kill(Outcome::Done);
+        }
     }
 }
 

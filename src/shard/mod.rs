@@ -17,6 +17,8 @@ pub mod mesh_message;
 mod rooms;
 mod subscribers;
 
+#[cfg(feature = "edge")]
+pub(crate) use http::HTTP_CONNECTION_BYTES;
 pub use http::{HttpConn, HttpNext, HttpPort};
 pub use mesh_message::MeshMessage;
 
