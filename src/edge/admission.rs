@@ -158,3 +158,78 @@ impl Admission {
         Admitted::Sent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Read};
+    use std::os::unix::net::UnixStream;
+
+    const CLIENT: ClientAddress = ClientAddress::V4(0x7f00_0001);
+
+    fn arrival(client: Option<ClientAddress>) -> (Arrival, UnixStream) {
+        let (socket, peer) = UnixStream::pair().unwrap();
+        peer.set_nonblocking(true).unwrap();
+        (Arrival { socket: socket.into(), client }, peer)
+    }
+
+    fn is_closed(mut peer: UnixStream) -> bool {
+        match peer.read(&mut [0]) {
+            Ok(len) => len == 0,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                false
+            }
+        }
+    }
+
+    fn alone(per_address_max: usize) -> Admission {
+        Admission::new(ShardId(0), 1, Arc::new(Board::new(1)), per_address_max)
+    }
+
+    #[test]
+    fn an_address_is_counted_while_it_has_connections_and_then_forgotten() {
+        let mut admission = alone(2);
+        for _ in 0..2 {
+            assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
+        }
+        let (third, peer) = arrival(Some(CLIENT));
+        assert!(matches!(admission.handle_admit(third), Admitted::Refused));
+        assert!(is_closed(peer));
+        assert!(matches!(admission.handle_admit(arrival(Some(ClientAddress::V6(1))).0), Admitted::Here(_)));
+
+        admission.handle_closed(Some(CLIENT));
+        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
+        for client in [CLIENT, CLIENT, ClientAddress::V6(1)] {
+            admission.handle_closed(Some(client));
+        }
+        assert!(admission.addresses.is_empty());
+    }
+
+    #[test]
+    fn a_connection_handed_over_is_closed_when_nobody_takes_the_message() {
+        let board = Arc::new(Board::new(2));
+        let mut admission = Admission::new(ShardId(0), 2, board.clone(), 0);
+        board.join(ShardId(0));
+        let (handed, peer) = arrival(None);
+        assert!(matches!(admission.handle_admit(handed), Admitted::Sent));
+        let (to, message) = admission.poll_mesh().unwrap();
+        assert!(matches!((to, &message), (ShardId(1), EdgeMessage::Serve(_))));
+        let still_open = peer.try_clone().unwrap();
+        assert!(!is_closed(still_open));
+        drop(message);
+        assert!(is_closed(peer));
+    }
+
+    #[test]
+    fn a_household_is_one_client_and_neighbours_have_different_homes() {
+        let of = |text: &str| ClientAddress::of(text.parse().unwrap());
+        assert_eq!(of("127.0.0.1"), CLIENT);
+        assert_eq!(of("::ffff:127.0.0.1"), CLIENT);
+        assert_eq!(of("2001:db8:0:7::1"), of("2001:db8:0:7:ffff::2"));
+        assert_ne!(of("2001:db8:0:7::1"), of("2001:db8:0:8::1"));
+        let mut homes = [0; 4];
+        (0..400).for_each(|host| homes[ClientAddress::V4(0x0a00_0000 + host).home(4).index()] += 1);
+        assert!(homes.iter().all(|&addresses| addresses > 50), "{homes:?}");
+    }
+}
