@@ -1,6 +1,7 @@
 //! Every step of start-up and shut-down, in order, each with the reason for its place.
 
 use crate::config::Config;
+use crate::edge::board::Board;
 use crate::edge::listen::{self, ListenError};
 use crate::edge::shard_loop::{ShardEnd, ShardLoop, ShardStart};
 use crate::edge::sys::{descriptor, ring};
@@ -93,6 +94,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     let mut signals = Some(signals);
     let (events, happened) = mpsc::channel();
     let meshes = mesh::channels(cores.len());
+    let board = Arc::new(Board::new(cores.len()));
     for (((id, &core), sockets), mesh) in ShardId::all(cores.len()).zip(&cores).zip(sockets.shards).zip(meshes) {
         let shard = ShardConfig {
             id,
@@ -117,7 +119,8 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
         };
         // Shard 0 coordinates, so it hears the signals.
         let signals = signals.take();
-        spawn(core, ShardStart { shard, config: config.clone(), sockets, mesh, signals }, events.clone())?;
+        let (config, board) = (config.clone(), board.clone());
+        spawn(core, ShardStart { shard, config, sockets, mesh, board, signals }, events.clone())?;
     }
     drop(events);
     // The shards are on their cores; whatever this thread still does stays off them.

@@ -43,6 +43,22 @@ pub const HTTP_TRAILERS_MAX: usize = 4096;
 pub const HTTP_REACTIONS_MAX: usize = 1024;
 /// Bytes of replies that may wait for a connection that does not read; then reading from it stops.
 pub const HTTP_REPLIES_MAX: usize = 65_536;
+/// Bytes taken and discarded from a client that goes on sending after its last reply, so that it comes to read it: the
+/// bodies that are refused for their size are seldom larger.
+pub const HTTP_LINGER_BYTES_MAX: usize = 2 << 20;
+/// A body may come at any pace until its request is this old: a few retransmissions of one packet.
+pub const BODY_RATE_GRACE: Duration = Duration::from_secs(5);
+/// Connections of the admin port: scrapers, probes and operators. Apart from the public ones, so that the node can be
+/// looked at when those are as many as they may be.
+pub const ADMIN_CONNECTIONS_MAX: usize = 256;
+/// Bytes of memory that one connection of the public port can come to hold: a request that has not come whole, one more
+/// that was received before a pause took effect, replies under way and replies behind them; vectors grow to twice what
+/// they hold. A reply larger than [`HTTP_REPLIES_MAX`] (a room with a huge palette) comes on top, in the same way.
+pub const HTTP_CONNECTION_BYTES_MAX: usize = HTTP_REQUEST_LINE_MAX + HTTP_HEAD_MAX + HTTP_BODY_MAX // decoder: `partial`
+    + 2 * (HTTP_HEAD_MAX + HTTP_BODY_MAX + TCP_BUFFER) // decoder: `unread`
+    + 2 * 2 * HTTP_REPLIES_MAX;
+/// Bytes of memory that one connection without a request holds, in the edge and in the shard together.
+pub const HTTP_IDLE_CONNECTION_BYTES_MAX: usize = 384;
 /// Bytes of one provided receive buffer for TCP.
 pub const TCP_BUFFER: usize = 4096;
 /// Provided receive buffers of one shard.
@@ -86,6 +102,8 @@ const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX <= HTTP_BODY_MAX, "a d
 const _: () = assert!(uproar_wire::hello::MESSAGE_MAX <= QUIC_RECEIVE_WINDOW as usize, "a hello fits the window");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < QUIC_DATAGRAM_BUFFER, "the largest reactions are accepted");
 const _: () = assert!(HTTP_REQUEST_LINE_MAX < HTTP_HEAD_MAX);
+const _: () = assert!(HTTP_CONNECTION_BYTES_MAX <= 512 * 1024, "ten thousand at their worst fit 5 GiB");
+const _: () = assert!(HTTP_LINGER_BYTES_MAX > HTTP_HEAD_MAX + HTTP_BODY_MAX, "a refused request may come to its end");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < DATAGRAM_BUFFER);
 // The fullest window still counts in u64: every core of SHARDS_MAX taking 100M records of 65,535 taps a second.
 const _: () = assert!((*WINDOW_MS.end() / 1000).checked_mul(SHARDS_MAX as u64 * 100_000_000 * 65_535).is_some());

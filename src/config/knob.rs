@@ -44,7 +44,7 @@ const SOCKET_BUFFER_BYTES: RangeInclusive<usize> = 65_536..=1 << 30;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// All knobs, in the order of the default file: those without a table first.
-pub(super) const KNOBS: [Knob; 19] = [
+pub(super) const KNOBS: [Knob; 22] = [
     knob("shards", Field::Shards, "Cores to use, one shard each."),
     knob("window", Field::Time(|c| &mut c.window, WINDOW_MS), "Length of a counting window: one frame a room each."),
     knob("top_k", Field::Number(|c| &mut c.top_k, 1..=TOP_MAX), "Emoji that a frame names, most tapped first."),
@@ -73,14 +73,30 @@ pub(super) const KNOBS: [Knob; 19] = [
         "HTTP connections of one shard; more are refused. Each takes an open file.",
     ),
     knob(
+        "http.connections_per_address_max",
+        Field::Number(|c| &mut c.http.connections_per_address_max, 0..=1_000_000),
+        "HTTP connections of one client on the node: an IPv4 address, or an IPv6 /64. 0: any number, as proxies and \
+         carriers put thousands of people behind one address.",
+    ),
+    knob(
         "http.idle_timeout",
         Field::Time(|c| &mut c.http.idle_timeout, SECOND..=60 * MINUTE),
-        "A connection without a request is closed after this long.",
+        "A connection without a request, or that does not take its reply whole, is closed after this long.",
+    ),
+    knob(
+        "http.head_timeout",
+        Field::Time(|c| &mut c.http.head_timeout, 100..=5 * MINUTE),
+        "The head of a request must have come whole this long after its first byte.",
     ),
     knob(
         "http.request_timeout",
         Field::Time(|c| &mut c.http.request_timeout, 100..=5 * MINUTE),
         "A request must have come whole this long after its first byte.",
+    ),
+    knob(
+        "http.body_rate_min_bytes",
+        Field::Number(|c| &mut c.http.body_rate_min_bytes, 0..=1 << 20),
+        "A body must come with this many bytes a second on average, after its first 5 seconds. 0: at any pace.",
     ),
     knob(
         "quic.subscribers_max",

@@ -80,10 +80,16 @@ pub struct Socket {
 pub struct Http {
     /// Connections of one shard.
     pub connections_max: usize,
-    /// A connection without a request is closed after this long.
+    /// Connections of one client address on the node; 0 for any number.
+    pub connections_per_address_max: usize,
+    /// A connection without a request, or that does not take a reply, is closed after this long.
     pub idle_timeout: Duration,
+    /// From the first byte of a request to the end of its head.
+    pub head_timeout: Duration,
     /// From the first byte of a request to its last.
     pub request_timeout: Duration,
+    /// Bytes of a body per second at least; 0 for any pace.
+    pub body_rate_min_bytes: usize,
 }
 
 /// Limits and identity of the QUIC port.
@@ -137,8 +143,11 @@ impl Default for Config {
             socket: Socket { receive_buffer_bytes: 8 << 20, send_buffer_bytes: 8 << 20 },
             http: Http {
                 connections_max: 10_000,
+                connections_per_address_max: 0,
                 idle_timeout: Duration::from_secs(60),
+                head_timeout: Duration::from_secs(5),
                 request_timeout: Duration::from_secs(10),
+                body_rate_min_bytes: 240,
             },
             quic: Quic {
                 subscribers_max: 50_000,

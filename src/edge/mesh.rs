@@ -1,8 +1,10 @@
 //! The mesh: one channel from every shard to every other, and what waits at its ends.
 //!
 //! Invariant: messages of one shard to another arrive in the order they were sent, and none is dropped while both live.
-//! Every arriving message rings the shard's bell.
+//! Every arriving message rings the shard's bell. What is still under way when a channel ends is dropped, and a connection
+//! in it closed.
 
+use super::admission::{Arrival, ClientAddress};
 use super::doorbell::Bell;
 use crate::ids::ShardId;
 use crate::limits;
@@ -15,10 +17,25 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+/// What travels between shards: what the core says, and connections, of which the core knows nothing.
+#[derive(Debug)]
+pub enum EdgeMessage {
+    /// One shard's core to another's.
+    Core(MeshMessage),
+    /// Acceptor to the home of the client's address: may it have one more connection? If so, the home finds a shard for
+    /// it. Lost: the connection is closed.
+    Admit(Arrival),
+    /// Acceptor or home to the shard with the fewest connections: serve this one. Lost: the connection is closed, and
+    /// counted for that shard and for its address as if it were open.
+    Serve(Arrival),
+    /// Server of a connection to the home of its address: it is gone. Lost: the address may have one connection less.
+    Left(ClientAddress),
+}
+
 /// One shard's ends of all its channels, before its executor runs.
 pub struct MeshEnds {
-    to: Vec<(ShardId, SharedSender<MeshMessage>)>,
-    from: Vec<(ShardId, SharedReceiver<MeshMessage>)>,
+    to: Vec<(ShardId, SharedSender<EdgeMessage>)>,
+    from: Vec<(ShardId, SharedReceiver<EdgeMessage>)>,
 }
 
 /// The channels of a process with `shards` shards: the ends of each shard, in their order.
@@ -34,7 +51,7 @@ pub fn channels(shards: usize) -> Vec<MeshEnds> {
     ends
 }
 
-type Inbox = Rc<RefCell<VecDeque<(ShardId, MeshMessage)>>>;
+type Inbox = Rc<RefCell<VecDeque<(ShardId, EdgeMessage)>>>;
 
 /// One shard's part of the mesh, connected.
 pub struct Mesh {
@@ -43,9 +60,9 @@ pub struct Mesh {
 }
 
 struct Outbox {
-    channel: ConnectedSender<MeshMessage>,
+    channel: ConnectedSender<EdgeMessage>,
     /// What the channel had no room for.
-    waiting: VecDeque<MeshMessage>,
+    waiting: VecDeque<EdgeMessage>,
 }
 
 impl Mesh {
@@ -81,12 +98,12 @@ impl Mesh {
     }
 
     /// The next message that has arrived.
-    pub fn poll_receive(&mut self) -> Option<(ShardId, MeshMessage)> {
+    pub fn poll_receive(&mut self) -> Option<(ShardId, EdgeMessage)> {
         self.inbox.borrow_mut().pop_front()
     }
 
     /// Sends, behind whatever waits for the same receiver.
-    pub fn send(&mut self, to: ShardId, message: MeshMessage) {
+    pub fn send(&mut self, to: ShardId, message: EdgeMessage) {
         if let Some(Some(outbox)) = self.outboxes.get_mut(to.index()) {
             outbox.waiting.push_back(message);
             outbox.flush();
@@ -149,7 +166,7 @@ impl<T> Connecting<T> {
     }
 }
 
-async fn receive(from: ShardId, receiver: ConnectedReceiver<MeshMessage>, inbox: Inbox, bell: Rc<Bell>) {
+async fn receive(from: ShardId, receiver: ConnectedReceiver<EdgeMessage>, inbox: Inbox, bell: Rc<Bell>) {
     while let Some(message) = receiver.recv().await {
         inbox.borrow_mut().push_back((from, message));
         bell.ring();

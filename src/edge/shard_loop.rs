@@ -10,10 +10,12 @@
 //! The clocks are read once per turn. The loop only joins: what happens is the shard's to say, how bytes travel is
 //! [`super::udp`]'s and [`super::tcp`]'s.
 
+use super::admission::Admission;
+use super::board::Board;
 use super::clock;
 use super::doorbell::{Bell, Doorbell};
 use super::listen::ShardSockets;
-use super::mesh::{Mesh, MeshEnds};
+use super::mesh::{EdgeMessage, Mesh, MeshEnds};
 use super::sleep::{DOZE, NAP, Sleep, Sleeper};
 use super::sys::descriptor;
 use super::sys::ring::{Completion, Ring};
@@ -46,6 +48,8 @@ pub struct ShardStart {
     pub sockets: ShardSockets,
     /// Ends of the mesh.
     pub mesh: MeshEnds,
+    /// How many TCP connections each shard has.
+    pub board: std::sync::Arc<Board>,
     /// Signals of the process; with one shard only.
     pub signals: Option<File>,
 }
@@ -86,7 +90,9 @@ impl ShardLoop {
         let doorbell = Doorbell::new(&mut ring, bell.clone())?;
         let mut listeners = vec![(start.sockets.http, HttpPort::Public)];
         listeners.extend(start.sockets.admin.map(|admin| (admin, HttpPort::Admin)));
-        let mut tcp = Tcp::new(listeners, &start.config, now.instant);
+        let ShardConfig { id, shards, .. } = start.shard;
+        let admission = Admission::new(id, shards, start.board, start.config.http.connections_per_address_max);
+        let mut tcp = Tcp::new(listeners, admission, &start.config, now.instant);
         let mesh = Mesh::connect(start.mesh, &bell).await;
         tcp.start(&mut ring)?;
         if let Some(signals) = &start.signals {
@@ -114,7 +120,7 @@ impl ShardLoop {
         loop {
             let now = clock::now();
             self.handle_arrivals(now)?;
-            self.handle_mesh(now);
+            self.handle_mesh(now)?;
             self.handle_deadlines(now)?;
             let has_work = self.shard.serve(now);
             let has_output = self.send(now)?;
@@ -168,7 +174,7 @@ impl ShardLoop {
         match purpose {
             Purpose::Accept(listener) => tcp.handle_accepted(now, listener, completion, ring, shard)?,
             Purpose::Receive(conn) => tcp.handle_received(now, conn, &completion, ring, shard),
-            Purpose::Writable(conn) => tcp.handle_writable(now, conn),
+            Purpose::Writable(conn) => tcp.handle_writable(conn),
             Purpose::Reactions => {
                 if let Some(reactions) = &mut self.reactions {
                     reactions.handle_readable();
@@ -202,11 +208,21 @@ impl ShardLoop {
         Ok(())
     }
 
-    fn handle_mesh(&mut self, now: Now) {
+    fn handle_mesh(&mut self, now: Now) -> io::Result<()> {
         while let Some((from, message)) = self.mesh.poll_receive() {
             self.shard.metrics_mut().detail.mesh_received += 1;
-            self.shard.handle_mesh(now, from, message);
+            match message {
+                EdgeMessage::Core(message) => self.shard.handle_mesh(now, from, message),
+                EdgeMessage::Admit(arrival) => {
+                    self.tcp.handle_admit(now.instant, arrival, &mut self.ring, &mut self.shard)?;
+                }
+                EdgeMessage::Serve(arrival) => {
+                    self.tcp.handle_serve(now.instant, arrival, &mut self.ring, &mut self.shard)?;
+                }
+                EdgeMessage::Left(client) => self.tcp.handle_left(client),
+            }
         }
+        Ok(())
     }
 
     fn handle_deadlines(&mut self, now: Now) -> io::Result<()> {
@@ -218,11 +234,18 @@ impl ShardLoop {
 
     /// Hands the shard's output to the kernel and to other shards; true while there is more.
     fn send(&mut self, now: Now) -> io::Result<bool> {
+        // First, as an answer may let a connection go on with what asks other shards, or end it.
+        self.tcp.handle_answers(now.instant, &mut self.ring, &mut self.shard);
         while let Some((to, message)) = self.shard.poll_mesh(now) {
+            self.mesh.send(to, EdgeMessage::Core(message));
+        }
+        while let Some((to, message)) = self.tcp.poll_mesh() {
+            let detail = &mut self.shard.metrics_mut().detail;
+            detail.mesh_sent += 1;
+            detail.http_handed_over += u64::from(matches!(message, EdgeMessage::Serve(_)));
             self.mesh.send(to, message);
         }
         let is_waiting = self.mesh.flush();
-        self.tcp.handle_answers(now.instant, &mut self.ring, &mut self.shard);
         self.tcp.flush(&mut self.ring, &mut self.shard)?;
         if self.shard.is_drain_requested() {
             self.begin_drain(now)?;

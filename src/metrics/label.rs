@@ -99,7 +99,8 @@ impl From<DatagramError> for Reject {
 label! {
     /// How a connection began, or why it ended.
     Outcome {
-        /// It was taken in. Every other outcome but `refused` and `handshake_failed` follows one of these.
+        /// It was taken in. Every other outcome but those of one that is turned away follows
+        /// one of these.
         Accepted = "accepted",
         /// The peer closed it, or had all it asked for.
         Done = "done",
@@ -111,8 +112,10 @@ label! {
         HelloTimeout = "hello_timeout",
         /// None of the rooms it asked for exist.
         NoRooms = "no_rooms",
-        /// The shard has as many subscribers as it may have.
+        /// The shard has as many as it may have.
         Full = "full",
+        /// The client's address has as many as it may have.
+        AddressFull = "address_full",
         /// The room it watched was deleted.
         RoomDeleted = "room_deleted",
         /// The peer was silent for too long.

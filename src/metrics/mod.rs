@@ -80,6 +80,8 @@ pub struct ShardDetail {
     pub rooms: u64,
     /// HTTP connections open now.
     pub http_connections: u64,
+    /// HTTP connections that were accepted here, or decided on, and given to another shard.
+    pub http_handed_over: u64,
 }
 
 impl ShardMetrics {
@@ -166,6 +168,7 @@ impl ShardDetail {
             mesh_received,
             rooms,
             http_connections,
+            http_handed_over,
         } = other;
         self.loop_turns += loop_turns;
         self.parks += parks;
@@ -179,6 +182,7 @@ impl ShardDetail {
         self.mesh_received += mesh_received;
         self.rooms += rooms;
         self.http_connections += http_connections;
+        self.http_handed_over += http_handed_over;
     }
 }
 

@@ -160,6 +160,9 @@ const DETAIL: &[Family] = &[
     counter("uproar_mesh_received_total", "Messages received from other shards.", |out, m| {
         out.one(m.detail.mesh_received);
     }),
+    counter("uproar_http_handed_over_total", "HTTP connections given to a shard that has fewer.", |out, m| {
+        out.one(m.detail.http_handed_over);
+    }),
     gauge("uproar_rooms", "Rooms the shard knows now.", |out, m| out.one(m.detail.rooms)),
     gauge("uproar_http_connections", "HTTP connections open now.", |out, m| out.one(m.detail.http_connections)),
 ];

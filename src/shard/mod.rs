@@ -18,6 +18,8 @@ mod reactions;
 mod rooms;
 mod subscribers;
 
+#[cfg(feature = "edge")]
+pub(crate) use http::HTTP_CONNECTION_BYTES;
 pub use http::{HttpConn, HttpNext, HttpPort};
 pub use mesh_message::MeshMessage;
 pub use reactions::Train;

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod connections;
 mod drain;
 mod drops;
 mod http;

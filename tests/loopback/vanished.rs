@@ -13,12 +13,21 @@ request_timeout = "1s"
 idle_timeout = "1s"
 "#;
 
+/// Longer than a test waits: nothing is let go of because its time is up.
+const LONG: &str = r#"
+[http]
+idle_timeout = "1h"
+head_timeout = "5m"
+request_timeout = "5m"
+body_rate_min_bytes = 0
+"#;
+
 #[test]
 fn connections_reset_in_the_middle_of_a_request_leave_nothing_behind() {
-    let server = Server::start(&["--shards", "2", "--window", "100ms"]);
+    let server = Server::configured(LONG, &["--shards", "2", "--window", "100ms"]);
     let whole = http::reactions(ROOM, r#"{"emoji":"fire","count":5}"#);
     let cuts = [0, 1, 20, whole.len() - 1];
-    for cut in cuts.into_iter().cycle().take(40) {
+    for cut in cuts.into_iter().cycle().take(200) {
         let mut connection = Http::to(server.http());
         connection.send(&whole[..cut]);
         connection.reset();
@@ -34,7 +43,7 @@ fn connections_reset_in_the_middle_of_a_request_leave_nothing_behind() {
     assert_eq!(server.metric("uproar_reactions_total"), 0, "a request is counted whole or not at all");
     let of = |outcome| server.metric(&format!("uproar_connections_total{{proto=\"http\",outcome=\"{outcome}\"}}"));
     let ended = crate::support::eventually(
-        || Some(of("done") + of("reset")).filter(|&ended| ended >= 50),
+        || Some(of("done") + of("reset")).filter(|&ended| ended >= 210),
         || "the ends of connections are not counted".into(),
     );
     assert!(of("accepted") > ended, "the one that asks has begun and not ended");
@@ -50,6 +59,7 @@ fn idle_connections_and_slow_requests_are_closed() {
     slow.send(b"POST /v1/rooms/1/reactions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n\r\n{\"emoji\"");
     idle.expect_end();
     silent.expect_end();
+    assert_eq!(slow.reply().status, 408);
     slow.expect_end();
     server.await_metric("uproar_rejected_total{proto=\"http\",reason=\"http_timeout\"}", 1);
     server.await_shards("uproar_http_connections", |open| open == 1);

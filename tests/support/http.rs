@@ -80,7 +80,18 @@ impl Http {
 
     /// Connects, if the server listens.
     pub(crate) fn try_to(port: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&port, DEADLINE)?;
+        Self::over(TcpStream::connect_timeout(&port, DEADLINE)?)
+    }
+
+    /// Connects from an address of this machine, such as 127.0.0.2.
+    pub(crate) fn from(source: [u8; 4], port: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+        socket.connect_timeout(&port.into(), DEADLINE).unwrap();
+        Self::over(socket.into()).unwrap()
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
         stream.set_nodelay(true)?;
@@ -95,6 +106,17 @@ impl Http {
     /// Sends bytes to a peer that may have closed: that it has is seen when reading.
     pub(crate) fn send_into_the_dark(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
+    }
+
+    /// Sends bytes again and again, without reading, until the server has ended the connection.
+    pub(crate) fn send_until_ended(&mut self, bytes: &[u8]) {
+        let error = loop {
+            if let Err(error) = self.stream.write_all(bytes) {
+                break error;
+            }
+        };
+        let is_ended = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        assert!(is_ended, "the connection did not end: {error}");
     }
 
     /// Sends one request and reads its reply.

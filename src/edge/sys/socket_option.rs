@@ -1,4 +1,4 @@
-//! Socket options that `socket2` does not know.
+//! Socket options, and questions to sockets, that `socket2` does not know.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -78,6 +78,25 @@ pub fn shut_down(fd: RawFd) {
 pub fn shut_down_write(fd: RawFd) {
     // SAFETY: as above.
     unsafe { libc::shutdown(fd, libc::SHUT_WR) };
+}
+
+/// Calls `found` with the place of each of `sockets` whose connection is over in both directions, as after a reset.
+pub fn find_hung_up(sockets: &[RawFd], mut found: impl FnMut(usize)) -> io::Result<()> {
+    const BATCH: usize = 256;
+    for (batch, sockets) in sockets.chunks(BATCH).enumerate() {
+        // What tells that a connection is over is reported without being asked for.
+        let mut polls = [libc::pollfd { fd: -1, events: 0, revents: 0 }; BATCH];
+        polls.iter_mut().zip(sockets).for_each(|(poll, &fd)| poll.fd = fd);
+        // SAFETY: pointer and length describe the used part of `polls`; the call does not wait.
+        if unsafe { libc::poll(polls.as_mut_ptr(), sockets.len() as libc::nfds_t, 0) } < 0 {
+            let error = io::Error::last_os_error();
+            // The next look finds them, too.
+            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
+        }
+        let hung_up = |poll: &libc::pollfd| poll.revents & (libc::POLLHUP | libc::POLLERR) != 0;
+        (0..sockets.len()).filter(|&place| hung_up(&polls[place])).for_each(|place| found(batch * BATCH + place));
+    }
+    Ok(())
 }
 
 fn set<T>(fd: RawFd, level: libc::c_int, option: libc::c_int, value: &T) -> io::Result<()> {

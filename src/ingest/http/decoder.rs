@@ -8,7 +8,8 @@
 //! Invariant: what comes out depends on the bytes alone, not on how they were cut; each byte is looked at once, and
 //! copied only when a buffer's edge cuts the request that it belongs to (or when the body is chunked). A head that repeats,
 //! byte for byte, the one before it in the same buffer says the same, and is not read again: a client that pipelines sends
-//! one head over and over. Between requests nothing is held on the heap. Not here: time-outs (the edge asks [`RequestDecoder::is_mid_request`]).
+//! one head over and over. Between requests nothing is held on the heap. Not here: time-outs (the edge asks
+//! [`RequestDecoder::is_mid_request`] and [`RequestDecoder::progress`]).
 
 use super::body::ChunkedBody;
 use super::head::{Facts, Framing, Head, Target};
@@ -34,6 +35,20 @@ pub enum Flow {
     Pause,
     /// Ignore the rest of the bytes, and all that may come.
     Close,
+}
+
+/// How far the request under way has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// No request has begun.
+    Idle,
+    /// Its head is not complete.
+    Head,
+    /// Its head is complete, and so many bytes of its body have come.
+    Body {
+        /// Without chunk sizes.
+        bytes: usize,
+    },
 }
 
 /// Cuts the bytes of one connection into requests.
@@ -136,6 +151,15 @@ impl RequestDecoder {
     /// Whether a request has begun and is not complete, so that its time is running.
     pub fn is_mid_request(&self) -> bool {
         matches!(self.stage, Stage::Body(_)) || !self.partial.is_empty()
+    }
+
+    /// How far the request has come that has begun and is not complete.
+    pub fn progress(&self) -> Progress {
+        match &self.stage {
+            Stage::Body(_) => Progress::Body { bytes: self.partial.len() },
+            _ if self.partial.is_empty() => Progress::Idle,
+            _ => Progress::Head,
+        }
     }
 
     /// Bytes kept: of the request that is not complete, and of what a pause left.

@@ -19,7 +19,7 @@ pub mod decoder;
 pub mod reactions;
 pub mod reply;
 
-pub use decoder::{DecoderLimits, Flow, RequestDecoder};
+pub use decoder::{DecoderLimits, Flow, Progress, RequestDecoder};
 pub use reactions::{ReactionsError, parse_reactions};
 pub use refusal::Refusal;
 pub use request::{ContentKind, Method, Request};

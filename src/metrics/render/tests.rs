@@ -123,7 +123,9 @@ fn busy(scale: u64) -> ShardMetrics {
     for count in [&mut detail.buffer_exhaustion, &mut detail.sends_failed, &mut detail.mesh_sent] {
         fill(std::slice::from_mut(count));
     }
-    for count in [&mut detail.mesh_received, &mut detail.rooms, &mut detail.http_connections] {
+    for count in
+        [&mut detail.mesh_received, &mut detail.rooms, &mut detail.http_connections, &mut detail.http_handed_over]
+    {
         fill(std::slice::from_mut(count));
     }
     metrics.window_close.record_n(Duration::from_millis(3), scale);

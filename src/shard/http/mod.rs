@@ -17,7 +17,7 @@ mod tests;
 
 use super::Shard;
 use super::coordinator::ScrapeForm;
-use crate::ingest::http::{DecoderLimits, Flow, Method, Refusal, Request, RequestDecoder, reply};
+use crate::ingest::http::{DecoderLimits, Flow, Method, Progress, Refusal, Request, RequestDecoder, reply};
 use crate::limits;
 use crate::metrics::{Outcome, Proto, Reject};
 use answer::Answer;
@@ -61,6 +61,10 @@ pub(super) struct HttpConnections {
     open: usize,
     ready: VecDeque<HttpConn>,
 }
+
+/// Bytes of a connection without a request: nothing of it is on the heap.
+#[cfg(feature = "edge")]
+pub(crate) const HTTP_CONNECTION_BYTES: usize = size_of::<Option<HttpConnection>>();
 
 struct HttpConnection {
     generation: u32,
@@ -137,6 +141,14 @@ impl Shard {
         self.http.find(conn).is_some_and(|connection| connection.decoder.is_mid_request())
     }
 
+    /// How far the request has come that has begun on `conn` and is not complete.
+    pub fn http_progress(&self, conn: HttpConn) -> Progress {
+        let connection = self.http.slots.get(conn.slot as usize).and_then(Option::as_ref);
+        connection
+            .filter(|connection| connection.generation == conn.generation)
+            .map_or(Progress::Idle, |connection| connection.decoder.progress())
+    }
+
     /// Received bytes; replies are appended to `replies`. With no bytes: goes on after [`HttpNext::Wait`].
     pub fn handle_http(&mut self, conn: HttpConn, bytes: &[u8], replies: &mut Vec<u8>) -> HttpNext {
         // The connection is taken out while its requests are handled, so that they may use the whole shard.
@@ -202,14 +214,22 @@ impl Shard {
         next
     }
 
-    /// A connection was turned away: there are as many as the configuration allows.
-    pub fn count_refused_connection(&mut self) {
-        self.metrics.count_connection(Proto::Http, Outcome::Full);
+    /// A connection was turned away, and why.
+    pub fn count_refused_connection(&mut self, outcome: Outcome) {
+        self.metrics.count_connection(Proto::Http, outcome);
     }
 
-    /// A request did not come whole in time.
+    /// A request did not come whole in time, and its client cannot be told.
     pub fn count_http_timeout(&mut self) {
         self.metrics.count_reject(Proto::Http, Reject::HttpTimeout);
+    }
+
+    /// A request did not come whole in time: appends what its client is told before the connection closes.
+    pub fn refuse_late_http(&mut self, replies: &mut Vec<u8>) {
+        self.count_http_timeout();
+        self.metrics.count_http_reply(408);
+        let detail = "the request did not come whole in time; send it again on a new connection";
+        reply::problem(replies, 408, Reject::HttpTimeout.label(), detail, false, false);
     }
 
     /// The next connection whose answer has come: go on with [`Self::handle_http`] and no bytes.

@@ -1,7 +1,10 @@
 //! Every bound at its last good and its first bad byte; what a connection holds; what a byte costs.
 
+use super::super::Progress;
 use super::{DecoderLimits, Flow, Outcome, Refusal, RequestDecoder, decode, decoder};
-use crate::limits::{HTTP_BODY_MAX, HTTP_HEAD_MAX, HTTP_HEADERS_MAX, HTTP_REQUEST_LINE_MAX, HTTP_TRAILERS_MAX};
+use crate::limits::{
+    HTTP_BODY_MAX, HTTP_HEAD_MAX, HTTP_HEADERS_MAX, HTTP_REQUEST_LINE_MAX, HTTP_TRAILERS_MAX, TCP_BUFFER,
+};
 
 /// The one refusal, or none when all were requests; the same whole, in buffers, and byte by byte.
 fn refusal_of(bytes: &[u8]) -> Option<Refusal> {
@@ -137,6 +140,31 @@ fn a_connection_holds_no_more_than_its_limits() {
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {HTTP_BODY_MAX}\r\n\r\n");
     let long = [head.as_bytes(), &vec![b'x'; HTTP_BODY_MAX]].concat();
     assert!(most_heap(&mut decoder(), &long, 100) <= HTTP_BODY_MAX);
+}
+
+#[test]
+fn a_pause_holds_no_more_than_its_limit() {
+    let mut decoder = decoder();
+    let mut most = 0;
+    while decoder.hold(&[b'x'; TCP_BUFFER]) {
+        most = most.max(decoder.heap_bytes());
+    }
+    most = most.max(decoder.heap_bytes());
+    assert!(most <= 2 * (HTTP_HEAD_MAX + HTTP_BODY_MAX + TCP_BUFFER), "{most}");
+}
+
+#[test]
+fn progress_tells_how_far_a_request_has_come() {
+    let mut decoder = decoder();
+    let mut seen = vec![decoder.progress()];
+    for byte in POST {
+        decoder.feed(&[*byte], |_| Flow::Continue);
+        seen.push(decoder.progress());
+    }
+    seen.dedup();
+    let body = (0..5).map(|bytes| Progress::Body { bytes });
+    let whole: Vec<_> = [Progress::Idle, Progress::Head].into_iter().chain(body).chain([Progress::Idle]).collect();
+    assert_eq!(seen, whole);
 }
 
 #[test]

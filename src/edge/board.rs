@@ -1,0 +1,127 @@
+//! The board: how many TCP connections each shard has, for whoever decides where the next one goes.
+//!
+//! Besides the mesh it is the only thing that shards share. It is touched when a connection begins and when it ends,
+//! never by what happens on it. A connection is counted from the moment its place is chosen, so that one on its way over
+//! the mesh is not overlooked. Not here: who may connect ([`super::admission`]).
+
+use crate::ids::ShardId;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Where a shard lies above the least busy one by up to this part of it, the connection stays.
+const SLACK_DIVISOR: u32 = 8;
+
+/// Connections by shard.
+#[derive(Debug)]
+pub struct Board {
+    counts: Box<[Count]>,
+}
+
+/// On cache lines of its own: processors fetch lines in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Count(AtomicU32);
+
+impl Board {
+    /// Of a process with `shards` shards, without connections.
+    pub fn new(shards: usize) -> Self {
+        Self { counts: (0..shards).map(|_| Count::default()).collect() }
+    }
+
+    /// Chooses the shard for a connection that `here` has accepted, and counts it there.
+    pub fn place(&self, here: ShardId) -> ShardId {
+        loop {
+            let (shard, seen) = self.choose(here);
+            // Another shard may have placed one there meanwhile: then the choice is made anew.
+            if self.counts[shard.index()].0.compare_exchange_weak(seen, seen + 1, Relaxed, Relaxed).is_ok() {
+                return shard;
+            }
+        }
+    }
+
+    /// Counts a connection that has no choice.
+    pub fn join(&self, shard: ShardId) {
+        self.counts[shard.index()].0.fetch_add(1, Relaxed);
+    }
+
+    /// A connection that was counted for `shard` is gone.
+    pub fn leave(&self, shard: ShardId) {
+        self.counts[shard.index()].0.fetch_sub(1, Relaxed);
+    }
+
+    fn choose(&self, here: ShardId) -> (ShardId, u32) {
+        let count = |shard: ShardId| self.counts[shard.index()].0.load(Relaxed);
+        let own = count(here);
+        // From the next shard on, so that shards which look at the same moment do not all find the same one.
+        let others = (1..self.counts.len()).map(|step| ShardId(((here.index() + step) % self.counts.len()) as u8));
+        let least = others.map(|shard| (shard, count(shard))).min_by_key(|&(_, count)| count);
+        match least {
+            Some((_, least)) if own <= least + least / SLACK_DIVISOR => (here, own),
+            Some(least) => least,
+            None => (here, own),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(board: &Board) -> Vec<u32> {
+        board.counts.iter().map(|count| count.0.load(Relaxed)).collect()
+    }
+
+    #[test]
+    fn few_connections_spread_evenly_whoever_accepts_them() {
+        let board = Board::new(4);
+        for placed in 1..=32u32 {
+            // The kernel gives them all to one shard.
+            board.place(ShardId(2));
+            let counts = counts(&board);
+            let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+            assert!(most - least <= 1, "{counts:?}");
+            assert_eq!(counts.iter().sum::<u32>(), placed);
+        }
+    }
+
+    #[test]
+    fn many_connections_stay_where_the_kernel_puts_them() {
+        let board = Board::new(4);
+        for _ in 0..1000 {
+            ShardId::all(4).for_each(|shard| board.join(shard));
+        }
+        for _ in 0..=125 {
+            assert_eq!(board.place(ShardId(1)), ShardId(1), "within the slack");
+        }
+        assert_eq!(board.place(ShardId(1)), ShardId(2), "beyond the slack");
+        assert_eq!(counts(&board), [1000, 1126, 1001, 1000]);
+    }
+
+    #[test]
+    fn what_one_shard_lost_it_gets_back() {
+        let board = Board::new(3);
+        for _ in 0..18 {
+            board.place(ShardId(0));
+        }
+        (0..6).for_each(|_| board.leave(ShardId(1)));
+        assert_eq!(counts(&board), [6, 0, 6]);
+        (0..6).for_each(|_| assert_eq!(board.place(ShardId(2)), ShardId(1)));
+    }
+
+    #[test]
+    fn shards_that_look_at_the_same_time_count_everything() {
+        let board = Board::new(4);
+        std::thread::scope(|scope| {
+            for shard in ShardId::all(4) {
+                let board = &board;
+                scope.spawn(move || (0..10_000).for_each(|_| board.leave(board.place(shard))));
+            }
+        });
+        assert_eq!(counts(&board), [0; 4]);
+    }
+
+    #[test]
+    fn a_shard_alone_keeps_everything() {
+        let board = Board::new(1);
+        assert_eq!(board.place(ShardId(0)), ShardId(0));
+    }
+}

@@ -1,0 +1,206 @@
+//! When a connection's time is up. All connections are looked over once a second, so a limit may pass by as much.
+//!
+//! 1. A request that does not come is answered with 408, unless a reply is still under way, and its connection closed.
+//! 2. An idle connection, and one whose peer does not take its replies, is cut off; one that lingered long enough, too.
+//! 3. A connection that has just fallen silent is asked whether it is over. A kernel that arms a multishot receive when
+//!    data and a reset are both there already reports the data and never the reset.
+//!
+//! Nothing here costs a request anything: what is needed follows from two moments that are noted anyway, and from what
+//! the decoder holds.
+
+use super::super::sys::ring::Ring;
+use super::super::sys::socket_option::find_hung_up;
+use super::{Conn, State, Tcp};
+use crate::config::Http;
+use crate::ingest::http::Progress;
+use crate::limits::BODY_RATE_GRACE;
+use crate::metrics::Outcome;
+use crate::shard::{HttpConn, Shard};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// How often connections are looked over.
+pub(super) const SWEEP: Duration = Duration::from_secs(1);
+/// How long a connection lingers.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The operator's limits.
+pub(super) struct TimeLimits {
+    idle: Duration,
+    head: Duration,
+    request: Duration,
+    body_rate_bytes: usize,
+}
+
+/// What a look at one connection says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    Fine,
+    /// Its request does not come.
+    Late,
+    Over(Outcome),
+}
+
+impl Tcp {
+    /// When [`Self::handle_timeout`] has something to look over.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let is_due = !self.conns.is_empty() || !self.unarmed.is_empty();
+        is_due.then(|| self.swept_at + SWEEP)
+    }
+
+    /// Ends connections whose time is up.
+    pub fn handle_timeout(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
+        if now < self.swept_at + SWEEP {
+            return Ok(());
+        }
+        let fell_silent = self.swept_before_at..self.swept_at;
+        self.swept_before_at = std::mem::replace(&mut self.swept_at, now);
+        self.start(ring)?;
+        let (mut touched, mut silent) = (Vec::new(), Vec::new());
+        for (slot, known) in &mut self.conns {
+            let conn = HttpConn { slot: slot as u32, generation: known.generation };
+            let verdict = self.time_limits.judge(known, now, || shard.http_progress(conn));
+            match verdict {
+                Verdict::Fine if known.is_receiving && fell_silent.contains(&known.heard_at()) => silent.push(conn),
+                Verdict::Fine => {}
+                Verdict::Late | Verdict::Over(_) => touched.push((conn, verdict)),
+            }
+        }
+        for (conn, verdict) in touched {
+            self.carry_out(now, conn, verdict, ring, shard);
+            self.note_change(conn);
+        }
+        self.end_hung_up(&silent)
+    }
+
+    fn carry_out(&mut self, now: Instant, conn: HttpConn, verdict: Verdict, ring: &mut Ring, shard: &mut Shard) {
+        let known = &mut self.conns[conn.slot as usize];
+        match verdict {
+            Verdict::Fine => {}
+            Verdict::Late if !known.has_replies() => {
+                known.replies = ring.spare_buffer();
+                shard.refuse_late_http(&mut known.replies);
+                known.state = State::Finishing;
+                known.outcome = Outcome::TimedOut;
+                known.since = now;
+                known.is_mid_request = false;
+            }
+            Verdict::Late => {
+                shard.count_http_timeout();
+                known.kill(Outcome::TimedOut);
+            }
+            Verdict::Over(outcome) => known.kill(outcome),
+        }
+    }
+
+    fn end_hung_up(&mut self, silent: &[HttpConn]) -> io::Result<()> {
+        let sockets: Vec<_> = silent.iter().map(|conn| self.conns[conn.slot as usize].fd()).collect();
+        let mut hung_up = Vec::new();
+        find_hung_up(&sockets, |place| hung_up.push(silent[place]))?;
+        for conn in hung_up {
+            self.conns[conn.slot as usize].kill(Outcome::Reset);
+            self.note_change(conn);
+        }
+        Ok(())
+    }
+}
+
+impl Conn {
+    /// When something last came from the peer or was taken by it; in the middle of a request, when that began.
+    fn heard_at(&self) -> Instant {
+        self.since.max(self.sent_at)
+    }
+
+    /// Whether the kernel has been behind for `limit`, however much it took meanwhile.
+    fn has_stalled(&mut self, now: Instant, limit: Duration) -> bool {
+        if !self.is_behind {
+            self.stalled_at = None;
+            return false;
+        }
+        match self.stalled_at {
+            Some(at) if at >= self.sent_at => now.saturating_duration_since(at) >= limit,
+            _ => {
+                self.stalled_at = Some(now);
+                false
+            }
+        }
+    }
+}
+
+impl TimeLimits {
+    pub(super) fn of(config: &Http) -> Self {
+        Self {
+            idle: config.idle_timeout,
+            head: config.head_timeout.min(config.request_timeout),
+            request: config.request_timeout,
+            body_rate_bytes: config.body_rate_min_bytes,
+        }
+    }
+
+    fn judge(&self, known: &mut Conn, now: Instant, progress: impl FnOnce() -> Progress) -> Verdict {
+        let silent_for = now.saturating_duration_since(known.heard_at());
+        let has_stalled = known.has_stalled(now, self.idle);
+        let is_over = |is_over, outcome| if is_over { Verdict::Over(outcome) } else { Verdict::Fine };
+        match known.state {
+            State::Dead => Verdict::Fine,
+            State::Lingering => is_over(silent_for >= LINGER, Outcome::Done),
+            State::Open if known.is_mid_request => {
+                let is_late = self.is_late(progress(), now.saturating_duration_since(known.since));
+                if is_late { Verdict::Late } else { is_over(has_stalled, Outcome::TimedOut) }
+            }
+            State::Open | State::Waiting | State::Finishing => {
+                is_over(has_stalled || silent_for >= self.idle, Outcome::TimedOut)
+            }
+        }
+    }
+
+    /// Whether a request that began `age` ago should have come further.
+    fn is_late(&self, progress: Progress, age: Duration) -> bool {
+        match progress {
+            Progress::Idle | Progress::Head => age >= self.head,
+            Progress::Body { bytes } => age >= self.request || (bytes as u64) < self.body_bytes_due(age),
+        }
+    }
+
+    fn body_bytes_due(&self, age: Duration) -> u64 {
+        let ms = age.saturating_sub(BODY_RATE_GRACE).as_millis() as u64;
+        self.body_rate_bytes as u64 * ms / 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: TimeLimits = TimeLimits {
+        idle: Duration::from_secs(60),
+        head: Duration::from_secs(5),
+        request: Duration::from_secs(100),
+        body_rate_bytes: 240,
+    };
+
+    fn seconds(age: u64) -> Duration {
+        Duration::from_secs(age)
+    }
+
+    #[test]
+    fn a_head_has_a_total_time() {
+        assert!(!LIMITS.is_late(Progress::Head, Duration::from_millis(4999)));
+        assert!(LIMITS.is_late(Progress::Head, seconds(5)));
+        let short = TimeLimits::of(&Http { request_timeout: seconds(1), ..crate::config::Config::default().http });
+        assert!(short.is_late(Progress::Head, seconds(1)), "the time of the request is the head's, too");
+    }
+
+    #[test]
+    fn a_body_has_a_pace_after_a_grace_and_a_total_time() {
+        let body = |bytes| Progress::Body { bytes };
+        assert!(!LIMITS.is_late(body(0), BODY_RATE_GRACE));
+        assert!(LIMITS.is_late(body(239), BODY_RATE_GRACE + seconds(1)));
+        assert!(!LIMITS.is_late(body(240), BODY_RATE_GRACE + seconds(1)));
+        assert!(LIMITS.is_late(body(2399), BODY_RATE_GRACE + seconds(10)), "the pace is an average");
+        assert!(!LIMITS.is_late(body(1 << 20), seconds(99)));
+        assert!(LIMITS.is_late(body(1 << 20), seconds(100)));
+        let patient = TimeLimits { body_rate_bytes: 0, ..LIMITS };
+        assert!(!patient.is_late(body(0), seconds(99)));
+    }
+}
