@@ -2,7 +2,8 @@
 //!
 //! The real process takes `POST`ed reactions on its real socket and ring; beside it, in the same run and from the same
 //! [`generator`], bare loops ([`bare_epoll`], [`bare_ring`]) and [`nginx`] answer the same bytes. Servers share one
-//! core, the generator has another. They take turns; a figure is the median of its rounds.
+//! core, the generator has another. They take turns; a figure is the median of its rounds, and a ratio the median of the ratios
+//! within a round.
 //!
 //! The loop is closed: each connection has one batch of requests under way, and the generator, which is cheaper than most
 //! servers, goes round them without sleeping. CPU time of the server's process is divided by the requests that it answered;
@@ -50,7 +51,8 @@ struct Effort {
     slice: Duration,
 }
 
-const FULL: Effort = Effort { rounds: 5, slice: Duration::from_secs(1) };
+/// Short turns, often: what else the machine does then falls on all servers alike.
+const FULL: Effort = Effort { rounds: 15, slice: Duration::from_millis(300) };
 /// One batch a connection is always sent.
 const QUICK: Effort = Effort { rounds: 1, slice: Duration::ZERO };
 /// Of a server's first turn, which brings memory and caches into their usual state.

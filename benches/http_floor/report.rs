@@ -50,24 +50,23 @@ pub(crate) fn print_head() {
 impl Row {
     /// Medians of the rounds, by column.
     pub(crate) fn new(connections: usize, pipeline: usize, turns: [Vec<Turn>; SERVERS]) -> Self {
-        let busy = |turns: &Vec<Turn>| median(turns, |turn| turn.busy);
+        let busy = |turns: &Vec<Turn>| process::median(turns.iter().map(|turn| turn.busy).collect());
         let busy = turns.iter().filter(|turns| !turns.is_empty()).map(busy).collect();
-        let cost = |turns: &[Turn]| median(turns, |turn| turn.cpu_ns / 1e3 / turn.requests as f64);
-        let [appliance, epoll, ring, ring_direct, nginx] = turns;
-        let (cpu, ring, ring_direct) = (cost(&appliance), cost(&ring), cost(&ring_direct));
-        let nginx = (!nginx.is_empty()).then(|| cost(&nginx));
-        let floor = ring.min(ring_direct);
+        let costs = turns.map(|turns| turns.iter().map(|turn| turn.cpu_ns / 1e3 / turn.requests as f64).collect());
+        let [appliance, epoll, ring, ring_direct, nginx]: [Vec<f64>; SERVERS] = costs;
+        let floor = if median(&ring) < median(&ring_direct) { &ring } else { &ring_direct };
+        let nginx = (!nginx.is_empty()).then_some(nginx);
         Self {
             connections,
             pipeline,
-            cpu_us_request: cpu,
-            epoll_us_request: cost(&epoll),
-            ring_us_request: ring,
-            ring_direct_us_request: ring_direct,
-            nginx_us_request: nginx,
-            floor_us_request: floor,
-            ratio: cpu / floor,
-            nginx_ratio: nginx.map(|nginx| nginx / cpu),
+            cpu_us_request: median(&appliance),
+            epoll_us_request: median(&epoll),
+            ring_us_request: median(&ring),
+            ring_direct_us_request: median(&ring_direct),
+            nginx_us_request: nginx.as_deref().map(median),
+            floor_us_request: median(floor),
+            ratio: ratio(&appliance, floor),
+            nginx_ratio: nginx.map(|nginx| ratio(&nginx, &appliance)),
             busy,
         }
     }
@@ -91,6 +90,11 @@ impl Row {
     }
 }
 
-fn median(turns: &[Turn], figure: impl Fn(&Turn) -> f64) -> f64 {
-    process::median(turns.iter().map(figure).collect())
+fn median(values: &[f64]) -> f64 {
+    process::median(values.to_vec())
+}
+
+/// Of two servers' costs in the same rounds.
+fn ratio(costs: &[f64], others: &[f64]) -> f64 {
+    process::median(costs.iter().zip(others).map(|(cost, other)| cost / other).collect())
 }

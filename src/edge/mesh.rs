@@ -10,12 +10,14 @@ use crate::ids::ShardId;
 use crate::limits;
 use crate::shard::MeshMessage;
 use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
+use glommio::timer::sleep;
 use glommio::{GlommioError, ResourceType};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// What travels between shards: what the core says, and connections, of which the core knows nothing.
 #[derive(Debug)]
@@ -31,6 +33,9 @@ pub enum EdgeMessage {
     /// Server of a connection to the home of its address: it is gone. Lost: the address may have one connection less.
     Left(ClientAddress),
 }
+
+/// How soon a shard that fell asleep over its unconnected channels looks at them again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// One shard's ends of all its channels, before its executor runs.
 pub struct MeshEnds {
@@ -72,8 +77,13 @@ impl Mesh {
         let mut receivers: Vec<_> =
             ends.from.into_iter().map(|(from, end)| (from, Connecting::new(end.connect()))).collect();
         // Each end waits for its peer's, so all are under way at once. An executor that sleeps is not told that the peer
-        // of a channel has connected, so none sleeps until all have.
+        // of a channel has connected, so none sleeps until all have. Should it sleep all the same (see `doorbell`), the timer
+        // wakes it.
+        let mut timer = Box::pin(sleep(LOOK_AGAIN));
         std::future::poll_fn(|cx| {
+            while timer.as_mut().poll(cx).is_ready() {
+                timer = Box::pin(sleep(LOOK_AGAIN));
+            }
             let mut are_connected = true;
             senders.iter_mut().for_each(|(_, end)| are_connected &= end.poll(cx));
             receivers.iter_mut().for_each(|(_, end)| are_connected &= end.poll(cx));

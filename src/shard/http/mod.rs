@@ -239,23 +239,17 @@ impl Shard {
 
     fn route(&mut self, conn: HttpConn, port: HttpPort, request: &Request<'_>, replies: &mut Vec<u8>) -> Routed {
         let mut answer = Answer { replies, request, status: 0, rejected: None };
-        let mut segments = request.path.split('/').skip(1);
-        let path = [segments.next(), segments.next(), segments.next(), segments.next(), segments.next()];
-        let routed = match (port, path) {
-            (_, [Some("livez"), None, ..]) => answer.only_get(|answer| answer.text(200, "alive\n")),
-            (_, [Some("readyz"), None, ..]) => self.readyz(&mut answer),
-            (HttpPort::Public, [Some("v1"), Some("rooms"), Some(room), rest, None]) => {
+        let routed = match (port, request.path, room_path(request.path)) {
+            (HttpPort::Public, _, Some((room, rest))) => {
                 self.route_room(room, rest, &mut answer);
                 Routed::Replied
             }
-            (HttpPort::Admin, [Some("metrics"), None, ..]) => self.scrape(conn, ScrapeForm::Total, &mut answer),
-            (HttpPort::Admin, [Some("metrics"), Some("shards"), None, ..]) => {
-                self.scrape(conn, ScrapeForm::Shards, &mut answer)
-            }
-            (HttpPort::Admin, [Some("v1"), Some("rooms"), None, ..]) => self.list_rooms(&mut answer),
-            (HttpPort::Admin, [Some("v1"), Some("rooms"), Some(room), None, ..]) => {
-                self.change_room(conn, room, &mut answer)
-            }
+            (HttpPort::Admin, _, Some((room, None))) => self.change_room(conn, room, &mut answer),
+            (HttpPort::Admin, "/v1/rooms", _) => self.list_rooms(&mut answer),
+            (HttpPort::Admin, "/metrics", _) => self.scrape(conn, ScrapeForm::Total, &mut answer),
+            (HttpPort::Admin, "/metrics/shards", _) => self.scrape(conn, ScrapeForm::Shards, &mut answer),
+            (_, "/livez", _) => answer.only_get(|answer| answer.text(200, "alive\n")),
+            (_, "/readyz", _) => self.readyz(&mut answer),
             _ => answer.not_found("there is no such path on this port"),
         };
         let Answer { status, rejected, .. } = answer;
@@ -280,6 +274,16 @@ impl Shard {
         self.metrics.count_http_reply(refusal.status());
         reply::refusal(replies, refusal);
     }
+}
+
+/// The segment that names a room, and what follows it, if the path is below a room.
+fn room_path(path: &str) -> Option<(&str, Option<&str>)> {
+    let below = path.strip_prefix("/v1/rooms/")?;
+    // Too short for a search that prepares itself.
+    Some(match below.bytes().position(|byte| byte == b'/') {
+        Some(slash) => (&below[..slash], Some(&below[slash + 1..])),
+        None => (below, None),
+    })
 }
 
 /// The room that a segment of a path names. Each room has one name: who filters or counts by path, such as a proxy in

@@ -17,7 +17,6 @@ type NotCounted = (u16, Reject, &'static str);
 impl Shard {
     pub(super) fn route_room(&mut self, room: &str, rest: Option<&str>, answer: &mut Answer<'_, '_>) {
         let room = room_id(room);
-        let known = room.and_then(|room| self.rooms.find(room));
         match (rest, answer.request.method) {
             (None | Some("reactions" | "frame"), Method::Options) => answer.preflight(),
             (Some("reactions"), Method::Post) => match room {
@@ -25,18 +24,20 @@ impl Shard {
                 None => answer.reject(404, Reject::UnknownRoom, "a room is named by its number"),
             },
             (Some("reactions"), _) => answer.method_not_allowed("POST, OPTIONS"),
-            (None | Some("frame"), Method::Get | Method::Head) => match (known, rest) {
-                (None, _) => drop(answer.problem(404, "unknown_room", "there is no such room")),
-                (Some(state), None) => answer.json(200, state.room.json()),
-                (Some(state), Some(_)) => match &state.newest {
-                    Some(newest) => answer.json(200, &frame_json(&state.room, &newest.message)),
-                    None => drop(answer.problem(
-                        404,
-                        "no_frame",
-                        "no window of this room has closed with taps or subscribers",
-                    )),
-                },
-            },
+            (None | Some("frame"), Method::Get | Method::Head) => {
+                match (room.and_then(|room| self.rooms.find(room)), rest) {
+                    (None, _) => drop(answer.problem(404, "unknown_room", "there is no such room")),
+                    (Some(state), None) => answer.json(200, state.room.json()),
+                    (Some(state), Some(_)) => match &state.newest {
+                        Some(newest) => answer.json(200, &frame_json(&state.room, &newest.message)),
+                        None => drop(answer.problem(
+                            404,
+                            "no_frame",
+                            "no window of this room has closed with taps or subscribers",
+                        )),
+                    },
+                }
+            }
             (None | Some("frame"), _) => answer.method_not_allowed("GET, HEAD, OPTIONS"),
             _ => drop(answer.not_found("there is no such path on this port")),
         }
