@@ -105,7 +105,9 @@ impl Window {
     #[allow(clippy::disallowed_methods, reason = "an arbitrary beginning of time")]
     fn new(orders: &[Vec<RoomId>], rooms: u32) -> Self {
         let mut tally = Tally::new(1);
-        (0..rooms).for_each(|room| tally.put_room(RoomId(room), PALETTE_LEN as u16));
+        for room in 0..rooms {
+            tally.put_room(RoomId(room), PALETTE_LEN as u16);
+        }
         let deltas = ShardId::all(orders.len()).zip(orders).map(|(from, order)| (from, delta(&mut tally, order)));
         Self {
             deltas: deltas.collect(),

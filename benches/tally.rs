@@ -3,7 +3,8 @@
 //! One shard of sixteen counts into rooms that it visits at random, in the middle of a window: each room has been tapped
 //! before. The tally finds the room by its id, checks the emoji and adds; the floor does the same additions, in the same
 //! order, to a plain array in which the room's number is its place. With many rooms both wait for memory; what the tally
-//! waits for beyond the floor is its look-up. `cargo bench --bench tally`; tests count each case once, into fewer rooms.
+//! waits for beyond the floor is its look-up. `count` waits for one reaction after the other, as an HTTP request does;
+//! `count_in_groups` finds, touches and then counts 32 at a time, as datagrams are counted. `cargo bench --bench tally`; tests count each case once, into fewer rooms.
 
 mod effort;
 
@@ -21,6 +22,9 @@ const PALETTE_LEN: u16 = 12;
 const VISITS: usize = 1 << 16;
 /// Reactions counted between two looks at the clock: enough to see all of the rooms, not only the last few.
 const REACTIONS_A_SAMPLE: u32 = 4096;
+
+/// As the shard groups datagrams.
+const GROUP: usize = 32;
 
 /// How many rooms are visited, and what is counted at each visit.
 #[derive(Clone, Copy)]
@@ -63,15 +67,35 @@ fn floor_array(bencher: Bencher<'_, '_>, case: Case) {
 #[divan::bench(args = cases(), sample_size = REACTIONS_A_SAMPLE, sample_count = 200)]
 fn count(bencher: Bencher<'_, '_>, case: Case) {
     let mut visits = Visits::new(case);
+    let mut tally = tapped(case);
+    bencher.counter(ItemsCount::new(case.records)).bench_local(|| {
+        let (room, records) = visits.next();
+        tally.count(room, black_box(records).iter().copied()).expect("known rooms and emoji")
+    });
+}
+
+#[divan::bench(args = cases(), sample_size = REACTIONS_A_SAMPLE / GROUP as u32, sample_count = 200)]
+fn count_in_groups(bencher: Bencher<'_, '_>, case: Case) {
+    let mut visits = Visits::new(case);
+    let mut tally = tapped(case);
+    bencher.counter(ItemsCount::new(GROUP * case.records)).bench_local(|| {
+        let slots: [_; GROUP] = std::array::from_fn(|_| tally.find(visits.next().0).expect("a known room"));
+        slots.iter().for_each(|&slot| tally.touch(slot));
+        for slot in slots {
+            let (_, records) = visits.next();
+            tally.count_in(slot, black_box(records).iter().copied()).expect("known emoji");
+        }
+    });
+}
+
+/// In the middle of a window.
+fn tapped(case: Case) -> Tally {
     let mut tally = Tally::new(SHARDS);
     for room in 0..case.rooms {
         tally.put_room(RoomId(room), PALETTE_LEN);
         tally.count(RoomId(room), [(EmojiId(0), 1)].into_iter()).expect("a known room");
     }
-    bencher.counter(ItemsCount::new(case.records)).bench_local(|| {
-        let (room, records) = visits.next();
-        tally.count(room, black_box(records).iter().copied()).expect("known rooms and emoji")
-    });
+    tally
 }
 
 /// A play of rooms and records, the same in every run, and too long for a branch predictor to learn.

@@ -94,7 +94,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     let mut signals = Some(signals);
     let (events, happened) = mpsc::channel();
     let meshes = mesh::channels(cores.len());
-    let board = Arc::new(Board::new(cores.len()));
+    let board = Arc::new(Board::new(cores.len(), config.http.connections_max));
     for (((id, &core), sockets), mesh) in ShardId::all(cores.len()).zip(&cores).zip(sockets.shards).zip(meshes) {
         let shard = ShardConfig {
             id,

@@ -51,11 +51,14 @@ pub const BODY_RATE_GRACE: Duration = Duration::from_secs(5);
 /// Connections of the admin port: scrapers, probes and operators. Apart from the public ones, so that the node can be
 /// looked at when those are as many as they may be.
 pub const ADMIN_CONNECTIONS_MAX: usize = 256;
+/// Bytes that come from a connection after it was paused and before its receives have stopped: what the kernel hands over
+/// for one connection when the ring is entered, twice.
+pub const HTTP_PAUSE_BYTES_MAX: usize = 2 * 32 * TCP_BUFFER;
 /// Bytes of memory that one connection of the public port can come to hold: a request that has not come whole, one more
-/// that was received before a pause took effect, replies under way and replies behind them; vectors grow to twice what
+/// and what came before a pause took effect, replies under way and replies behind them; vectors grow to twice what
 /// they hold. A reply larger than [`HTTP_REPLIES_MAX`] (a room with a huge palette) comes on top, in the same way.
 pub const HTTP_CONNECTION_BYTES_MAX: usize = HTTP_REQUEST_LINE_MAX + HTTP_HEAD_MAX + HTTP_BODY_MAX // decoder: `partial`
-    + 2 * (HTTP_HEAD_MAX + HTTP_BODY_MAX + TCP_BUFFER) // decoder: `unread`
+    + 2 * (HTTP_HEAD_MAX + HTTP_BODY_MAX + HTTP_PAUSE_BYTES_MAX) // decoder: `unread`
     + 2 * 2 * HTTP_REPLIES_MAX;
 /// Bytes of memory that one connection without a request holds, in the edge and in the shard together.
 pub const HTTP_IDLE_CONNECTION_BYTES_MAX: usize = 384;
@@ -102,7 +105,7 @@ const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX <= HTTP_BODY_MAX, "a d
 const _: () = assert!(uproar_wire::hello::MESSAGE_MAX <= QUIC_RECEIVE_WINDOW as usize, "a hello fits the window");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < QUIC_DATAGRAM_BUFFER, "the largest reactions are accepted");
 const _: () = assert!(HTTP_REQUEST_LINE_MAX < HTTP_HEAD_MAX);
-const _: () = assert!(HTTP_CONNECTION_BYTES_MAX <= 512 * 1024, "ten thousand at their worst fit 5 GiB");
+const _: () = assert!(HTTP_CONNECTION_BYTES_MAX <= 1024 * 1024, "ten thousand at their worst fit 10 GiB");
 const _: () = assert!(HTTP_LINGER_BYTES_MAX > HTTP_HEAD_MAX + HTTP_BODY_MAX, "a refused request may come to its end");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < DATAGRAM_BUFFER);
 // The fullest window still counts in u64: every core of SHARDS_MAX taking 100M records of 65,535 taps a second.

@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn alone(per_address_max: usize) -> Admission {
-        Admission::new(ShardId(0), 1, Arc::new(Board::new(1)), per_address_max)
+        Admission::new(ShardId(0), 1, Arc::new(Board::new(1, 10_000)), per_address_max)
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_connection_handed_over_is_closed_when_nobody_takes_the_message() {
-        let board = Arc::new(Board::new(2));
+        let board = Arc::new(Board::new(2, 10_000));
         let mut admission = Admission::new(ShardId(0), 2, board.clone(), 0);
         board.join(ShardId(0));
         let (handed, peer) = arrival(None);

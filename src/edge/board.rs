@@ -14,6 +14,8 @@ const SLACK_DIVISOR: u32 = 8;
 #[derive(Debug)]
 pub struct Board {
     counts: Box<[Count]>,
+    /// What a shard takes.
+    shard_max: u32,
 }
 
 /// On cache lines of its own: processors fetch lines in pairs.
@@ -22,9 +24,10 @@ pub struct Board {
 struct Count(AtomicU32);
 
 impl Board {
-    /// Of a process with `shards` shards, without connections.
-    pub fn new(shards: usize) -> Self {
-        Self { counts: (0..shards).map(|_| Count::default()).collect() }
+    /// Of a process with `shards` shards of at most `shard_max` connections, without any.
+    pub fn new(shards: usize, shard_max: usize) -> Self {
+        let shard_max = u32::try_from(shard_max).unwrap_or(u32::MAX);
+        Self { counts: (0..shards).map(|_| Count::default()).collect(), shard_max }
     }
 
     /// Chooses the shard for a connection that `here` has accepted, and counts it there.
@@ -55,7 +58,7 @@ impl Board {
         let others = (1..self.counts.len()).map(|step| ShardId(((here.index() + step) % self.counts.len()) as u8));
         let least = others.map(|shard| (shard, count(shard))).min_by_key(|&(_, count)| count);
         match least {
-            Some((_, least)) if own <= least + least / SLACK_DIVISOR => (here, own),
+            Some((_, least)) if own <= least + least / SLACK_DIVISOR && own < self.shard_max => (here, own),
             Some(least) => least,
             None => (here, own),
         }
@@ -72,7 +75,7 @@ mod tests {
 
     #[test]
     fn few_connections_spread_evenly_whoever_accepts_them() {
-        let board = Board::new(4);
+        let board = Board::new(4, 10_000);
         for placed in 1..=32u32 {
             // The kernel gives them all to one shard.
             board.place(ShardId(2));
@@ -85,7 +88,7 @@ mod tests {
 
     #[test]
     fn many_connections_stay_where_the_kernel_puts_them() {
-        let board = Board::new(4);
+        let board = Board::new(4, 10_000);
         for _ in 0..1000 {
             ShardId::all(4).for_each(|shard| board.join(shard));
         }
@@ -98,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_one_shard_lost_it_gets_back() {
-        let board = Board::new(3);
+        let board = Board::new(3, 10_000);
         for _ in 0..18 {
             board.place(ShardId(0));
         }
@@ -109,7 +112,7 @@ mod tests {
 
     #[test]
     fn shards_that_look_at_the_same_time_count_everything() {
-        let board = Board::new(4);
+        let board = Board::new(4, 10_000);
         std::thread::scope(|scope| {
             for shard in ShardId::all(4) {
                 let board = &board;
@@ -121,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_shard_alone_keeps_everything() {
-        let board = Board::new(1);
+        let board = Board::new(1, 10_000);
         assert_eq!(board.place(ShardId(0)), ShardId(0));
     }
 }

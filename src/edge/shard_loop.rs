@@ -236,6 +236,7 @@ impl ShardLoop {
     fn send(&mut self, now: Now) -> io::Result<bool> {
         // First, as an answer may let a connection go on with what asks other shards, or end it.
         self.tcp.handle_answers(now.instant, &mut self.ring, &mut self.shard);
+        self.tcp.flush(&mut self.ring, &mut self.shard)?;
         while let Some((to, message)) = self.shard.poll_mesh(now) {
             self.mesh.send(to, EdgeMessage::Core(message));
         }
@@ -246,7 +247,6 @@ impl ShardLoop {
             self.mesh.send(to, message);
         }
         let is_waiting = self.mesh.flush();
-        self.tcp.flush(&mut self.ring, &mut self.shard)?;
         if self.shard.is_drain_requested() {
             self.begin_drain(now)?;
             return Ok(true);
@@ -308,7 +308,7 @@ impl ShardLoop {
         self.doorbell.arm(&mut self.ring);
         // Whatever completed before the doorbell was armed does not ring: look once more.
         let is_settled = self.ring.enter(&mut self.completions)?;
-        if is_settled && self.completions.is_empty() {
+        if is_settled && self.completions.is_empty() && !self.ring.has_unsent() {
             self.shard.metrics_mut().detail.parks += 1;
             self.doorbell.wait(&mut self.ring).await;
         } else {

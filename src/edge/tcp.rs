@@ -41,6 +41,8 @@ pub struct Tcp {
     changed: Vec<HttpConn>,
     /// Connections that go on when the kernel has taken their replies, which it does when the ring is next entered.
     flushed: Vec<HttpConn>,
+    /// Connections that have just fallen silent, and are still to be asked whether they are over.
+    silent: Vec<HttpConn>,
     swept_at: Instant,
     /// The sweep before that.
     swept_before_at: Instant,
@@ -69,6 +71,8 @@ struct Conn {
     /// Among the changed of this turn.
     is_changed: bool,
     replies: Vec<u8>,
+    /// Of the replies, the bytes that the kernel has taken.
+    taken_len: usize,
     /// Of the last byte, or of the start of the request under way.
     since: Instant,
     is_mid_request: bool,
@@ -101,6 +105,7 @@ impl Tcp {
             next_generation: 0,
             changed: Vec::new(),
             flushed: Vec::new(),
+            silent: Vec::new(),
             swept_at: now,
             swept_before_at: now,
             admission,
@@ -131,6 +136,7 @@ impl Tcp {
                     shard.metrics_mut().detail.buffer_exhaustion += 1;
                     ring.lend_more_buffers();
                 }
+                _ if known.state == State::Dead => {}
                 // Receiving was stopped while the connection waited; it goes on when it is open again.
                 _ if completion.result == -libc::ECANCELED => {}
                 // The peer sends nothing more, and may still read. Its end is met again once the answer has come.
@@ -161,6 +167,7 @@ impl Tcp {
             known.discard(bytes.len());
             return;
         }
+        let replies_before = known.replies.len();
         let next = shard.handle_http(conn, bytes, &mut known.replies);
         known.state = match next {
             HttpNext::Read if self.is_draining && !shard.http_is_mid_request(conn) => State::Finishing,
@@ -170,8 +177,9 @@ impl Tcp {
         };
         let was_mid_request = known.is_mid_request;
         known.is_mid_request = shard.http_is_mid_request(conn);
-        // The time of a request is total: bytes that trickle in do not extend it.
-        if !(was_mid_request && known.is_mid_request) {
+        // The time of a request is total: bytes that trickle in do not extend it, but for the end of one request.
+        let is_same_request = was_mid_request && known.is_mid_request && known.replies.len() == replies_before;
+        if !is_same_request {
             known.since = now;
         }
     }

@@ -347,8 +347,8 @@ impl Shard {
 
     /// Adds or replaces a room; true when there was one.
     fn put_room(&mut self, room: &Arc<Room>) -> bool {
-        self.tally.put_room(room.id(), room.palette_len());
-        let existed = self.rooms.put(room.clone());
+        let slot = self.tally.put_room(room.id(), room.palette_len());
+        let existed = self.rooms.put(room.clone(), slot);
         if existed {
             self.offer_palette(room);
         }

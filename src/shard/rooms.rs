@@ -5,6 +5,7 @@
 
 use super::mesh_message::SharedFrame;
 use crate::room::Room;
+use crate::tally::RoomSlot;
 use std::collections::HashMap;
 use std::sync::Arc;
 use uproar_wire::RoomId;
@@ -14,6 +15,8 @@ use uproar_wire::RoomId;
 pub(super) struct RoomState {
     /// Name and palette.
     pub room: Arc<Room>,
+    /// Its place in the tally.
+    pub slot: RoomSlot,
     /// The newest frame, for late joiners and for `GET …/frame`.
     pub newest: Option<SharedFrame>,
 }
@@ -31,14 +34,14 @@ impl Rooms {
     }
 
     /// Adds or replaces a room; a replaced one keeps its newest frame. True when there was one.
-    pub(super) fn put(&mut self, room: Arc<Room>) -> bool {
+    pub(super) fn put(&mut self, room: Arc<Room>, slot: RoomSlot) -> bool {
         match self.by_id.entry(room.id()) {
             std::collections::hash_map::Entry::Occupied(mut known) => {
                 known.get_mut().room = room;
                 true
             }
             std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert(RoomState { room, newest: None });
+                free.insert(RoomState { room, slot, newest: None });
                 false
             }
         }

@@ -74,7 +74,7 @@ pub enum CountError {
     UnknownEmoji,
 }
 
-/// Where a room's counters are found, until a room is put or removed.
+/// Where a room's counters are found, until the room is removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RoomSlot(u32);
 
@@ -135,17 +135,18 @@ impl Tally {
 
     /// Takes up a room, or replaces its palette. Taps of the open window stay; whether a shorter palette may replace a
     /// longer one is for the caller to ask ([`Self::counts_beyond`]).
-    pub fn put_room(&mut self, room: RoomId, palette_len: u16) {
-        let slot = match self.find(room) {
+    pub fn put_room(&mut self, room: RoomId, palette_len: u16) -> RoomSlot {
+        let place = match self.find(room) {
             Some(known) => known,
             None => self.add_slot(room),
         };
-        let slot = self.slot_mut(slot);
+        let slot = self.slot_mut(place);
         slot.palette_len = palette_len;
         if palette_len > slot.len {
             // Counters lie back to back and cannot grow in place: the next tap opens a second entry, and both add up.
             slot.generation = 0;
         }
+        place
     }
 
     /// Forgets a room. Its taps of the open window stay and will be delivered.
@@ -207,7 +208,7 @@ impl Tally {
     pub fn touch(&self, slot: RoomSlot) {
         let slot = &self.slots[slot.0 as usize];
         if slot.generation == self.generation {
-            std::hint::black_box(self.open[slot.merger.index()].counts.get(slot.offset));
+            std::hint::black_box(self.open[slot.merger.index()].counts.get(slot.offset).copied());
         }
     }
 

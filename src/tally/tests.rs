@@ -48,7 +48,9 @@ impl Shards {
     }
 
     fn put_room(&mut self, room: RoomId, palette_len: u16) {
-        self.tallies.iter_mut().for_each(|tally| tally.put_room(room, palette_len));
+        for tally in &mut self.tallies {
+            tally.put_room(room, palette_len);
+        }
     }
 
     fn remove_room(&mut self, room: RoomId) {

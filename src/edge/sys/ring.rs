@@ -50,8 +50,11 @@ impl Completion {
 pub struct Unsent {
     /// Of the send.
     pub token: Token,
-    /// What is to be sent again when the socket is writable; an error when it never will be.
-    pub rest: io::Result<Vec<u8>>,
+    /// All bytes of the send.
+    pub bytes: Vec<u8>,
+    /// Of these, how many the kernel has taken, now and before; the others are to be sent when the socket is writable. An
+    /// error when it never will be.
+    pub taken: io::Result<usize>,
 }
 
 /// A ring, its provided buffers and the sends that the kernel has not taken.
@@ -67,8 +70,10 @@ pub struct Ring {
 }
 
 struct Sending {
-    bytes: Vec<u8>,
     token: Token,
+    bytes: Vec<u8>,
+    /// The send begins here.
+    from: usize,
 }
 
 impl Ring {
@@ -125,11 +130,12 @@ impl Ring {
         self.push(opcode::RecvMulti::new(types::Fd(fd), buffer_ring::GROUP).build(), token)
     }
 
-    /// Sends `bytes` with the next entry of the ring; what the socket has no room for is then in [`Self::poll_unsent`].
+    /// Sends `bytes`, but for those before `from`, when the ring is next entered. If the socket has no room for all, they
+    /// are then in [`Self::poll_unsent`].
     /// A token may have one send until the ring is entered, so that nothing overtakes what did not fit.
-    pub fn send(&mut self, fd: RawFd, token: Token, bytes: Vec<u8>) -> io::Result<()> {
-        let (start, len) = (bytes.as_ptr(), bytes.len() as u32);
-        self.sends.push(Sending { bytes, token });
+    pub fn send(&mut self, fd: RawFd, token: Token, bytes: Vec<u8>, from: usize) -> io::Result<()> {
+        let (start, len) = (bytes[from..].as_ptr(), (bytes.len() - from) as u32);
+        self.sends.push(Sending { token, bytes, from });
         // Not waiting, the kernel is done with the bytes when it has taken the entry; with WAITALL a short send counts as
         // a failure, and only failures complete.
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | libc::MSG_DONTWAIT;
@@ -140,6 +146,11 @@ impl Ring {
     /// What the kernel did not take of the sends before the ring was last entered.
     pub fn poll_unsent(&mut self) -> Option<Unsent> {
         self.unsent.pop()
+    }
+
+    /// Whether [`Self::poll_unsent`] has something.
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
     }
 
     /// An empty buffer for a send, if an earlier one is done with.
@@ -184,7 +195,7 @@ impl Ring {
                 ignore_transient(entered)?;
             }
             self.collect(completions);
-            if self.unsubmitted() == 0 {
+            if self.is_taken() {
                 return Ok(!self.has_unfinished());
             }
         }
@@ -200,10 +211,16 @@ impl Ring {
             entered => ignore_transient(entered)?,
         }
         self.collect(completions);
-        if self.unsubmitted() > 0 {
+        if !self.is_taken() {
             self.enter(completions)?;
         }
         Ok(())
+    }
+
+    /// Whether the kernel has taken every entry, and has told of every send that failed.
+    fn is_taken(&mut self) -> bool {
+        let submissions = self.ring.submission();
+        submissions.is_empty() && !submissions.cq_overflow()
     }
 
     fn unsubmitted(&mut self) -> usize {
@@ -216,17 +233,17 @@ impl Ring {
     }
 
     fn collect(&mut self, completions: &mut Vec<Completion>) {
-        let Self { ring, sends, unsent, spare, .. } = self;
+        let Self { ring, sends, unsent, .. } = self;
+        let mut place = 0;
         for entry in ring.completion() {
             if entry.user_data() & SEND_TAG == 0 {
                 completions.push(completion(&entry));
             } else {
-                unsent.push(failed_send(&entry, sends));
+                unsent.extend(failed_send(&entry, sends, &mut place));
             }
         }
-        // The kernel has taken every entry, and with it the bytes of every send.
-        if ring.submission().is_empty() {
-            sends.drain(..).for_each(|sent| keep_spare(spare, sent.bytes));
+        if self.is_taken() {
+            self.sends.drain(..).for_each(|sent| keep_spare(&mut self.spare, sent.bytes));
         }
     }
 
@@ -249,7 +266,8 @@ impl Ring {
         let entry = entry.user_data(token);
         loop {
             // SAFETY: descriptors are the caller's and an unknown one is refused by the kernel; memory that entries
-            // point to is owned by `self` until their completion (`sends`, `buffers`) or read at once (`timeout`).
+            // point to is owned by `self`: provided buffers as long as the ring is, a send's bytes until the kernel has taken its
+            // entry (which it then is done with, as it may neither wait nor be deferred), a timeout until it was submitted.
             if unsafe { self.ring.submission().push(&entry) }.is_ok() {
                 return Ok(());
             }
@@ -266,20 +284,19 @@ const GETEVENTS: u32 = 1;
 /// Times that the kernel may refuse to take all entries in one go.
 const ENTERS_MAX: usize = 1024;
 
-/// What is left of a send. Only when completions overflow can its bytes be gone: nothing more can follow them then.
-fn failed_send(entry: &cqueue::Entry, sends: &mut Vec<Sending>) -> Unsent {
+/// What is left of a send. Sends fail in the order in which they were pushed, so each is looked for from `place` on.
+fn failed_send(entry: &cqueue::Entry, sends: &mut [Sending], place: &mut usize) -> Option<Unsent> {
     let token = entry.user_data() & !SEND_TAG;
-    let sending = sends.iter().position(|sending| sending.token == token).map(|at| sends.swap_remove(at));
-    let rest = match (sending, entry.result()) {
-        (None, _) => Err(io::ErrorKind::BrokenPipe.into()),
-        (Some(sending), result) if result == -libc::EAGAIN => Ok(sending.bytes),
-        (Some(_), result @ ..0) => Err(io::Error::from_raw_os_error(-result)),
-        (Some(mut sending), taken) => {
-            sending.bytes.drain(..(taken as usize).min(sending.bytes.len()));
-            Ok(sending.bytes)
-        }
+    let count = sends.len();
+    let at = (*place..count).chain(0..*place).find(|&at| sends[at].token == token)?;
+    *place = at;
+    let sending = &mut sends[at];
+    let taken = match entry.result() {
+        result if result == -libc::EAGAIN => Ok(sending.from),
+        result @ ..0 => Err(io::Error::from_raw_os_error(-result)),
+        taken => Ok((sending.from + taken as usize).min(sending.bytes.len())),
     };
-    Unsent { token, rest }
+    Some(Unsent { token, bytes: std::mem::take(&mut sending.bytes), taken })
 }
 
 fn keep_spare(spare: &mut Vec<Vec<u8>>, mut buffer: Vec<u8>) {

@@ -80,22 +80,23 @@ pub fn shut_down_write(fd: RawFd) {
     unsafe { libc::shutdown(fd, libc::SHUT_WR) };
 }
 
+/// Sockets of one [`find_hung_up`].
+pub const HUNG_UP_BATCH: usize = 256;
+
 /// Calls `found` with the place of each of `sockets` whose connection is over in both directions, as after a reset.
-pub fn find_hung_up(sockets: &[RawFd], mut found: impl FnMut(usize)) -> io::Result<()> {
-    const BATCH: usize = 256;
-    for (batch, sockets) in sockets.chunks(BATCH).enumerate() {
-        // What tells that a connection is over is reported without being asked for.
-        let mut polls = [libc::pollfd { fd: -1, events: 0, revents: 0 }; BATCH];
-        polls.iter_mut().zip(sockets).for_each(|(poll, &fd)| poll.fd = fd);
-        // SAFETY: pointer and length describe the used part of `polls`; the call does not wait.
-        if unsafe { libc::poll(polls.as_mut_ptr(), sockets.len() as libc::nfds_t, 0) } < 0 {
-            let error = io::Error::last_os_error();
-            // The next look finds them, too.
-            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
-        }
-        let hung_up = |poll: &libc::pollfd| poll.revents & (libc::POLLHUP | libc::POLLERR) != 0;
-        (0..sockets.len()).filter(|&place| hung_up(&polls[place])).for_each(|place| found(batch * BATCH + place));
+pub fn find_hung_up(sockets: &[RawFd], found: impl FnMut(usize)) -> io::Result<()> {
+    assert!(sockets.len() <= HUNG_UP_BATCH, "the caller asks for a batch");
+    // What tells that a connection is over is reported without being asked for.
+    let mut polls = [libc::pollfd { fd: -1, events: 0, revents: 0 }; HUNG_UP_BATCH];
+    polls.iter_mut().zip(sockets).for_each(|(poll, &fd)| poll.fd = fd);
+    // SAFETY: pointer and length describe the used part of `polls`; the call does not wait.
+    if unsafe { libc::poll(polls.as_mut_ptr(), sockets.len() as libc::nfds_t, 0) } < 0 {
+        let error = io::Error::last_os_error();
+        // Not asked then, they end by their time limits.
+        return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
     }
+    let hung_up = |poll: &libc::pollfd| poll.revents & (libc::POLLHUP | libc::POLLERR) != 0;
+    (0..sockets.len()).filter(|&place| hung_up(&polls[place])).for_each(found);
     Ok(())
 }
 

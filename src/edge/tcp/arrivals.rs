@@ -147,6 +147,7 @@ impl Tcp {
             is_behind: false,
             is_changed: false,
             replies: Vec::new(),
+            taken_len: 0,
             since: now,
             is_mid_request: false,
             sent_at: now,

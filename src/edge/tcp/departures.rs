@@ -6,7 +6,7 @@
 //! Invariant: a connection has at most one send between two entries of the ring, so that nothing overtakes what comes back.
 
 use super::{State, Tcp, find};
-use crate::edge::sys::ring::Ring;
+use crate::edge::sys::ring::{Ring, Unsent};
 use crate::edge::sys::socket_option::shut_down_write;
 use crate::edge::token::Purpose;
 use crate::metrics::Outcome;
@@ -19,7 +19,7 @@ impl Tcp {
     pub fn handle_flushed(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
         while let Some(unsent) = ring.poll_unsent() {
             if let Purpose::Send(conn) = Purpose::of(unsent.token) {
-                self.handle_unsent(conn, unsent.rest, ring)?;
+                self.handle_unsent(conn, unsent, ring)?;
             }
         }
         let mut flushed = std::mem::take(&mut self.flushed);
@@ -53,12 +53,13 @@ impl Tcp {
         Ok(())
     }
 
-    fn handle_unsent(&mut self, conn: HttpConn, rest: io::Result<Vec<u8>>, ring: &mut Ring) -> io::Result<()> {
+    fn handle_unsent(&mut self, conn: HttpConn, unsent: Unsent, ring: &mut Ring) -> io::Result<()> {
         let Some(known) = find(&mut self.conns, conn) else { return Ok(()) };
-        match rest {
-            Ok(rest) => {
+        match unsent.taken {
+            Ok(taken_len) => {
                 // Nothing was appended meanwhile: what a turn sent is known before the next turn handles anything.
-                known.replies = rest;
+                known.replies = unsent.bytes;
+                known.taken_len = taken_len;
                 known.is_behind = true;
                 known.is_full = true;
                 ring.poll_writable(known.fd(), Purpose::Writable(conn).token())?;
@@ -98,7 +99,8 @@ impl Tcp {
             let replies = std::mem::take(&mut known.replies);
             let has_replies = !replies.is_empty() && known.state != State::Dead;
             if has_replies {
-                ring.send(known.fd(), Purpose::Send(conn).token(), replies)?;
+                let taken_len = std::mem::take(&mut known.taken_len);
+                ring.send(known.fd(), Purpose::Send(conn).token(), replies, taken_len)?;
             } else {
                 ring.keep_spare(replies);
             }

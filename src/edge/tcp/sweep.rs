@@ -9,8 +9,8 @@
 //! the decoder holds.
 
 use super::super::sys::ring::Ring;
-use super::super::sys::socket_option::find_hung_up;
-use super::{Conn, State, Tcp};
+use super::super::sys::socket_option::{HUNG_UP_BATCH, find_hung_up};
+use super::{Conn, State, Tcp, find};
 use crate::config::Http;
 use crate::ingest::http::Progress;
 use crate::limits::BODY_RATE_GRACE;
@@ -44,6 +44,9 @@ enum Verdict {
 impl Tcp {
     /// When [`Self::handle_timeout`] has something to look over.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.silent.is_empty() {
+            return Some(self.swept_at);
+        }
         let is_due = !self.conns.is_empty() || !self.unarmed.is_empty();
         is_due.then(|| self.swept_at + SWEEP)
     }
@@ -51,17 +54,19 @@ impl Tcp {
     /// Ends connections whose time is up.
     pub fn handle_timeout(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
         if now < self.swept_at + SWEEP {
-            return Ok(());
+            return self.end_hung_up();
         }
         let fell_silent = self.swept_before_at..self.swept_at;
         self.swept_before_at = std::mem::replace(&mut self.swept_at, now);
         self.start(ring)?;
-        let (mut touched, mut silent) = (Vec::new(), Vec::new());
+        let mut touched = Vec::new();
         for (slot, known) in &mut self.conns {
             let conn = HttpConn { slot: slot as u32, generation: known.generation };
             let verdict = self.time_limits.judge(known, now, || shard.http_progress(conn));
             match verdict {
-                Verdict::Fine if known.is_receiving && fell_silent.contains(&known.heard_at()) => silent.push(conn),
+                Verdict::Fine if known.is_receiving && fell_silent.contains(&known.heard_at()) => {
+                    self.silent.push(conn);
+                }
                 Verdict::Fine => {}
                 Verdict::Late | Verdict::Over(_) => touched.push((conn, verdict)),
             }
@@ -70,7 +75,7 @@ impl Tcp {
             self.carry_out(now, conn, verdict, ring, shard);
             self.note_change(conn);
         }
-        self.end_hung_up(&silent)
+        self.end_hung_up()
     }
 
     fn carry_out(&mut self, now: Instant, conn: HttpConn, verdict: Verdict, ring: &mut Ring, shard: &mut Shard) {
@@ -93,7 +98,10 @@ impl Tcp {
         }
     }
 
-    fn end_hung_up(&mut self, silent: &[HttpConn]) -> io::Result<()> {
+    /// A slice of those that have fallen silent; the next turn goes on.
+    fn end_hung_up(&mut self) -> io::Result<()> {
+        let slice = self.silent.len().saturating_sub(HUNG_UP_BATCH);
+        let silent: Vec<_> = self.silent.drain(slice..).filter(|&conn| find(&mut self.conns, conn).is_some()).collect();
         let sockets: Vec<_> = silent.iter().map(|conn| self.conns[conn.slot as usize].fd()).collect();
         let mut hung_up = Vec::new();
         find_hung_up(&sockets, |place| hung_up.push(silent[place]))?;

@@ -5,7 +5,7 @@
 //! Head --head complete, body to come--> Body --complete--> request
 //! any  --refused, or the caller says so--> Closed
 //! ```
-//! Invariant: what comes out depends on the bytes alone, not on how they were cut; each byte is looked at once, and
+//! Invariant: what comes out depends on the bytes alone, not on how they were cut; each byte is looked at once (of a head: twice), and
 //! copied only when a buffer's edge cuts the request that it belongs to (or when the body is chunked). A head that repeats,
 //! byte for byte, the one before it in the same buffer says the same, and is not read again: a client that pipelines sends
 //! one head over and over. Between requests nothing is held on the heap. Not here: time-outs (the edge asks
@@ -14,7 +14,7 @@
 use super::body::ChunkedBody;
 use super::head::{Facts, Framing, Head, Target};
 use super::scan::{HeadScanner, Scan};
-use crate::limits::HTTP_HEAD_MAX;
+use crate::limits::{HTTP_HEAD_MAX, HTTP_PAUSE_BYTES_MAX};
 
 pub use super::refusal::Refusal;
 pub use super::request::{ContentKind, Method, Request};
@@ -137,10 +137,10 @@ impl RequestDecoder {
     }
 
     /// Keeps bytes without looking at them, until the next [`Self::feed`]: for a connection that is paused and whose
-    /// receives are still being stopped. False when more wait than one request may have.
+    /// receives are still being stopped. False when more wait than one request may have and a pause lets through.
     pub fn hold(&mut self, input: &[u8]) -> bool {
         self.unread.extend_from_slice(input);
-        self.unread.len() - self.unread_at <= HTTP_HEAD_MAX + self.limits.body_bytes
+        self.unread.len() - self.unread_at <= HTTP_HEAD_MAX + self.limits.body_bytes + HTTP_PAUSE_BYTES_MAX
     }
 
     /// True once when the client waits for `100 Continue` and its body has not begun to come: the caller sends it.

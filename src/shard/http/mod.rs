@@ -62,9 +62,9 @@ pub(super) struct HttpConnections {
     ready: VecDeque<HttpConn>,
 }
 
-/// Bytes of a connection without a request: nothing of it is on the heap.
+/// Bytes of a connection without a request: its box, and the slot that points to it.
 #[cfg(feature = "edge")]
-pub(crate) const HTTP_CONNECTION_BYTES: usize = size_of::<Option<HttpConnection>>();
+pub(crate) const HTTP_CONNECTION_BYTES: usize = size_of::<HttpConnection>() + size_of::<Option<Box<HttpConnection>>>();
 
 struct HttpConnection {
     generation: u32,

@@ -64,7 +64,8 @@ impl Shard {
         }
         parse_reactions(body, |label| state.room.emoji_id(label), &mut self.reactions)
             .map_err(|error| (error.status(), Reject::from(error), error.detail()))?;
-        let taps = self.tally.count(room, self.reactions.iter().copied()).map_err(|error| refused(error.into()))?;
+        let taps =
+            self.tally.count_in(state.slot, self.reactions.iter().copied()).map_err(|error| refused(error.into()))?;
         self.metrics.count_reaction(Proto::Http, self.reactions.len() as u64, taps);
         Ok(())
     }

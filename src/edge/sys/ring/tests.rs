@@ -23,7 +23,7 @@ fn a_send_that_fits_says_nothing_and_its_buffer_serves_again() {
     let (near, mut far) = pair();
     let mut ring = Ring::new().unwrap();
     let mut completions = Vec::new();
-    ring.send(near.as_raw_fd(), TOKEN, pattern(100)).unwrap();
+    ring.send(near.as_raw_fd(), TOKEN, pattern(100), 0).unwrap();
     ring.enter(&mut completions).unwrap();
     assert!(completions.is_empty() && ring.poll_unsent().is_none());
     assert!(ring.spare_buffer().capacity() >= 100);
@@ -42,15 +42,15 @@ fn what_a_socket_has_no_room_for_comes_back_and_goes_out_later() {
         let mut received = Vec::new();
         far.read_to_end(&mut received).map(|_| received)
     });
-    let mut left = Some(bytes.clone());
+    let mut left = Some((bytes.clone(), 0));
     let mut returns = 0;
-    while let Some(unsent) = left.take() {
-        ring.send(near.as_raw_fd(), TOKEN, unsent).unwrap();
+    while let Some((unsent, from)) = left.take() {
+        ring.send(near.as_raw_fd(), TOKEN, unsent, from).unwrap();
         ring.enter(&mut completions).unwrap();
         if let Some(unsent) = ring.poll_unsent() {
             assert_eq!(unsent.token, TOKEN);
             returns += 1;
-            left = Some(unsent.rest.unwrap());
+            left = Some((unsent.bytes, unsent.taken.unwrap()));
             ring.poll_writable(near.as_raw_fd(), 8).unwrap();
             while completions.is_empty() {
                 ring.wait(Duration::from_secs(10), &mut completions).unwrap();
@@ -69,10 +69,10 @@ fn a_send_to_a_closed_socket_is_an_error() {
     drop(far);
     near.shutdown(Shutdown::Both).unwrap();
     let mut ring = Ring::new().unwrap();
-    ring.send(near.as_raw_fd(), TOKEN, pattern(10)).unwrap();
+    ring.send(near.as_raw_fd(), TOKEN, pattern(10), 0).unwrap();
     ring.enter(&mut Vec::new()).unwrap();
     let unsent = ring.poll_unsent().unwrap();
-    assert_eq!((unsent.token, unsent.rest.unwrap_err().kind()), (TOKEN, io::ErrorKind::BrokenPipe));
+    assert_eq!((unsent.token, unsent.taken.unwrap_err().kind()), (TOKEN, io::ErrorKind::BrokenPipe));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use super::super::Progress;
 use super::{DecoderLimits, Flow, Outcome, Refusal, RequestDecoder, decode, decoder};
 use crate::limits::{
-    HTTP_BODY_MAX, HTTP_HEAD_MAX, HTTP_HEADERS_MAX, HTTP_REQUEST_LINE_MAX, HTTP_TRAILERS_MAX, TCP_BUFFER,
+    HTTP_BODY_MAX, HTTP_HEAD_MAX, HTTP_HEADERS_MAX, HTTP_PAUSE_BYTES_MAX, HTTP_REQUEST_LINE_MAX, HTTP_TRAILERS_MAX,
+    TCP_BUFFER,
 };
 
 /// The one refusal, or none when all were requests; the same whole, in buffers, and byte by byte.
@@ -150,7 +151,7 @@ fn a_pause_holds_no_more_than_its_limit() {
         most = most.max(decoder.heap_bytes());
     }
     most = most.max(decoder.heap_bytes());
-    assert!(most <= 2 * (HTTP_HEAD_MAX + HTTP_BODY_MAX + TCP_BUFFER), "{most}");
+    assert!(most <= 2 * (HTTP_HEAD_MAX + HTTP_BODY_MAX + HTTP_PAUSE_BYTES_MAX), "{most}");
 }
 
 #[test]
