@@ -127,6 +127,29 @@ fn a_head_that_does_not_come_is_told_so() {
 }
 
 #[test]
+fn requests_that_end_where_the_next_has_begun_are_not_late() {
+    const LATE: &str = "uproar_rejected_total{proto=\"http\",reason=\"http_timeout\"}";
+    let config = "[http]\nhead_timeout = \"100ms\"\nrequest_timeout = \"5m\"\n";
+    let server = Server::configured(config, &["--shards", "1", "--window", "100ms"]);
+    let whole = http::reactions(ROOM, r#"{"emoji":"fire"}"#);
+    let (begin, end) = whole.split_at(20);
+    let mut busy = Http::to(server.http());
+    busy.send(begin);
+    let mut late = Http::to(server.http());
+    late.send(begin);
+    while server.metric(LATE) == 0 {
+        for _ in 0..100 {
+            busy.send(&[end, begin].concat());
+            assert_eq!(busy.reply().status, 202);
+        }
+    }
+    busy.send(end);
+    assert_eq!(busy.reply().status, 202);
+    assert_eq!(late.reply().status, 408);
+    assert_eq!(server.metric(LATE), 1);
+}
+
+#[test]
 fn a_body_that_trickles_is_ended_and_a_slow_one_is_not() {
     let config = "[http]\nhead_timeout = \"5m\"\nrequest_timeout = \"5m\"\nbody_rate_min_bytes = 1000\n";
     let server = Server::configured(config, &["--shards", "2", "--window", "100ms"]);
