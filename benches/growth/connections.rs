@@ -1,10 +1,11 @@
-//! Keep-alive connections: appliances that differ in how many they hold.
+//! Keep-alive connections: appliances that differ in how many they hold, and bare loops that do.
 
-use crate::process::{self, Appliance};
-use crate::{Effort, Row};
+use crate::bare_ring::{self, Sending};
+use crate::process::{self, Appliance, Process};
+use crate::{Effort, Row, exchange};
 use socket2::{Domain, Socket, Type};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 /// Requests outstanding at a time, one on a connection.
@@ -13,43 +14,75 @@ const OUTSTANDING: usize = 64;
 const PER_SOURCE: usize = 10_000;
 /// Open files beside connections.
 const OTHER_FILES: usize = 256;
-const BODY: &str = r#"{"emoji":"fire"}"#;
 const REPLY_START: &[u8] = b"HTTP/1.1 202 ";
+/// Argument that makes this program the bare loop.
+const BARE: &str = "--bare-http";
+const LISTEN_BACKLOG: i32 = 4096;
 
-/// One size: the appliance and the client's ends.
+/// Who answers.
+enum Server {
+    Appliance(Appliance),
+    Bare(Process, SocketAddr),
+}
+
+/// One size: a server and the client's ends.
 struct Size {
-    appliance: Appliance,
+    server: Server,
     connections: Vec<TcpStream>,
     next: usize,
     request: Vec<u8>,
     /// All replies are the same.
     reply_len: usize,
-    costs: Vec<f64>,
+}
+
+/// Becomes the bare loop if the command line says so: prints the port, then serves until the process is ended.
+pub(crate) fn run_bare_if_asked() {
+    if std::env::args().nth(1).is_some_and(|first| first == BARE) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+        socket.set_tcp_nodelay(true).expect("a socket takes options");
+        socket.listen(LISTEN_BACKLOG).expect("a bound socket listens");
+        let listener = TcpListener::from(socket);
+        println!("{}", listener.local_addr().expect("it is bound"));
+        bare_ring::run(&listener, Sending::Ring);
+    }
 }
 
 /// A row for each size.
 pub(crate) fn measure(effort: &Effort) -> Vec<Row> {
     let counts = counts(effort.connections);
-    let cores = process::cores();
-    let (sending, receiving) = (cores[0], cores[cores.len() - 1]);
-    let mut sizes: Vec<_> = counts.iter().map(|&count| Size::start(count, sending, receiving)).collect();
-    // The first round brings memory and caches into their usual state.
-    for round in 0..=effort.rounds {
-        for size in &mut sizes {
-            let cost = size.take_turn(effort.requests);
-            if round > 0 {
-                size.costs.push(cost);
-            }
-        }
+    let (mut costs, mut floors) = (vec![Vec::new(); counts.len()], vec![Vec::new(); counts.len()]);
+    // The open files of both at once would be too many, so their servers take turns as a whole.
+    for _ in 0..effort.passes {
+        measure_servers(&counts, effort, Server::appliance, &mut costs);
+        measure_servers(&counts, effort, Server::bare, &mut floors);
     }
-    let costs: Vec<_> = sizes.into_iter().map(|size| process::median(size.costs)).collect();
+    let medians = |costs: Vec<Vec<f64>>| costs.into_iter().map(process::median).collect::<Vec<_>>();
+    let (costs, floors) = (medians(costs), medians(floors));
     let base = counts.iter().position(|&count| count >= OUTSTANDING).expect("a size to compare with");
-    let rows = counts.iter().zip(&costs).map(|(&size, &cpu_ns_tap)| {
-        let row = Row { what: "connections", size, cpu_ns_tap, ratio: cpu_ns_tap / costs[base], rooms: None };
+    let rows = counts.iter().zip(&costs).zip(&floors).map(|((&size, &cpu_ns_tap), &floor_ns)| {
+        let (ratio, floor_ratio) = (cpu_ns_tap / costs[base], floor_ns / floors[base]);
+        let row = Row { what: "connections", size, cpu_ns_tap, ratio, floor_ns, floor_ratio, window_cpu_ms: None };
         row.print();
         row
     });
     rows.collect()
+}
+
+/// Adds the costs of each size to `costs`.
+fn measure_servers(counts: &[usize], effort: &Effort, start: impl Fn(usize, usize) -> Server, costs: &mut [Vec<f64>]) {
+    let cores = process::cores();
+    let (sending, receiving) = (cores[0], cores[cores.len() - 1]);
+    let mut sizes: Vec<_> = counts.iter().map(|&count| Size::start(count, start(count, receiving), sending)).collect();
+    // The first round brings memory and caches into their usual state.
+    for round in 0..=effort.rounds_a_pass {
+        for (size, costs) in sizes.iter_mut().zip(&mut *costs) {
+            let cost = size.take_turn(effort.requests);
+            if round > 0 {
+                costs.push(cost);
+            }
+        }
+    }
 }
 
 /// The sizes, the last one cut to what the limit of open files leaves: this process holds the ends of all of them.
@@ -67,22 +100,42 @@ fn counts(wanted: &[usize]) -> Vec<usize> {
     counts
 }
 
-impl Size {
-    fn start(count: usize, sending: usize, receiving: usize) -> Self {
+impl Server {
+    fn appliance(connections: usize, core: usize) -> Self {
         let mut config = tempfile::NamedTempFile::new().expect("a temporary file");
-        write!(config, "[http]\nconnections_max = {}\nidle_timeout = \"1h\"\n", count + 1).expect("it takes text");
+        write!(config, "[http]\nconnections_max = {}\nidle_timeout = \"1h\"\n", connections + 1)
+            .expect("it takes text");
         let flag = format!("--config={}", config.path().display());
-        let appliance = Appliance::start(&["--shards=1", &flag], Some(receiving));
+        Self::Appliance(Appliance::start(&["--shards=1", &flag], Some(core)))
+    }
+
+    fn bare(_: usize, core: usize) -> Self {
+        let program = std::env::current_exe().expect("this program has a path");
+        let mut process = Process::start(program, &[BARE], Some(core));
+        let port = process.line().parse().expect("the bare loop prints its address first");
+        Self::Bare(process, port)
+    }
+
+    fn port(&self) -> SocketAddr {
+        match self {
+            Self::Appliance(appliance) => appliance.port("http"),
+            Self::Bare(_, port) => *port,
+        }
+    }
+
+    fn process(&self) -> &Process {
+        match self {
+            Self::Appliance(appliance) => &appliance.process,
+            Self::Bare(process, _) => process,
+        }
+    }
+}
+
+impl Size {
+    fn start(count: usize, server: Server, sending: usize) -> Self {
         process::pin(sending);
-        let http = appliance.port("http");
-        let connections = (0..count).map(|number| connect(number, http)).collect();
-        let request = format!(
-            "POST /v1/rooms/1/reactions HTTP/1.1\r\nHost: {http}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{BODY}",
-            BODY.len()
-        );
-        let mut size =
-            Self { appliance, connections, next: 0, request: request.into_bytes(), reply_len: 0, costs: Vec::new() };
+        let connections = (0..count).map(|number| connect(number, server.port())).collect();
+        let mut size = Self { server, connections, next: 0, request: exchange::request(), reply_len: 0 };
         size.reply_len = size.first_reply_len();
         size
     }
@@ -100,13 +153,13 @@ impl Size {
     fn take_turn(&mut self, requests: usize) -> f64 {
         let outstanding = OUTSTANDING.min(self.connections.len());
         let batches = requests.div_ceil(OUTSTANDING);
-        let before_ns = self.appliance.process.cpu_ns();
+        let before_ns = self.server.process().cpu_ns();
         for _ in 0..batches {
             self.exchange(outstanding);
         }
         // Until it sleeps again.
         process::wait(Duration::from_millis(5));
-        let cpu_ns = self.appliance.process.cpu_ns() - before_ns;
+        let cpu_ns = self.server.process().cpu_ns() - before_ns;
         cpu_ns as f64 / (batches * outstanding) as f64
     }
 
@@ -117,13 +170,13 @@ impl Size {
         // A single request is all that there is to wait for.
         let is_stopped = outstanding > 1;
         if is_stopped {
-            self.appliance.process.stop();
+            self.server.process().stop();
         }
         for at in 0..outstanding {
             (&self.connections[of_batch(at)]).write_all(&self.request).expect("the kernel has room for a request");
         }
         if is_stopped {
-            self.appliance.process.resume();
+            self.server.process().resume();
         }
         let mut reply = [0; 1024];
         for at in 0..outstanding {

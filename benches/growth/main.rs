@@ -15,7 +15,9 @@
 //! one on a connection, whatever the number of connections: what differs is how much the node knows, not how many
 //! requests it finds when it looks. So the row of 64 connections is what the others are compared with. One connection
 //! cannot hold 64 requests without pipelining, which is another kind of work: its row has one request outstanding, for
-//! which the server is woken each time.
+//! which the server is woken each time. `floor_ns` is a bare ring loop that answers the same requests without reading
+//! them: what grows there is what the kernel has to fetch for a connection. The servers take turns as a whole, as the
+//! connections of all at once would need more open files than there usually are.
 //!
 //! ```text
 //! cargo bench --bench growth                      the table
@@ -26,6 +28,10 @@
 
 #[path = "../udp_floor/bare.rs"]
 mod bare;
+#[path = "../http_floor/bare_ring.rs"]
+mod bare_ring;
+#[path = "../http_floor/exchange.rs"]
+mod exchange;
 #[path = "../process/mod.rs"]
 mod process;
 #[path = "../provided/mod.rs"]
@@ -44,8 +50,11 @@ use serde::Serialize;
 struct Effort {
     rooms: &'static [usize],
     connections: &'static [usize],
-    /// Turns of each size; a figure is their median.
+    /// Turns of each number of rooms; a figure is their median.
     rounds: usize,
+    /// Times that all sizes of connections are set up, and turns of each of them then.
+    passes: usize,
+    rounds_a_pass: usize,
     /// Bursts of datagrams in one turn.
     bursts: u64,
     /// HTTP requests in one turn.
@@ -56,13 +65,24 @@ const FULL: Effort = Effort {
     rooms: &[1, 100, 10_000, 100_000],
     connections: &[1, 64, 1000, 20_000],
     rounds: 5,
+    passes: 3,
+    rounds_a_pass: 3,
     bursts: 20,
     requests: 20_000,
 };
-const QUICK: Effort = Effort { rooms: &[1, 100], connections: &[1, 64, 100], rounds: 1, bursts: 1, requests: 200 };
+const QUICK: Effort = Effort {
+    rooms: &[1, 100],
+    connections: &[1, 64, 100],
+    rounds: 1,
+    passes: 1,
+    rounds_a_pass: 1,
+    bursts: 1,
+    requests: 200,
+};
 
 fn main() {
     bare::Bare::run_if_asked();
+    connections::run_bare_if_asked();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let is_measuring = args.iter().any(|arg| arg == "--bench") && !args.iter().any(|arg| arg == "--quick");
     let json = args.iter().position(|arg| arg == "--json").map(|at| args.get(at + 1).expect("--json FILE"));
@@ -94,24 +114,20 @@ struct Row {
     cpu_ns_tap: f64,
     /// Over the row that the others of its kind are compared with.
     ratio: f64,
-    rooms: Option<RoomsFloor>,
-}
-
-/// What only rows of rooms have.
-#[derive(Clone, Copy, Serialize)]
-struct RoomsFloor {
+    /// Of a bare loop with the same work.
     floor_ns: f64,
     floor_ratio: f64,
-    window_cpu_ms: f64,
+    /// Of rooms only.
+    window_cpu_ms: Option<f64>,
 }
 
 impl Row {
     fn print(&self) {
-        let Self { what, size, cpu_ns_tap, ratio, rooms } = self;
-        print!("{what:11}  {size:6}  {cpu_ns_tap:10.1}  {ratio:5.2}");
-        if let Some(RoomsFloor { floor_ns, floor_ratio, window_cpu_ms }) = rooms {
+        let Self { what, size, cpu_ns_tap, ratio, floor_ns, floor_ratio, window_cpu_ms } = self;
+        print!("{what:11}  {size:6}  {cpu_ns_tap:10.1}  {ratio:5.2}  {floor_ns:8.1}  {floor_ratio:11.2}");
+        if let Some(window_cpu_ms) = window_cpu_ms {
             let share = window_cpu_ms / 2000.0 * 100.0;
-            print!("  {floor_ns:8.1}  {floor_ratio:11.2}  {window_cpu_ms:13.2}  {share:6.2} %");
+            print!("  {window_cpu_ms:13.2}  {share:6.2} %");
         }
         println!();
     }

@@ -4,7 +4,7 @@ use crate::bare::{Bare, Way};
 use crate::process;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
-use crate::{Effort, RoomsFloor, Row};
+use crate::{Effort, Row};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -56,7 +56,7 @@ pub(crate) fn measure(effort: &Effort) -> Vec<Row> {
         drop((size.appliance, size.bare));
         let window_cpu_ms = window_cpu_ms(&size.config, size.rooms, size.every_room, effort.rounds.min(3), receiving);
         process::pin(sending);
-        let smallest = rows.first().and_then(|row| Some((row.cpu_ns_tap, row.rooms?.floor_ns)));
+        let smallest = rows.first().map(|row| (row.cpu_ns_tap, row.floor_ns));
         let (smallest_cost, smallest_floor) = smallest.unwrap_or((cost, floor));
         let floor_ratio = floor / smallest_floor;
         let row = Row {
@@ -64,7 +64,9 @@ pub(crate) fn measure(effort: &Effort) -> Vec<Row> {
             size: size.rooms,
             cpu_ns_tap: cost,
             ratio: cost / smallest_cost,
-            rooms: Some(RoomsFloor { floor_ns: floor, floor_ratio, window_cpu_ms }),
+            floor_ns: floor,
+            floor_ratio,
+            window_cpu_ms: Some(window_cpu_ms),
         };
         row.print();
         rows.push(row);

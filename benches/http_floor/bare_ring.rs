@@ -21,6 +21,7 @@ const SLACK: usize = 192;
 
 /// How replies leave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(dead_code, reason = "not every bench with this floor sends both ways")]
 pub(crate) enum Sending {
     /// An operation of the ring, submitted with the next wait.
     Ring,
