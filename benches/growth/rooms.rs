@@ -79,7 +79,7 @@ impl Size {
         let config = config(rooms);
         let flags = [format!("--config={}", config.path().display()), window_flag(LONG_WINDOW)];
         let appliance = Receiver::appliance(&["--shards=1", &flags[0], &flags[1]], Some(core));
-        let bare = Bare { way: Way::Recvmmsg, coalesce: false, table_lines: rooms };
+        let bare = Bare { table_lines: rooms, ..Bare::new(Way::Recvmmsg, false) };
         let mut rng = StdRng::seed_from_u64(rooms as u64);
         let mut every_room: Vec<_> = (1..=rooms as u32).map(RoomId).collect();
         every_room.shuffle(&mut rng);

@@ -25,7 +25,7 @@ pub(crate) fn compare(
     effort: &Effort,
     [sending, receiving]: [usize; 2],
 ) -> Vec<Row> {
-    let bare = |way| Receiver::bare(Bare { way, coalesce: false, table_lines: 0 }, Some(receiving));
+    let bare = |way| Receiver::bare(Bare::new(way, false), Some(receiving));
     let mut receivers =
         [("appliance", appliance), ("recvmmsg", bare(Way::Recvmmsg)), ("poll + recvmmsg", bare(Way::Poll))];
     process::pin(sending);

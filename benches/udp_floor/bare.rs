@@ -18,8 +18,6 @@ use std::os::fd::AsRawFd as _;
 /// A datagram of this length asks a bare loop to print what it has counted since it was last asked.
 pub(crate) const REPORT_LEN: usize = 1;
 
-/// Receives of one `recvmmsg`.
-const BATCH: usize = 64;
 /// Provided buffers of the ring.
 const BUFFERS: u16 = 256;
 /// As the appliance sets it.
@@ -61,32 +59,43 @@ pub(crate) struct Bare {
     pub(crate) way: Way,
     pub(crate) coalesce: bool,
     pub(crate) table_lines: usize,
+    /// Receives of one `recvmmsg`.
+    pub(crate) batch: usize,
+    /// Bytes of each of their buffers.
+    pub(crate) buffer_len: usize,
 }
 
 impl Bare {
+    /// With the sizes that suit what is received.
+    pub(crate) fn new(way: Way, coalesce: bool) -> Self {
+        Self { way, coalesce, table_lines: 0, batch: 64, buffer_len: if coalesce { TRAIN_LEN } else { SINGLE_LEN } }
+    }
+
     /// The arguments that make this program such a loop.
-    pub(crate) fn args(self) -> [String; 4] {
+    pub(crate) fn args(self) -> [String; 6] {
         let gro = if self.coalesce { "gro" } else { "single" };
-        [BARE.into(), self.way.name().into(), gro.into(), self.table_lines.to_string()]
+        let numbers = [self.table_lines, self.batch, self.buffer_len].map(|number| number.to_string());
+        let [table_lines, batch, buffer_len] = numbers;
+        [BARE.into(), self.way.name().into(), gro.into(), table_lines, batch, buffer_len]
     }
 
     /// Becomes the loop, and never returns, if this program was started with its arguments.
     pub(crate) fn run_if_asked() {
         let args: Vec<String> = std::env::args().skip(1).collect();
-        let [bare, way, gro, table_lines] = &args[..] else { return };
+        let [bare, way, gro, numbers @ ..] = &args[..] else { return };
         if bare != BARE {
             return;
         }
         let ways = [Way::Recvmmsg, Way::Poll, Way::Multishot];
         let way = ways.into_iter().find(|known| known.name() == way).expect("a bare loop's name");
-        let table_lines = table_lines.parse().expect("a number of cache lines");
-        run(Self { way, coalesce: gro == "gro", table_lines });
+        let number = |at: usize| numbers[at].parse().expect("a number");
+        run(Self { way, coalesce: gro == "gro", table_lines: number(0), batch: number(1), buffer_len: number(2) });
     }
 }
 
 /// Prints the port, then receives until the process is ended.
 fn run(bare: Bare) -> ! {
-    let Bare { way, coalesce, table_lines } = bare;
+    let Bare { way, coalesce, table_lines, batch, buffer_len } = bare;
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).expect("a socket");
     uproar::edge::sys::socket_option::set_receive_buffer(&socket, RECEIVE_BUFFER_BYTES).expect("a receive buffer");
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
@@ -95,11 +104,10 @@ fn run(bare: Bare) -> ! {
     }
     let socket = UdpSocket::from(socket);
     println!("{}", socket.local_addr().expect("it is bound"));
-    let buffer_len = if coalesce { TRAIN_LEN } else { SINGLE_LEN };
     let seen = Seen { datagrams: 0, bytes_xor: 0, table: vec![Line([0; 8]); table_lines] };
     match way {
-        Way::Recvmmsg => recvmmsg(&socket, buffer_len, libc::MSG_WAITFORONE, seen),
-        Way::Poll => recvmmsg(&socket, buffer_len, libc::MSG_DONTWAIT, seen),
+        Way::Recvmmsg => recvmmsg(&socket, batch, buffer_len, libc::MSG_WAITFORONE, seen),
+        Way::Poll => recvmmsg(&socket, batch, buffer_len, libc::MSG_DONTWAIT, seen),
         Way::Multishot => multishot(&socket, buffer_len, seen),
     }
 }
@@ -175,16 +183,16 @@ struct Control([u8; 64]);
 
 /// With `MSG_WAITFORONE` the call itself waits; with `MSG_DONTWAIT`, `poll` waits before it unless the last batch was
 /// full.
-fn recvmmsg(socket: &UdpSocket, buffer_len: usize, flags: libc::c_int, mut seen: Seen) -> ! {
+fn recvmmsg(socket: &UdpSocket, batch: usize, buffer_len: usize, flags: libc::c_int, mut seen: Seen) -> ! {
     // A little more than the length: buffers at one offset of their pages would share a few cache sets.
-    let mut buffers = vec![vec![0u8; buffer_len + 192]; BATCH];
-    let mut controls = vec![Control([0; 64]); BATCH];
+    let mut buffers = vec![vec![0u8; buffer_len + 192]; batch];
+    let mut controls = vec![Control([0; 64]); batch];
     let mut slices: Vec<_> = buffers
         .iter_mut()
         .map(|buffer| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer_len })
         .collect();
     // SAFETY: a plain structure of the kernel's interface, for which zeroes are valid.
-    let mut headers: Vec<libc::mmsghdr> = vec![unsafe { std::mem::zeroed() }; BATCH];
+    let mut headers: Vec<libc::mmsghdr> = vec![unsafe { std::mem::zeroed() }; batch];
     for ((header, slice), control) in headers.iter_mut().zip(&mut slices).zip(&mut controls) {
         header.msg_hdr.msg_iov = slice;
         header.msg_hdr.msg_iovlen = 1;
@@ -198,14 +206,14 @@ fn recvmmsg(socket: &UdpSocket, buffer_len: usize, flags: libc::c_int, mut seen:
         }
         // SAFETY: every header points to memory of this function, with its true lengths.
         let received = unsafe {
-            libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), BATCH as u32, flags, std::ptr::null_mut())
+            libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), batch as u32, flags, std::ptr::null_mut())
         };
         if received < 0 {
             assert_interrupted(&std::io::Error::last_os_error());
             is_empty = true;
             continue;
         }
-        is_empty = (received as usize) < BATCH;
+        is_empty = (received as usize) < batch;
         for (header, buffer) in headers.iter_mut().zip(&buffers).take(received as usize) {
             // SAFETY: just received.
             let segment_len = unsafe { segment_len(&header.msg_hdr) };

@@ -9,6 +9,7 @@
 //! ```text
 //! cargo bench --bench udp_floor                      the table
 //! cargo bench --bench udp_floor -- --json FILE       and the same as JSON
+//! cargo bench --bench udp_floor -- --sizes           what batches and buffers of other sizes cost a bare loop
 //! cargo bench --bench udp_floor -- --quick           a few datagrams; also what tests run
 //! ```
 
@@ -20,6 +21,7 @@ mod provided;
 mod bare;
 mod receiver;
 mod sender;
+mod sizes;
 
 use bare::{Bare, Way};
 use receiver::Receiver;
@@ -47,16 +49,17 @@ fn main() {
     let effort = if is_measuring { FULL } else { QUICK };
     let cores = process::cores();
     let (sending, receiving) = (cores[0], cores[cores.len() - 1]);
+    if args.iter().any(|arg| arg == "--sizes") {
+        return sizes::measure(sending, receiving, &effort);
+    }
 
     println!(
         "records  gro  cpu_ns_datagram  recvmmsg_ns  multishot_ns  floor_ns_datagram  cpu_ns_record  ratio  taken"
     );
     let mut rows = Vec::new();
     for is_coalesced in [false, true] {
-        let [recvmmsg, multishot] = [Way::Recvmmsg, Way::Multishot].map(|way| {
-            let bare = Bare { way, coalesce: is_coalesced, table_lines: 0 };
-            Receiver::bare(bare, Some(receiving))
-        });
+        let [recvmmsg, multishot] =
+            [Way::Recvmmsg, Way::Multishot].map(|way| Receiver::bare(Bare::new(way, is_coalesced), Some(receiving)));
         let mut receivers = [Receiver::appliance(&["--shards=1"], Some(receiving)), recvmmsg, multishot];
         process::pin(sending);
         for records in RECORDS {
