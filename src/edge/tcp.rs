@@ -1,10 +1,10 @@
 //! TCP connections of one shard on its ring: multishot accept, multishot receive into provided buffers, and one send a
 //! connection and turn, with all replies of the turn.
 //!
-//! 1. [`arrivals`]: who comes, and who is served here;
+//! 1. `arrivals`: who comes, and who is served here;
 //! 2. this file: what a connection receives, and what state that brings it to;
-//! 3. [`departures`]: at the end of a turn, what it has changed is brought to the ring;
-//! 4. [`sweep`]: when a connection's time is up.
+//! 3. `departures`: at the end of a turn, what it has changed is brought to the ring;
+//! 4. `sweep`: when a connection's time is up.
 //!
 //! A connection is *open*, *waiting* (an answer or a reader is awaited; nothing is received), *finishing* (the last
 //! replies go out), *lingering* (we have sent our end and discard what still comes, so that the peer reads the replies
