@@ -5,7 +5,7 @@ use crate::process::{self, Appliance, Process};
 use crate::{Effort, Row, exchange};
 use socket2::{Domain, Socket, Type};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Requests outstanding at a time, one on a connection.
@@ -17,7 +17,6 @@ const OTHER_FILES: usize = 256;
 const REPLY_START: &[u8] = b"HTTP/1.1 202 ";
 /// Argument that makes this program the bare loop.
 const BARE: &str = "--bare-http";
-const LISTEN_BACKLOG: i32 = 4096;
 
 /// Who answers.
 enum Server {
@@ -38,13 +37,7 @@ struct Size {
 /// Becomes the bare loop if the command line says so: prints the port, then serves until the process is ended.
 pub(crate) fn run_bare_if_asked() {
     if std::env::args().nth(1).is_some_and(|first| first == BARE) {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
-        socket.set_tcp_nodelay(true).expect("a socket takes options");
-        socket.listen(LISTEN_BACKLOG).expect("a bound socket listens");
-        let listener = TcpListener::from(socket);
-        println!("{}", listener.local_addr().expect("it is bound"));
-        bare_ring::run(&listener, Sending::Ring);
+        bare_ring::run(&exchange::listen(), Sending::Ring);
     }
 }
 

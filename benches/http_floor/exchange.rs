@@ -3,7 +3,10 @@
 //! All requests are the same, so a bare loop finds their boundaries by counting bytes: honest about requests that come
 //! in pieces or many at once, and the least that any server could do.
 
+use std::net::{SocketAddr, TcpListener};
 use std::sync::LazyLock;
+
+const LISTEN_BACKLOG: i32 = 4096;
 
 /// As a small client writes it. Only the appliance looks at the path.
 const HEAD: &str = "POST /v1/rooms/1/reactions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Type: application/json\r\n";
@@ -11,6 +14,18 @@ const BODY: &str = r#"{"emoji":"🔥","count":1}"#;
 
 /// Bytes of one receive of a server, as the appliance has them.
 pub(crate) const RECEIVE_LEN: usize = uproar::limits::TCP_BUFFER;
+
+/// A bare loop's listener on loopback; prints where, which is what whoever started it waits for.
+pub(crate) fn listen() -> TcpListener {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    // Connections inherit it.
+    socket.set_tcp_nodelay(true).expect("a socket takes options");
+    socket.listen(LISTEN_BACKLOG).expect("a bound socket listens");
+    let listener = TcpListener::from(socket);
+    println!("{}", listener.local_addr().expect("it is bound"));
+    listener
+}
 
 /// One request.
 pub(crate) fn request() -> Vec<u8> {

@@ -81,7 +81,7 @@ fn main() {
         }
     }
     if let Some(file) = json {
-        Report { rows }.write(file);
+        process::write_json(file, &Report { rows });
     }
 }
 

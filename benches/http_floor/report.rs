@@ -30,14 +30,6 @@ pub(crate) struct Row {
     busy: Vec<f64>,
 }
 
-impl Report {
-    /// Writes it to `file`.
-    pub(crate) fn write(&self, file: &str) {
-        let text = serde_json::to_string_pretty(self).expect("numbers have a JSON form");
-        std::fs::write(file, text + "\n").unwrap_or_else(|error| panic!("{file}: {error}"));
-    }
-}
-
 /// Names the columns.
 pub(crate) fn print_head() {
     println!("CPU us a request; in brackets, how busy its core was");

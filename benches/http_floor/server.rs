@@ -4,14 +4,13 @@ use crate::bare_ring::Sending;
 use crate::generator::Generator;
 use crate::nginx::Nginx;
 use crate::process::{Appliance, Process};
-use crate::{BARE, bare_epoll, bare_ring};
-use std::net::{SocketAddr, TcpListener};
+use crate::{BARE, bare_epoll, bare_ring, exchange};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Columns of the table.
 pub(crate) const SERVERS: usize = 5;
 const COUNTED: &str = "uproar_reaction_records_total{proto=\"http\"}";
-const LISTEN_BACKLOG: i32 = 4096;
 
 /// Bare loops by name, as on the command line.
 const BARE_LOOPS: [&str; 3] = ["epoll", "ring", "ring_direct"];
@@ -33,13 +32,7 @@ pub(crate) enum Server {
 
 /// Becomes one of the bare loops: prints the port, then serves until the process is ended.
 pub(crate) fn run_bare(name: &str) -> ! {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
-    // Connections inherit it.
-    socket.set_tcp_nodelay(true).expect("a socket takes options");
-    socket.listen(LISTEN_BACKLOG).expect("a bound socket listens");
-    let listener = TcpListener::from(socket);
-    println!("{}", listener.local_addr().expect("it is bound"));
+    let listener = exchange::listen();
     match name {
         "epoll" => bare_epoll::run(&listener),
         "ring" => bare_ring::run(&listener, Sending::Ring),
