@@ -140,7 +140,8 @@ impl Window {
 fn delta(tally: &mut Tally, order: &[RoomId]) -> Delta {
     for &room in order {
         let records = (0..PALETTE_LEN as u16).map(|emoji| (EmojiId(emoji), 1));
-        tally.count(room, records).expect("a known room");
+        let slot = tally.find(room).expect("a known room");
+        tally.count_in(slot, records).expect("known emoji");
     }
     let (_, delta) = tally.close(WindowSeq(0)).next().expect("a delta for the only merger");
     delta

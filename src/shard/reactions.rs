@@ -58,7 +58,7 @@ impl Shard {
         }
     }
 
-    /// Counts one reaction datagram that came by QUIC, or the reason why not.
+    /// Counts one reaction datagram that came alone, or the reason why not.
     pub(super) fn count_datagram(&mut self, proto: Proto, datagram: &[u8]) {
         let placed = self.place_datagram(datagram);
         if let Err(reason) = placed.and_then(|placed| self.count_placed(proto, &placed)) {
@@ -66,7 +66,7 @@ impl Shard {
         }
     }
 
-    /// Counts what one request of HTTP brought; its reply tells the reason why not.
+    /// Counts one reaction datagram; the reason why not is for the caller to count and to tell.
     pub(super) fn count_batch(&mut self, proto: Proto, batch: ReactionBatch<'_>) -> Result<(), Reject> {
         let placed = self.place(batch)?;
         self.count_placed(proto, &placed)
@@ -80,7 +80,7 @@ impl Shard {
         if self.drain.is_closed_to_taps() {
             return Err(Reject::Draining);
         }
-        let slot = self.tally.find(batch.room).ok_or(Reject::UnknownRoom)?;
+        let slot = self.tally.find(batch.room)?;
         Ok(Placed { batch, slot })
     }
 

@@ -1,6 +1,6 @@
 //! A shard's counters for the open window.
 //!
-//! Invariant: every tap that [`Tally::count`] accepted lies in exactly one [`Delta`]. A window holds only rooms that
+//! Invariant: every tap that [`Tally::count_in`] accepted lies in exactly one [`Delta`]. A window holds only rooms that
 //! were tapped in it, or that somebody watches, so an idle room costs its slot and nothing a window.
 //!
 //! Not here: when windows close (`window`), and adding up what other shards counted ([`super::merge`]).
@@ -137,8 +137,8 @@ impl Tally {
     /// longer one is for the caller to ask ([`Self::counts_beyond`]).
     pub fn put_room(&mut self, room: RoomId, palette_len: u16) -> RoomSlot {
         let place = match self.find(room) {
-            Some(known) => known,
-            None => self.add_slot(room),
+            Ok(known) => known,
+            Err(_) => self.add_slot(room),
         };
         let slot = self.slot_mut(place);
         slot.palette_len = palette_len;
@@ -178,7 +178,7 @@ impl Tally {
     /// A watched room appears in every delta even without taps, so that its subscribers get a frame each window. Says
     /// nothing of rooms that do not exist.
     pub fn set_watched(&mut self, room: RoomId, watched: bool) {
-        let Some(slot) = self.find(room).map(|slot| &mut self.slots[slot.0 as usize]) else { return };
+        let Ok(slot) = self.find(room).map(|slot| &mut self.slots[slot.0 as usize]) else { return };
         let list = &mut self.watched[slot.merger.index()];
         match (slot.watched, watched) {
             (UNWATCHED, true) => {
@@ -190,7 +190,7 @@ impl Tally {
                 slot.watched = UNWATCHED;
                 list.swap_remove(place as usize);
                 if let Some(moved) = list.get(place as usize).map(|moved| moved.room)
-                    && let Some(slot) = self.find(moved)
+                    && let Ok(slot) = self.find(moved)
                 {
                     self.slot_mut(slot).watched = place;
                 }
@@ -198,9 +198,12 @@ impl Tally {
         }
     }
 
-    /// The slot of a room, if it is known.
-    pub fn find(&self, room: RoomId) -> Option<RoomSlot> {
-        self.index.get(&room).copied()
+    /// Where taps of `room` are counted.
+    ///
+    /// # Errors
+    /// When the room is unknown.
+    pub fn find(&self, room: RoomId) -> Result<RoomSlot, CountError> {
+        self.index.get(&room).copied().ok_or(CountError::UnknownRoom)
     }
 
     /// Brings what [`Self::count_in`] will write into the cache. Called for a few reactions before any of them is
@@ -210,19 +213,6 @@ impl Tally {
         if slot.generation == self.generation {
             std::hint::black_box(self.open[slot.merger.index()].counts.get(slot.offset).copied());
         }
-    }
-
-    /// Counts one reaction to `room`: [`Self::find`] and [`Self::count_in`].
-    ///
-    /// # Errors
-    /// When the room, or one of the emoji, is unknown.
-    pub fn count(
-        &mut self,
-        room: RoomId,
-        records: impl Iterator<Item = (EmojiId, u16)> + Clone,
-    ) -> Result<u64, CountError> {
-        let slot = self.find(room).ok_or(CountError::UnknownRoom)?;
-        self.count_in(slot, records)
     }
 
     /// Counts one reaction to the room of `slot`, whole or not at all, and returns its taps. Allocates only while a

@@ -5,7 +5,7 @@
 //! 3. [`top_k`]: which emoji the frame names, and how loud they are.
 //!
 //! Invariant: what was counted comes out exactly once. The sum of `total` over all frames equals the taps that
-//! [`Tally::count`] accepted, whatever came late, was replaced or was removed in between.
+//! [`Tally::count_in`] accepted, whatever came late, was replaced or was removed in between.
 //!
 //! Not here: whether a sender may count (`ingest`), how deltas and frames travel (`shard`).
 
