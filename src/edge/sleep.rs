@@ -8,8 +8,8 @@
 //!
 //! After something came, something else will often come soon: the shard first waits for it in its own ring, and parks when
 //! nothing does. Nobody waits for the answer to a reaction datagram, so after such datagrams they do not end the sleep: the
-//! shard finds a batch of them. Messages of other shards wait for the end of a nap or a doze, as they do while a shard is
-//! busy. Not here: how sleeping is done (`shard_loop`).
+//! shard finds a batch of them. Messages of other shards wait meanwhile, as they do while a shard is busy: until the
+//! executor next runs, every few milliseconds. Not here: how sleeping is done (`shard_loop`).
 
 use std::time::Duration;
 

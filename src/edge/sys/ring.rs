@@ -265,9 +265,9 @@ impl Ring {
     fn push(&mut self, entry: squeue::Entry, token: Token) -> io::Result<()> {
         let entry = entry.user_data(token);
         loop {
-            // SAFETY: descriptors are the caller's and an unknown one is refused by the kernel; memory that entries
-            // point to is owned by `self`: provided buffers as long as the ring is, a send's bytes until the kernel has taken its
-            // entry (which it then is done with, as it may neither wait nor be deferred), a timeout until it was submitted.
+            // SAFETY: descriptors are the caller's and an unknown one is refused by the kernel. Memory that entries point to
+            // is owned by `self`: provided buffers as long as the ring lives; a send's bytes until the kernel has taken its
+            // entry, which it is then done with, as it may neither wait nor be deferred; a timeout until it was submitted.
             if unsafe { self.ring.submission().push(&entry) }.is_ok() {
                 return Ok(());
             }
