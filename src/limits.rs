@@ -69,6 +69,12 @@ pub const TCP_BUFFERS: u16 = 2048;
 
 /// Subscribers served before the loop looks at arrivals again: about a quarter of a millisecond of writing.
 pub const FANOUT_SLICE: usize = 64;
+/// Received QUIC datagrams that are routed before the first is handled: enough to fetch ahead, few enough that what was
+/// routed is still in the cache.
+pub const QUIC_ROUTED_MAX: usize = 64;
+/// Connections whose memory is fetched ahead of the one that is served. A connection is more than a hundred cache lines,
+/// and a core waits for some dozens at a time; with more, the first ones are pushed out before their turn.
+pub const PREFETCH_AHEAD: usize = 3;
 /// QUIC connections polled for output before the loop looks at arrivals again.
 pub const TRANSMIT_SLICE: usize = 64;
 /// Rooms merged or framed before the loop looks at arrivals again.

@@ -9,12 +9,12 @@ use super::slots::{Slot, Slots};
 use super::timers::Timers;
 use super::transmit::{TRAIN_BYTES_MAX, TransmitBatch};
 use super::transport::{self, Seed};
-use super::{Arrival, QuicConfig, QuicEvent, WriteOutcome, outcome};
-use crate::limits::{DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_RESPONSES_BYTES, QUIC_TRAIN_DATAGRAMS};
+use super::{Arrival, Prefetch, QuicConfig, QuicEvent, WriteOutcome, outcome};
+use crate::limits::{self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_RESPONSES_BYTES, QUIC_TRAIN_DATAGRAMS};
 use crate::metrics::Outcome;
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
-    ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent, StreamId, VarInt, WriteError,
+    ConnectionEvent, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent, StreamId, VarInt, WriteError,
 };
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -31,6 +31,9 @@ pub struct Quic {
     received: BytesMut,
     /// What quinn writes a packet or a train to.
     scratch: Vec<u8>,
+    /// Datagrams whose connection is known and has not seen them.
+    routed: VecDeque<(usize, ConnectionEvent)>,
+    prefetch: Prefetch,
     /// Answers that belong to no connection, and how many of them have been handed out.
     responses: TransmitBatch,
     responses_taken: usize,
@@ -60,6 +63,8 @@ impl Quic {
             events: VecDeque::new(),
             received: BytesMut::with_capacity(QUIC_ARENA_BYTES),
             scratch: Vec::with_capacity(TRAIN_BYTES_MAX),
+            routed: VecDeque::with_capacity(limits::QUIC_ROUTED_MAX),
+            prefetch: config.prefetch,
             responses: TransmitBatch::new(QUIC_RESPONSES_BYTES),
             responses_taken: 0,
             outcomes: [0; Outcome::COUNT],
@@ -74,8 +79,22 @@ impl Quic {
         }
     }
 
-    /// A datagram came. Whatever it holds, the worst that happens is that it is dropped.
-    pub fn handle_datagram(&mut self, now: Instant, arrival: Arrival<'_>) {
+    /// Datagrams came. Whatever they hold, the worst that happens is that they are dropped.
+    ///
+    /// They are routed first and handled then, so that the memory of the connections that follow comes while one is
+    /// served: at thousands of subscribers it is never in the cache.
+    pub fn handle_datagrams<'a>(&mut self, now: Instant, arrivals: impl Iterator<Item = Arrival<'a>>) {
+        for arrival in arrivals {
+            self.route(now, arrival);
+            if self.routed.len() == limits::QUIC_ROUTED_MAX {
+                self.handle_routed(now);
+            }
+        }
+        self.handle_routed(now);
+    }
+
+    /// Finds out whose a datagram is.
+    fn route(&mut self, now: Instant, arrival: Arrival<'_>) {
         let Arrival { remote, local_ip, ecn, bytes } = arrival;
         if bytes.is_empty() || bytes.len() > DATAGRAM_BUFFER {
             return;
@@ -84,16 +103,31 @@ impl Quic {
         self.scratch.clear();
         match self.endpoint.handle(now, remote, local_ip, ecn, datagram, &mut self.scratch) {
             None => {}
-            Some(DatagramEvent::ConnectionEvent(ConnectionHandle(conn), event)) => {
-                // A drained connection waits only for its slot to be freed.
-                if let Some(slot) = self.slots.slot_mut(conn).filter(|slot| slot.drained.is_none()) {
-                    slot.connection.handle_event(event);
-                    self.settle(now, conn);
-                }
-            }
+            Some(DatagramEvent::ConnectionEvent(ConnectionHandle(conn), event)) => self.routed.push_back((conn, event)),
             Some(DatagramEvent::NewConnection(incoming)) => self.handle_incoming(now, incoming),
             Some(DatagramEvent::Response(transmit)) => self.respond(&transmit),
         }
+    }
+
+    fn handle_routed(&mut self, now: Instant) {
+        for &(conn, _) in self.routed.iter().take(limits::PREFETCH_AHEAD) {
+            self.prefetch(conn);
+        }
+        while let Some((conn, event)) = self.routed.pop_front() {
+            if let Some(&(next, _)) = self.routed.get(limits::PREFETCH_AHEAD - 1) {
+                self.prefetch(next);
+            }
+            // A drained connection waits only for its slot to be freed.
+            if let Some(slot) = self.slots.slot_mut(conn).filter(|slot| slot.drained.is_none()) {
+                slot.connection.handle_event(event);
+                self.settle(now, conn);
+            }
+        }
+    }
+
+    /// The connection will be needed soon: has its memory come.
+    pub fn prefetch(&self, conn: usize) {
+        self.slots.prefetch(conn, self.prefetch);
     }
 
     /// The time that [`Self::poll_timeout`] named has come.

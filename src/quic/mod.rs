@@ -2,7 +2,7 @@
 //!
 //! Calling order, per turn of the shard's loop, with one `now`:
 //!
-//! 1. [`Quic::handle_datagram`] for every datagram that came, [`Quic::handle_timeout`] once the time that
+//! 1. [`Quic::handle_datagrams`] for the datagrams that came, [`Quic::handle_timeout`] once the time that
 //!    [`Quic::poll_timeout`] named has come.
 //! 2. [`Quic::poll_event`] until `None`; in answer [`Quic::welcome`], [`Quic::open_room_stream`], [`Quic::write`] and
 //!    [`Quic::close`].
@@ -15,6 +15,7 @@
 //! means (`ingest`).
 
 mod connection_id;
+mod crypto;
 mod dirty;
 mod endpoint;
 mod outcome;
@@ -28,6 +29,7 @@ mod transport;
 mod tests;
 
 pub use connection_id::{CONNECTION_ID_LEN, shard_of_packet};
+pub use crypto::ServerCrypto;
 pub use endpoint::Quic;
 pub use transmit::{TRAIN_BYTES_MAX, Transmit, TransmitBatch};
 pub use transport::{ALPN, server_crypto, tls_config};
@@ -36,11 +38,14 @@ use crate::ids::ShardId;
 use crate::metrics::Outcome;
 use bytes::Bytes;
 use quinn_proto::EcnCodepoint;
-use quinn_proto::crypto::rustls::QuicServerConfig;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use uproar_wire::hello::Hello;
+
+/// Tells the processor that so many bytes from an address on are needed soon. A hint: nothing is read, and any address
+/// may be named. Instructions for it are the edge's; without them it does nothing.
+pub type Prefetch = fn(*const u8, usize);
 
 /// What the QUIC part of a shard is made with.
 pub struct QuicConfig {
@@ -49,7 +54,7 @@ pub struct QuicConfig {
     /// Shards of the process.
     pub shards: usize,
     /// From [`server_crypto`]; shared by all shards.
-    pub tls: Arc<QuicServerConfig>,
+    pub tls: Arc<ServerCrypto>,
     /// Key of stateless resets; the same on all shards.
     pub reset_key: [u8; 64],
     /// Key of address tokens; the same on all shards.
@@ -60,6 +65,8 @@ pub struct QuicConfig {
     pub idle_timeout: Duration,
     /// Time from a connection's first packet to its hello.
     pub hello_timeout: Duration,
+    /// How memory is made to come early.
+    pub prefetch: Prefetch,
 }
 
 /// One QUIC datagram (already split from a train that the kernel coalesced).

@@ -8,6 +8,7 @@
 //!
 //! [`QuicEvent::Closed`]: super::QuicEvent::Closed
 
+use super::Prefetch;
 use super::session::Session;
 use quinn_proto::{Connection, EndpointEvent};
 use std::time::Instant;
@@ -82,6 +83,13 @@ impl Slots {
 
     pub(super) fn slot_mut(&mut self, conn: usize) -> Option<&mut Slot> {
         self.table.get_mut(conn)?.as_deref_mut()
+    }
+
+    /// Has the memory of a slot come.
+    pub(super) fn prefetch(&self, conn: usize, prefetch: Prefetch) {
+        if let Some(slot) = self.table.get(conn).and_then(Option::as_deref) {
+            prefetch(std::ptr::from_ref(slot).cast(), size_of::<Slot>());
+        }
     }
 
     /// Slots in use.

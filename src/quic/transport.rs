@@ -5,9 +5,10 @@
 
 use super::QuicConfig;
 use super::connection_id::ShardConnectionIds;
+use super::crypto::{self, ServerCrypto};
 use crate::limits;
 use aws_lc_rs::{hkdf, hmac};
-use quinn_proto::crypto::rustls::{NoInitialCipherSuite, QuicServerConfig};
+use quinn_proto::crypto::rustls::NoInitialCipherSuite;
 use quinn_proto::{Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TimeSource, TransportConfig, VarInt};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -33,7 +34,7 @@ pub fn tls_config(
     let provider = rustls::crypto::CryptoProvider {
         // AES-128-GCM seals a small packet fastest on server CPUs; a frame every window costs a phone nothing either way.
         cipher_suites: vec![
-            cipher_suite::TLS13_AES_128_GCM_SHA256,
+            crypto::lean_aes_128(),
             cipher_suite::TLS13_AES_256_GCM_SHA384,
             cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
         ],
@@ -64,8 +65,8 @@ pub fn tls_config(
 ///
 /// # Errors
 /// When `tls` lacks AES-128-GCM, which protects every connection's first packets.
-pub fn server_crypto(tls: rustls::ServerConfig) -> Result<Arc<QuicServerConfig>, NoInitialCipherSuite> {
-    Ok(Arc::new(QuicServerConfig::try_from(tls)?))
+pub fn server_crypto(tls: rustls::ServerConfig) -> Result<Arc<ServerCrypto>, NoInitialCipherSuite> {
+    Ok(Arc::new(ServerCrypto::new(tls)?))
 }
 
 /// The endpoint of one shard. `seed` decides connection ids and all of QUIC's other choices; TLS has its own entropy.

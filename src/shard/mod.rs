@@ -121,9 +121,7 @@ impl Shard {
 
     /// QUIC datagrams, as they were received; trains are already split.
     pub fn handle_quic<'a>(&mut self, now: Now, batch: impl Iterator<Item = Arrival<'a>>) {
-        for arrival in batch {
-            self.quic.handle_datagram(now.instant, arrival);
-        }
+        self.quic.handle_datagrams(now.instant, batch);
         self.handle_quic_events(now);
     }
 

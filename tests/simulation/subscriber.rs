@@ -4,7 +4,7 @@
 //! certificate's signature is of one length always (Ed25519), those show in no packet's length and at no instant.
 
 use bytes::{Bytes, BytesMut};
-use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{
     ClientConfig, Connection, ConnectionError, ConnectionHandle, ConnectionId, DatagramEvent, Dir, Endpoint,
     EndpointConfig, Event, StreamEvent, StreamId, TransportConfig, VarInt,
@@ -48,7 +48,7 @@ pub(crate) struct Subscriber {
 }
 
 struct Tls {
-    server: Arc<QuicServerConfig>,
+    server: Arc<ServerCrypto>,
     client: Arc<QuicClientConfig>,
     endpoint: Arc<EndpointConfig>,
 }
@@ -80,7 +80,7 @@ fn tls() -> &'static Tls {
 }
 
 /// The server's side of the certificate that subscribers trust.
-pub(crate) fn server_tls() -> Arc<QuicServerConfig> {
+pub(crate) fn server_tls() -> Arc<ServerCrypto> {
     tls().server.clone()
 }
 

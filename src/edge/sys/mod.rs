@@ -8,6 +8,7 @@ pub mod datagram_receiver;
 pub mod datagram_sender;
 pub mod descriptor;
 pub mod memory_map;
+pub mod prefetch;
 pub mod ring;
 pub mod socket_address;
 pub mod socket_option;

@@ -3,7 +3,7 @@
 use crate::ids::ShardId;
 use crate::quic::{ALPN, Arrival, Quic, QuicConfig, QuicEvent, TransmitBatch, server_crypto, tls_config};
 use bytes::{Bytes, BytesMut};
-use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{
     ClientConfig, Connection, ConnectionError, ConnectionHandle, DatagramEvent, Dir, Endpoint, EndpointConfig, Event,
     StreamEvent, StreamId, TransportConfig, VarInt,
@@ -73,7 +73,7 @@ pub(super) struct Pair {
 }
 
 struct Tls {
-    server: Arc<QuicServerConfig>,
+    server: Arc<ServerCrypto>,
     client: Arc<QuicClientConfig>,
 }
 
