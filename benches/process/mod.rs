@@ -86,6 +86,13 @@ impl Process {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process runs");
         tasks.map(|task| running_ns(&task.expect("its threads stay").path().join("schedstat"))).sum()
     }
+
+    /// Bytes of its memory that are in RAM.
+    pub(crate) fn rss_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process runs");
+        let mut fields = status.lines().filter_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        1024 * fields.next().and_then(|kib| kib.parse::<u64>().ok()).expect("the kernel knows its memory")
+    }
 }
 
 impl Drop for Process {
@@ -187,4 +194,22 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+}
+
+/// Raises the limit of open files of this process, and of those that it starts, to `wanted` or as far as it may; where
+/// it is then.
+#[allow(unsafe_code, reason = "the standard library knows no limits")]
+pub(crate) fn allow_open_files(wanted: usize) -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a whole rlimit, which the call writes.
+    assert!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0, "there is a limit");
+    let hard = limit.rlim_max;
+    for hard in [hard.max(wanted as u64), hard] {
+        limit = libc::rlimit { rlim_cur: hard, rlim_max: hard };
+        // SAFETY: `limit` is a whole rlimit, which the call reads. Only some may raise the hard limit.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 {
+            break;
+        }
+    }
+    limit.rlim_cur as usize
 }
