@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -26,12 +27,10 @@ impl Process {
         if let Some(core) = core {
             pin(core);
         }
-        let mut child = Command::new(program)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("the measured process starts: {error}"));
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+        end_with_this_thread(&mut command);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("the measured process starts: {error}"));
         let lines = BufReader::new(child.stdout.take().unwrap_or_else(|| unreachable!("it was asked for")));
         Self { child, lines }
     }
@@ -93,6 +92,18 @@ impl Process {
         let mut fields = status.lines().filter_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
         1024 * fields.next().and_then(|kib| kib.parse::<u64>().ok()).expect("the kernel knows its memory")
     }
+}
+
+/// Has the kernel end the command when this thread does, which may be ended by a signal and then drops nothing.
+#[allow(unsafe_code, reason = "the standard library does not know this wish")]
+fn end_with_this_thread(command: &mut Command) {
+    let wish = || {
+        // SAFETY: a system call without pointers.
+        let failed = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } < 0;
+        if failed { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec it makes one system call, and allocates nothing.
+    unsafe { command.pre_exec(wish) };
 }
 
 impl Drop for Process {

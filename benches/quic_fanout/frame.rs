@@ -40,7 +40,7 @@ pub(crate) fn message(window: u64, window_ms: u64) -> Vec<u8> {
 
 /// The palette's message on the stream.
 pub(crate) fn palette_message() -> Vec<u8> {
-    let emoji = (0..EMOJI).map(|id| PaletteEntry { name: name(id), glyph: GLYPH.into() }).collect();
+    let emoji = (0..EMOJI).map(|id| PaletteEntry { name: name(id), glyph: glyph(id).into() }).collect();
     let mut message = Vec::new();
     stream::encode_palette(&Palette { room: ROOM.0, name: "bench".into(), emoji }, &mut message);
     message
@@ -50,7 +50,7 @@ pub(crate) fn palette_message() -> Vec<u8> {
 pub(crate) fn room_toml() -> String {
     let mut text = format!("[[rooms]]\nid = {}\nname = \"bench\"\npalette = [", ROOM.0);
     for id in 0..EMOJI {
-        write!(text, "{{ name = \"{}\", glyph = \"{GLYPH}\" }}, ", name(id)).expect("memory takes text");
+        write!(text, "{{ name = \"{}\", glyph = \"{}\" }}, ", name(id), glyph(id)).expect("memory takes text");
     }
     text + "]\n"
 }
@@ -63,8 +63,13 @@ pub(crate) fn taps() -> Vec<u8> {
     datagram
 }
 
-const GLYPH: &str = "\u{1f525}";
+/// The emoji with id 0; the others follow it in Unicode.
+const FIRST_GLYPH: u32 = 0x1f600;
 
 fn name(id: u16) -> String {
     format!("emoji {id}")
+}
+
+fn glyph(id: u16) -> char {
+    char::from_u32(FIRST_GLYPH + u32::from(id)).expect("Unicode has emoji there")
 }

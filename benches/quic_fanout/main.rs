@@ -48,6 +48,7 @@ const REDIS_AT: usize = 5000;
 
 /// How much is measured.
 struct Effort {
+    is_measuring: bool,
     sizes: Vec<usize>,
     rounds: usize,
     /// Windows of one turn.
@@ -59,9 +60,9 @@ impl Effort {
     fn of(args: &[String]) -> Self {
         let is_measuring = args.iter().any(|arg| arg == "--bench") && !args.iter().any(|arg| arg == "--quick");
         let mut effort = if is_measuring {
-            Self { sizes: vec![1000, 5000, 20_000, 50_000], rounds: 3, windows: 6, window_ms: 1000 }
+            Self { is_measuring, sizes: vec![1000, 5000, 20_000, 50_000], rounds: 3, windows: 6, window_ms: 1000 }
         } else {
-            Self { sizes: vec![20], rounds: 1, windows: 2, window_ms: 200 }
+            Self { is_measuring, sizes: vec![20], rounds: 1, windows: 2, window_ms: 200 }
         };
         if let Some(sizes) = value_of(args, "--sizes") {
             effort.sizes = sizes.split(',').map(|size| size.parse().expect("--sizes N,N")).collect();
@@ -104,7 +105,9 @@ fn main() {
     let measured: Vec<_> = effort.sizes.iter().map(measure).collect();
     let rss_bytes_subscriber = rss_slope(&measured);
     let report = Report { rows: measured.iter().map(|measured| measured.row).collect(), rss_bytes_subscriber };
-    report.print_verdicts();
+    if effort.is_measuring {
+        report.print_verdicts();
+    }
     if let Some(file) = value_of(&args, "--json") {
         process::write_json(file, &report);
     }

@@ -10,8 +10,8 @@ use crate::window;
 use bytes::Bytes;
 use quinn::{EndpointConfig, Incoming, RecvStream, ServerConfig, TokioRuntime, TransportConfig, VarInt};
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use std::convert::Infallible;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::unix::process::parent_id;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -44,13 +44,12 @@ pub(crate) fn run_if_asked(args: &[String]) {
     let [flag, window_ms] = args else { return };
     if flag == TOKIO {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(serve(window_ms.parse().expect("milliseconds"))).expect("the server serves");
-        // What started it is gone.
-        std::process::exit(0);
+        let Err(failure) = runtime.block_on(serve(window_ms.parse().expect("milliseconds")));
+        panic!("the server does not serve: {failure}");
     }
 }
 
-async fn serve(window_ms: u64) -> Result<(), Failure> {
+async fn serve(window_ms: u64) -> Result<Infallible, Failure> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket_option::set_receive_buffer(&socket, SOCKET_BUFFER_BYTES)?;
     socket_option::set_send_buffer(&socket, SOCKET_BUFFER_BYTES)?;
@@ -60,14 +59,12 @@ async fn serve(window_ms: u64) -> Result<(), Failure> {
     println!("ready");
     let frames = broadcast::Sender::new(FRAMES_BEHIND);
     tokio::spawn(accept(endpoint, frames.clone()));
-    let parent = parent_id();
-    while parent_id() == parent {
+    loop {
         let (window, time) = window::until_next(window_ms);
         tokio::time::sleep(time).await;
         // Nobody may be watching yet.
         let _ = frames.send(Bytes::from(frame::message(window - 1, window_ms)));
     }
-    Ok(())
 }
 
 async fn accept(endpoint: quinn::Endpoint, frames: broadcast::Sender<Bytes>) {
