@@ -9,6 +9,7 @@ mod support;
 mod connections;
 mod drain;
 mod drops;
+mod fleet;
 mod http;
 mod malformed;
 mod rooms;
