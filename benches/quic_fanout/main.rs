@@ -127,15 +127,15 @@ fn measure(subscribers: usize, effort: &Effort, cores: Cores) -> Measured {
     let mut floor = Floor::start(subscribers, echo.ports(), window_ms, cores.serving);
     floor.process().stop();
     let appliance = Server::appliance(subscribers, window_ms, cores.serving);
-    let (mut appliance, connected) = Watched::start(appliance, subscribers, cores.watching);
-    let mut tokio = (subscribers <= TOKIO_MAX)
+    let (appliance, connected) = Watched::start(appliance, subscribers, cores.watching);
+    let tokio = (subscribers <= TOKIO_MAX)
         .then(|| Watched::start(Server::tokio(window_ms, cores.serving), subscribers, cores.watching).0);
 
     let (mut floors, mut costs, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         floors.push(turn::of_floor(&mut floor, windows));
         costs.push(appliance.take_turn(windows));
-        others.extend(tokio.as_mut().map(|tokio| tokio.take_turn(windows)));
+        others.extend(tokio.as_ref().map(|tokio| tokio.take_turn(windows)));
     }
     let cpu_us_frame = median_cost(&costs);
     let row = Row {

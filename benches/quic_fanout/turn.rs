@@ -7,11 +7,9 @@ use crate::floor::Floor;
 use crate::frame;
 use crate::process;
 use crate::server::Server;
-use crate::subscribers::{Crowd, Subscribers};
+use crate::subscribers::Subscribers;
 use std::time::Duration;
 
-/// Handshakes under way at a time.
-const CONNECTING_MAX: usize = 64;
 /// Windows before those that count, each of them whole.
 const WARM_UP: u32 = 2;
 /// Windows that a contestant may take to come into its usual state.
@@ -76,13 +74,12 @@ impl Watched {
         process::wait(SETTLE);
         let process = server.process();
         let (before_ns, before_bytes) = (process.cpu_ns(), process.rss_bytes());
-        let crowd = Crowd { server: server.quic(), subscribers, connecting_max: CONNECTING_MAX, core };
-        let crowd = Subscribers::start(crowd);
         // A hundred handshakes a second, even where other work is on the machine.
-        crowd.wait_subscribed(Duration::from_secs(20 + subscribers as u64 / 100));
+        let timeout = Duration::from_secs(20 + subscribers as u64 / 100);
+        let crowd = Subscribers::start(server.quic(), subscribers, core, timeout);
         let cpu_ns = process.cpu_ns() - before_ns;
         let frames = server.frames_sent().unwrap_or(0);
-        let mut watched = Self { server, subscribers: crowd };
+        let watched = Self { server, subscribers: crowd };
         watched.warm_up();
         let rss_bytes = [before_bytes, watched.server.process().rss_bytes()];
         watched.server.process().stop();
@@ -90,7 +87,7 @@ impl Watched {
     }
 
     /// Takes a turn of so many windows.
-    pub(crate) fn take_turn(&mut self, windows: u32) -> Turn {
+    pub(crate) fn take_turn(&self, windows: u32) -> Turn {
         self.server.process().resume();
         self.warm_up();
         let emoji = self.server.newest_frame_emoji();
@@ -104,20 +101,21 @@ impl Watched {
         sum.turn(self.server.name(), cpu_ns, windows)
     }
 
-    fn deliver(&mut self, windows: u32) -> Sum {
+    fn deliver(&self, windows: u32) -> Sum {
         let mut sum = Sum::default();
         for _ in 0..windows {
             self.server.tap();
             let arrivals = self.subscribers.next_window(WINDOW_TIMEOUT).expect("frames come");
             sum.delivered += arrivals.frames;
             sum.lost += arrivals.missing;
-            sum.spread += arrivals.spread;
+            sum.spread += arrivals.spread();
         }
         sum
     }
 
     /// Until so many windows in a row have been whole.
-    fn warm_up(&mut self) {
+    fn warm_up(&self) {
+        self.subscribers.forget();
         let mut whole = 0;
         for _ in 0..WARM_UP_MAX {
             whole = if self.deliver(1).lost == 0 { whole + 1 } else { 0 };
