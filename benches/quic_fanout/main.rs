@@ -41,7 +41,7 @@ use report::{Report, Row};
 use server::Server;
 use turn::{Connected, Turn, Watched};
 
-/// Beyond this, quinn on tokio takes longer than a window.
+/// Larger rows leave quinn on tokio out: its subscribers would double the memory and the time that a run takes.
 const TOKIO_MAX: usize = 5000;
 /// As many subscribers as Redis gets.
 const REDIS_AT: usize = 5000;
