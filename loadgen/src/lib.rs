@@ -5,4 +5,5 @@
 // The generator is the clock's business from end to end.
 #![allow(clippy::disallowed_methods)]
 
+#[cfg(feature = "edge")]
 pub mod fleet;
