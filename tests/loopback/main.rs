@@ -13,6 +13,7 @@ mod http;
 mod malformed;
 mod rooms;
 mod startup;
+mod storm;
 mod subscribers;
 mod totals;
 mod vanished;
