@@ -14,6 +14,7 @@ mod http;
 mod malformed;
 mod rooms;
 mod startup;
+mod storm;
 mod subscribers;
 mod totals;
 mod vanished;

@@ -1,6 +1,7 @@
 //! Subscribers against one shard's QUIC, in memory and virtual time. A seed that fails is the bug report.
 
 mod pair;
+mod storm;
 
 use super::{Arrival, QuicEvent, TransmitBatch, WriteOutcome, shard_of_packet};
 use crate::metrics::Outcome;
