@@ -2,6 +2,8 @@
 
 use crate::config::Config;
 use crate::edge::board::Board;
+use crate::edge::clock::WallClock;
+use crate::edge::key_file::{self, KeyFileError};
 use crate::edge::listen::{self, ListenError};
 use crate::edge::shard_loop::{ShardEnd, ShardLoop, ShardStart};
 use crate::edge::sys::{descriptor, ring};
@@ -9,7 +11,7 @@ use crate::edge::tls::{self, IdentityError};
 use crate::edge::{mesh, placement};
 use crate::ids::ShardId;
 use crate::metrics::ShardMetrics;
-use crate::quic::{self, QuicConfig};
+use crate::quic::{self, HandshakeLimits, QuicConfig, Tickets};
 use crate::shard::ShardConfig;
 use glommio::{LocalExecutorBuilder, Placement};
 use std::io::{self, Write};
@@ -39,6 +41,9 @@ pub enum ServeError {
     /// There is no certificate.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// There are no keys.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
     /// The certificate does not fit its key, or is of a kind that TLS 1.3 does not know.
     #[error("quic.certificate and quic.private_key: {0}; use a chain and the key of its first certificate")]
     Tls(#[from] rustls::Error),
@@ -81,9 +86,12 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     let cores = placement::place(config.shards, &usable);
     let rooms: Vec<_> = config.rooms()?.into_iter().map(Arc::new).collect();
     let identity = tls::identity(&config)?;
-    let tls = quic::server_crypto(quic::tls_config(identity.chain, identity.key)?)?;
-    // Shards share these, so that a packet that reaches another shard than before is still understood.
-    let (reset_key, token_key) = (random()?, random()?);
+    // Shards share these, so that a packet that reaches another shard than before is still understood; with a key file,
+    // also by the process after this one.
+    let keys = key_file::master_secret(config.quic.key_file.as_deref())?.keys();
+    let clock = Arc::new(WallClock);
+    let tickets = Tickets::new(&keys.ticket, clock.clone());
+    let tls = quic::server_crypto(quic::tls_config(identity.chain, identity.key, tickets)?)?;
 
     // Sockets exist before shards: what arrives from now on waits in the kernel.
     let sockets = listen::open(&config, cores.len())?;
@@ -108,12 +116,19 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
                 shard: id,
                 shards: cores.len(),
                 tls: tls.clone(),
-                reset_key,
-                token_key,
+                reset_key: keys.reset,
+                token_key: keys.token,
+                clock: clock.clone(),
                 // Room beyond the subscribers, so that one too many is told why instead of being cut off.
                 max_connections: config.quic.subscribers_max + config.quic.subscribers_max / 16 + 64,
                 idle_timeout: config.quic.idle_timeout,
                 hello_timeout: crate::limits::HELLO_TIMEOUT,
+                prefetch: crate::edge::sys::prefetch::prefetch,
+                handshakes: HandshakeLimits {
+                    retry_above: config.quic.retry_above,
+                    max: config.quic.handshakes_max,
+                    per_second: config.quic.handshakes_per_second as u32,
+                },
             },
             rng_seed: random()?,
         };

@@ -103,6 +103,22 @@ pub const QUIC_RESPONSES_BYTES: usize = 128 * 1024;
 /// Bytes of the memory that received QUIC datagrams share: what QUIC keeps of one of them, such as a part of a stream
 /// that came before its turn, keeps all of it.
 pub const QUIC_ARENA_BYTES: usize = 4096;
+/// Handshakes that begin in one turn at most, also after a pause: 2 to 3 ms of work.
+pub const QUIC_HANDSHAKES_PER_TURN: usize = 16;
+/// Handshakes that begin in one turn while frames or acknowledgements wait to leave: 0.15 ms beside about
+/// 1 ms for the others.
+pub const QUIC_HANDSHAKES_PER_BUSY_TURN: usize = 1;
+/// Bytes of further packets kept of one connection whose handshake waits: the second packet of a long ClientHello.
+pub const QUIC_WAITING_BYTES: u64 = 1500;
+/// The same of all that wait. Beyond that, who sent a long ClientHello sends its second packet again.
+pub const QUIC_WAITING_BYTES_TOTAL: u64 = 1 << 20;
+/// Time in which a client must come back with the token of a Retry: as long as it goes on trying, should its packets be
+/// dropped meanwhile.
+pub const RETRY_TOKEN_LIFETIME: Duration = Duration::from_secs(30);
+/// Handshakes of one shard, under way and waiting.
+pub const QUIC_HANDSHAKES: RangeInclusive<usize> = 1..=1_000_000;
+/// Handshakes that one shard begins in a second.
+pub const QUIC_HANDSHAKE_RATE: RangeInclusive<usize> = 1..=1_000_000;
 /// Time a connection has to say hello.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -82,7 +82,7 @@ fn measure_servers(counts: &[usize], effort: &Effort, start: impl Fn(usize, usiz
 fn counts(wanted: &[usize]) -> Vec<usize> {
     let mut counts = wanted.to_vec();
     let total = wanted.iter().sum::<usize>() + OTHER_FILES;
-    let allowed = allow_open_files(total);
+    let allowed = process::allow_open_files(total);
     if let Some(last) = counts.last_mut()
         && allowed < total
     {
@@ -189,22 +189,4 @@ fn connect(number: usize, to: SocketAddr) -> TcpStream {
     socket.set_tcp_nodelay(true).expect("a connected socket");
     socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
     socket.into()
-}
-
-/// Raises the limit of open files of this process, and of those that it starts, to `wanted` or as far as it may; where
-/// it is then.
-#[allow(unsafe_code, reason = "the standard library knows no limits")]
-fn allow_open_files(wanted: usize) -> usize {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a whole rlimit, which the call writes.
-    assert!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0, "there is a limit");
-    let hard = limit.rlim_max;
-    for hard in [hard.max(wanted as u64), hard] {
-        limit = libc::rlimit { rlim_cur: hard, rlim_max: hard };
-        // SAFETY: `limit` is a whole rlimit, which the call reads. Only some may raise the hard limit.
-        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 {
-            break;
-        }
-    }
-    limit.rlim_cur as usize
 }

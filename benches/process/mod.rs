@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -26,12 +27,10 @@ impl Process {
         if let Some(core) = core {
             pin(core);
         }
-        let mut child = Command::new(program)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("the measured process starts: {error}"));
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+        end_with_this_thread(&mut command);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("the measured process starts: {error}"));
         let lines = BufReader::new(child.stdout.take().unwrap_or_else(|| unreachable!("it was asked for")));
         Self { child, lines }
     }
@@ -86,6 +85,25 @@ impl Process {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process runs");
         tasks.map(|task| running_ns(&task.expect("its threads stay").path().join("schedstat"))).sum()
     }
+
+    /// Bytes of its memory that are in RAM.
+    pub(crate) fn rss_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process runs");
+        let mut fields = status.lines().filter_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        1024 * fields.next().and_then(|kib| kib.parse::<u64>().ok()).expect("the kernel knows its memory")
+    }
+}
+
+/// Has the kernel end the command when this thread does, which may be ended by a signal and then drops nothing.
+#[allow(unsafe_code, reason = "the standard library does not know this wish")]
+fn end_with_this_thread(command: &mut Command) {
+    let wish = || {
+        // SAFETY: a system call without pointers.
+        let failed = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } < 0;
+        if failed { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec it makes one system call, and allocates nothing.
+    unsafe { command.pre_exec(wish) };
 }
 
 impl Drop for Process {
@@ -187,4 +205,22 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+}
+
+/// Raises the limit of open files of this process, and of those that it starts, to `wanted` or as far as it may; where
+/// it is then.
+#[allow(unsafe_code, reason = "the standard library knows no limits")]
+pub(crate) fn allow_open_files(wanted: usize) -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a whole rlimit, which the call writes.
+    assert!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0, "there is a limit");
+    let hard = limit.rlim_max;
+    for hard in [hard.max(wanted as u64), hard] {
+        limit = libc::rlimit { rlim_cur: hard, rlim_max: hard };
+        // SAFETY: `limit` is a whole rlimit, which the call reads. Only some may raise the hard limit.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 {
+            break;
+        }
+    }
+    limit.rlim_cur as usize
 }

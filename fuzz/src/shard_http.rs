@@ -5,12 +5,12 @@ use super::cut::ways_to_cut;
 use super::http_json;
 use super::http_model::{self, Seen, find};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use uproar::ids::ShardId;
 use uproar::ingest::http::{ContentKind, Method};
 use uproar::limits::{HTTP_BODY_MAX, HTTP_HEAD_MAX, ROOM_SPEC_BYTES_MAX};
 use uproar::metrics::{Outcome, Proto, ShardMetrics};
-use uproar::quic::{QuicConfig, server_crypto};
+use uproar::quic::{HandshakeLimits, QuicConfig, TimeSource, server_crypto};
 use uproar::room::{Room, demo_room};
 use uproar::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig};
 use uproar::window::Now;
@@ -236,6 +236,15 @@ fn config() -> ShardConfig {
     }
 }
 
+/// Nobody asks for the time.
+struct StoppedClock;
+
+impl TimeSource for StoppedClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+}
+
 /// QUIC that nobody speaks: no certificate.
 fn quic(shard: ShardId) -> QuicConfig {
     static TLS: OnceLock<rustls::ServerConfig> = OnceLock::new();
@@ -253,8 +262,11 @@ fn quic(shard: ShardId) -> QuicConfig {
         tls: server_crypto(tls.clone()).expect("TLS 1.3 has what QUIC needs"),
         reset_key: [2; 64],
         token_key: [3; 64],
+        clock: Arc::new(StoppedClock),
         max_connections: 1,
         idle_timeout: Duration::from_secs(1),
         hello_timeout: Duration::from_secs(1),
+        handshakes: HandshakeLimits::default(),
+        prefetch: |_, _| {},
     }
 }

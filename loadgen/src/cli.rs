@@ -3,13 +3,16 @@
 
 use crate::play::Targets;
 use crate::scenario::Scenario;
-use crate::{demo, play, watch};
+use crate::{demo, fan_out, play, watch};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use uproar_client::Trust;
+use uproar_loadgen::fleet::{FleetConfig, SUBSCRIBERS_MAX};
+use uproar_wire::RoomId;
 
 #[derive(Parser)]
 #[command(
@@ -62,6 +65,36 @@ enum Command {
         /// The room.
         #[arg(long, default_value_t = 1)]
         room: u32,
+    },
+    /// Seat many thousand subscribers in one thread and see whether each gets every frame. Believes any certificate.
+    Fleet {
+        /// QUIC port.
+        #[arg(long, default_value = "127.0.0.1:7443")]
+        quic: SocketAddr,
+        /// Name the server's certificate is asked for.
+        #[arg(long, default_value = "localhost")]
+        server_name: String,
+        /// How many subscribers; on loopback each has its own address.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=SUBSCRIBERS_MAX as i64))]
+        subscribers: u32,
+        /// What each watches.
+        #[arg(long, default_value = "1", value_delimiter = ',')]
+        rooms: Vec<u32>,
+        /// How long to watch once all are subscribed.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        seconds: u32,
+        /// Subscribers on their way at a time.
+        #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+        connecting_max: u32,
+        /// Core of the thread.
+        #[arg(long)]
+        core: Option<usize>,
+        /// Resume TLS sessions.
+        #[arg(long)]
+        resume: bool,
+        /// Write windows and totals as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
     },
     /// The demo's server process.
     #[command(hide = true)]
@@ -117,9 +150,23 @@ pub(crate) fn run() -> ExitCode {
         }
         Command::Demo { seconds, taps_per_second, shards } => finish(demo::run(seconds, taps_per_second, shards)),
         Command::Watch { quic, room } => match quic.trust() {
-            Ok(trust) => finish(watch::run(quic.quic, &quic.server_name, trust, uproar_wire::RoomId(room))),
+            Ok(trust) => finish(watch::run(quic.quic, &quic.server_name, trust, RoomId(room))),
             Err(error) => usage(&error),
         },
+        Command::Fleet { quic, server_name, subscribers, rooms, seconds, connecting_max, core, resume, json } => {
+            let rooms = rooms.into_iter().map(RoomId).collect();
+            let config = FleetConfig {
+                server_name,
+                connecting_max: connecting_max as usize,
+                core,
+                resume,
+                ..FleetConfig::new(quic, rooms, subscribers as usize)
+            };
+            match config.check() {
+                Ok(()) => finish(fan_out::run(config, Duration::from_secs(seconds.into()), json.as_deref())),
+                Err(error) => usage(&error),
+            }
+        }
         Command::Appliance { args } => crate::appliance::serve(args),
     }
 }

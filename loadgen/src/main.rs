@@ -6,7 +6,8 @@
 //! 4. [`subscribers`]: real QUIC subscribers. [`audit`]: what their frames add up to.
 //! 5. [`metrics_scrape`]: what the server says. [`report`]: where all of these agree, and where not;
 //!    [`table`] shows it.
-//! 6. [`play`]: a run from start to end. [`demo`], [`watch`], [`view`]: the same, for people to look at;
+//! 6. [`fan_out`]: many thousand subscribers and nothing else, on the library's fleet.
+//! 7. [`play`]: a run from start to end. [`demo`], [`watch`], [`view`]: the same, for people to look at;
 //!    [`appliance`] is the demo's server.
 //!
 //! Invariant: open loop. Nothing the server does delays the plan, and latency counts from the planned moment.
@@ -19,6 +20,7 @@ mod audit;
 mod cli;
 mod demo;
 mod drivers;
+mod fan_out;
 mod ledger;
 mod metrics_scrape;
 mod play;

@@ -4,7 +4,7 @@
 //! and the documented default file all follow from a row, so they cannot disagree.
 
 use super::Config;
-use crate::limits::{SHARDS_MAX, WINDOW_MS};
+use crate::limits::{QUIC_HANDSHAKE_RATE, QUIC_HANDSHAKES, SHARDS_MAX, WINDOW_MS};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -29,7 +29,8 @@ enum Field {
     /// Whole milliseconds.
     Time(fn(&mut Config) -> &mut Duration, RangeInclusive<u64>),
     Shards,
-    File(fn(&mut Config) -> &mut Option<PathBuf>),
+    /// With an example.
+    File(fn(&mut Config) -> &mut Option<PathBuf>, &'static str),
     Names(fn(&mut Config) -> &mut Vec<String>),
     Log,
 }
@@ -44,7 +45,7 @@ const SOCKET_BUFFER_BYTES: RangeInclusive<usize> = 65_536..=1 << 30;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// All knobs, in the order of the default file: those without a table first.
-pub(super) const KNOBS: [Knob; 22] = [
+pub(super) const KNOBS: [Knob; 26] = [
     knob("shards", Field::Shards, "Cores to use, one shard each."),
     knob("window", Field::Time(|c| &mut c.window, WINDOW_MS), "Length of a counting window: one frame a room each."),
     knob("top_k", Field::Number(|c| &mut c.top_k, 1..=TOP_MAX), "Emoji that a frame names, most tapped first."),
@@ -109,11 +110,35 @@ pub(super) const KNOBS: [Knob; 22] = [
         "A silent connection is forgotten after this long. Longer than a window, or subscribers are lost in pauses.",
     ),
     knob(
+        "quic.handshakes_max",
+        Field::Number(|c| &mut c.quic.handshakes_max, QUIC_HANDSHAKES),
+        "Handshakes of one shard, under way and waiting; who comes then is dropped and tries again by itself.",
+    ),
+    knob(
+        "quic.handshakes_per_second",
+        Field::Number(|c| &mut c.quic.handshakes_per_second, QUIC_HANDSHAKE_RATE),
+        "Handshakes that one shard begins in a second; more wait. 2500 take a quarter to a half of a core.",
+    ),
+    knob(
+        "quic.retry_above",
+        Field::Number(|c| &mut c.quic.retry_above, 0..=*QUIC_HANDSHAKES.end()),
+        "With so many handshakes on a shard, newcomers first prove their address, a round trip more. 0: always.",
+    ),
+    knob(
+        "quic.key_file",
+        Field::File(|c| &mut c.quic.key_file, "uproar.keys"),
+        "Secret of tickets and resets, made if missing. With it sessions resume after a restart and on nodes with copies.",
+    ),
+    knob(
         "quic.certificate",
-        Field::File(|c| &mut c.quic.certificate),
+        Field::File(|c| &mut c.quic.certificate, "certificate.pem"),
         "TLS certificate chain, PEM. Without one a self-signed development certificate is made at each start.",
     ),
-    knob("quic.private_key", Field::File(|c| &mut c.quic.private_key), "Private key of the certificate, PEM."),
+    knob(
+        "quic.private_key",
+        Field::File(|c| &mut c.quic.private_key, "private_key.pem"),
+        "Private key of the certificate, PEM.",
+    ),
     knob(
         "quic.server_names",
         Field::Names(|c| &mut c.quic.server_names),
@@ -147,9 +172,17 @@ impl Knob {
                 format!("{start} to {end}, whole milliseconds, such as 2s or 500ms")
             }
             Field::Shards => format!("\"all\" or 1 to {SHARDS_MAX}"),
-            Field::File(_) => "the path of a file".into(),
+            Field::File(..) => "the path of a file".into(),
             Field::Names(_) => "one or more names, separated by commas or as a list".into(),
             Field::Log => "off, error, warn, info, debug or trace".into(),
+        }
+    }
+
+    /// A value that could stand there, as TOML writes it; `None` where there always is one.
+    pub(super) fn example(&self) -> Option<String> {
+        match self.field {
+            Field::File(_, example) => Some(quoted(example)),
+            _ => None,
         }
     }
 
@@ -160,7 +193,7 @@ impl Knob {
             Field::Number(at, _) => at(config).to_string(),
             Field::Time(at, _) => quoted(&duration_text(*at(config))),
             Field::Shards => config.shards.map_or_else(|| quoted("all"), |shards| shards.to_string()),
-            Field::File(at) => quoted(&at(config).as_ref()?.to_string_lossy()),
+            Field::File(at, _) => quoted(&at(config).as_ref()?.to_string_lossy()),
             Field::Names(at) => {
                 let names: Vec<_> = at(config).iter().map(|name| quoted(name)).collect();
                 format!("[{}]", names.join(", "))
@@ -178,8 +211,8 @@ impl Field {
             Self::Time(at, range) => *at(config) = time_in(text, range)?,
             Self::Shards if text == "all" => config.shards = None,
             Self::Shards => config.shards = Some(number_in(text, &(1..=SHARDS_MAX))?),
-            Self::File(_) if text.is_empty() => return None,
-            Self::File(at) => *at(config) = Some(text.into()),
+            Self::File(..) if text.is_empty() => return None,
+            Self::File(at, _) => *at(config) = Some(text.into()),
             Self::Names(at) => *at(config) = names_in(text)?,
             // The parser of levels also takes numbers and the empty text; those say too little here.
             Self::Log if text.starts_with(|c: char| c.is_ascii_alphabetic()) => config.log = level_in(text)?,

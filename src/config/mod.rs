@@ -99,6 +99,14 @@ pub struct Quic {
     pub subscribers_max: usize,
     /// A silent connection is forgotten after this long.
     pub idle_timeout: Duration,
+    /// Handshakes of one shard, under way and waiting.
+    pub handshakes_max: usize,
+    /// Handshakes that one shard begins in a second.
+    pub handshakes_per_second: usize,
+    /// With so many handshakes on a shard, who comes first shows that its address is its own; 0 for always.
+    pub retry_above: usize,
+    /// Holds the secret that tickets, tokens and resets come from; `None` for one of this process alone.
+    pub key_file: Option<PathBuf>,
     /// Certificate chain, PEM; `None` makes a development certificate.
     pub certificate: Option<PathBuf>,
     /// Private key, PEM; there exactly if `certificate` is.
@@ -152,6 +160,10 @@ impl Default for Config {
             quic: Quic {
                 subscribers_max: 50_000,
                 idle_timeout: Duration::from_secs(30),
+                handshakes_max: 4096,
+                handshakes_per_second: 2500,
+                retry_above: 256,
+                key_file: None,
                 certificate: None,
                 private_key: None,
                 server_names: ["localhost", "127.0.0.1", "::1"].map(String::from).into(),
@@ -247,9 +259,9 @@ impl Config {
                 table = parent;
             }
             text += &format!("\n# {}\n# Allowed: {}. Environment: {}\n", knob.about, knob.allowed(), knob.variable());
-            text += &match knob.toml(&mut config) {
-                Some(value) => format!("{name} = {value}\n"),
-                None => format!("# {name} = {}\n", quoted(&format!("{name}.pem"))),
+            text += &match (knob.toml(&mut config), knob.example()) {
+                (Some(value), _) => format!("{name} = {value}\n"),
+                (None, example) => format!("# {name} = {}\n", example.unwrap_or_default()),
             };
         }
         text + ROOMS

@@ -1,7 +1,7 @@
 //! The edge: the only part that touches the kernel. Sockets, rings, clocks, threads, files.
 //!
 //! In the order in which a process meets them: [`placement`] picks cores, [`listen`] binds ports with the
-//! [`socket_buffer`]s that were asked for, [`tls`] brings the certificate, [`mesh`] connects the shards and [`board`] tells
+//! [`socket_buffer`]s that were asked for, [`tls`] brings the certificate and [`key_file`] the other keys, [`mesh`] connects the shards and [`board`] tells
 //! them who is least busy. Each shard then lives in its [`shard_loop`], which reads [`udp`] and [`tcp`] (whose connections
 //! [`admission`] lets in), asks the [`clock`] once per turn, and sleeps at its [`doorbell`], or shorter ([`sleep`]). Unsafe
 //! code is in [`sys`] only.
@@ -10,6 +10,7 @@ pub mod admission;
 pub mod board;
 pub mod clock;
 pub mod doorbell;
+pub mod key_file;
 pub mod listen;
 pub mod mesh;
 pub mod placement;

@@ -128,6 +128,10 @@ label! {
         HandshakeFailed = "handshake_failed",
         /// It was turned away before it was taken in.
         Refused = "refused",
+        /// It was asked to show that its address is its own, by coming again.
+        Retried = "retried",
+        /// Too many handshakes were under way; its sender was told nothing, and comes again by itself.
+        Dropped = "dropped",
     }
 }
 

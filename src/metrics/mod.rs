@@ -78,6 +78,10 @@ pub struct ShardDetail {
     pub mesh_received: u64,
     /// Rooms this shard knows now.
     pub rooms: u64,
+    /// QUIC handshakes that have begun and are not complete.
+    pub handshakes_under_way: u64,
+    /// QUIC connections whose handshake waits for its turn.
+    pub handshakes_waiting: u64,
     /// HTTP connections open now.
     pub http_connections: u64,
     /// HTTP connections that were accepted here, or decided on, and given to another shard.
@@ -167,6 +171,8 @@ impl ShardDetail {
             mesh_sent,
             mesh_received,
             rooms,
+            handshakes_under_way,
+            handshakes_waiting,
             http_connections,
             http_handed_over,
         } = other;
@@ -181,6 +187,8 @@ impl ShardDetail {
         self.mesh_sent += mesh_sent;
         self.mesh_received += mesh_received;
         self.rooms += rooms;
+        self.handshakes_under_way += handshakes_under_way;
+        self.handshakes_waiting += handshakes_waiting;
         self.http_connections += http_connections;
         self.http_handed_over += http_handed_over;
     }

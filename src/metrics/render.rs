@@ -164,6 +164,12 @@ const DETAIL: &[Family] = &[
         out.one(m.detail.http_handed_over);
     }),
     gauge("uproar_rooms", "Rooms the shard knows now.", |out, m| out.one(m.detail.rooms)),
+    gauge("uproar_handshakes_under_way", "QUIC handshakes begun and not complete.", |out, m| {
+        out.one(m.detail.handshakes_under_way);
+    }),
+    gauge("uproar_handshakes_waiting", "QUIC connections whose handshake waits for its turn.", |out, m| {
+        out.one(m.detail.handshakes_waiting);
+    }),
     gauge("uproar_http_connections", "HTTP connections open now.", |out, m| out.one(m.detail.http_connections)),
 ];
 

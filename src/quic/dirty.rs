@@ -29,6 +29,11 @@ impl Dirty {
         Some(conn)
     }
 
+    /// How many wait to be asked.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Whether nobody waits to be asked.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()

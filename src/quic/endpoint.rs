@@ -4,17 +4,22 @@
 //! memory is still in the cache, and leaves its output to [`Quic::poll_transmit`], once for all inputs of a turn.
 
 use super::dirty::Dirty;
+use super::handshakes::{Handshakes, Verdict};
 use super::session::Heard;
 use super::slots::{Slot, Slots};
 use super::timers::Timers;
 use super::transmit::{TRAIN_BYTES_MAX, TransmitBatch};
 use super::transport::{self, Seed};
 use super::{Arrival, Prefetch, QuicConfig, QuicEvent, WriteOutcome, outcome};
-use crate::limits::{self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_RESPONSES_BYTES, QUIC_TRAIN_DATAGRAMS};
+use crate::limits::{
+    self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_HANDSHAKES_PER_BUSY_TURN, QUIC_HANDSHAKES_PER_TURN,
+    QUIC_RESPONSES_BYTES, QUIC_TRAIN_DATAGRAMS, TRANSMIT_SLICE,
+};
 use crate::metrics::Outcome;
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
-    ConnectionEvent, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent, StreamId, VarInt, WriteError,
+    ConnectionEvent, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent, StreamId,
+    VarInt, WriteError,
 };
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -27,6 +32,7 @@ pub struct Quic {
     timers: Timers,
     dirty: Dirty,
     events: VecDeque<QuicEvent>,
+    handshakes: Handshakes<Incoming>,
     /// Received datagrams are copied into this once; all that QUIC keeps of them are slices of it.
     received: BytesMut,
     /// What quinn writes a packet or a train to.
@@ -61,6 +67,7 @@ impl Quic {
             timers: Timers::default(),
             dirty: Dirty::default(),
             events: VecDeque::new(),
+            handshakes: Handshakes::new(config.handshakes),
             received: BytesMut::with_capacity(QUIC_ARENA_BYTES),
             scratch: Vec::with_capacity(TRAIN_BYTES_MAX),
             routed: VecDeque::with_capacity(limits::QUIC_ROUTED_MAX),
@@ -104,7 +111,7 @@ impl Quic {
         match self.endpoint.handle(now, remote, local_ip, ecn, datagram, &mut self.scratch) {
             None => {}
             Some(DatagramEvent::ConnectionEvent(ConnectionHandle(conn), event)) => self.routed.push_back((conn, event)),
-            Some(DatagramEvent::NewConnection(incoming)) => self.handle_incoming(now, incoming),
+            Some(DatagramEvent::NewConnection(incoming)) => self.handle_incoming(incoming),
             Some(DatagramEvent::Response(transmit)) => self.respond(&transmit),
         }
     }
@@ -143,9 +150,10 @@ impl Quic {
         }
     }
 
-    /// When [`Self::handle_timeout`] is due; possibly early, never late once [`Self::poll_transmit`] returned `false`.
+    /// When [`Self::handle_timeout`] and [`Self::begin_handshakes`] are due; possibly early, never late once
+    /// [`Self::poll_transmit`] returned `false`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.poll_timeout()
+        self.timers.poll_timeout().into_iter().chain(self.handshakes.poll_timeout()).min()
     }
 
     /// What happened, in order; poll until `None` after every batch of input, as nothing else bounds the queue.
@@ -231,9 +239,36 @@ impl Quic {
         }
     }
 
-    /// From here on, who comes is refused.
+    /// From here on, who comes is refused; so is who waits for a handshake.
     pub fn refuse_new(&mut self) {
         self.refusing = true;
+        while let Some(incoming) = self.handshakes.poll_waiting() {
+            self.refuse(incoming);
+        }
+    }
+
+    /// Begins handshakes that wait, as many as may begin now: fewer while existing subscribers wait for what is due to
+    /// them, of which `is_busy` tells the caller's part. True while more may begin at once.
+    pub fn begin_handshakes(&mut self, now: Instant, is_busy: bool) -> bool {
+        let most = match is_busy || self.dirty.len() > TRANSMIT_SLICE {
+            true => QUIC_HANDSHAKES_PER_BUSY_TURN,
+            false => QUIC_HANDSHAKES_PER_TURN,
+        };
+        for _ in 0..most {
+            let Some(incoming) = self.handshakes.poll_begin(now) else { return false };
+            self.accept(now, incoming);
+        }
+        self.handshakes.has_due(now)
+    }
+
+    /// Handshakes that have begun and are not complete, those that failed and are not forgotten yet included.
+    pub fn handshakes_under_way(&self) -> usize {
+        self.handshakes.under_way()
+    }
+
+    /// First packets whose handshake has not begun.
+    pub fn handshakes_waiting(&self) -> usize {
+        self.handshakes.waiting()
     }
 
     /// Slots in use, those of closed connections that QUIC still drains included.
@@ -311,17 +346,45 @@ impl Quic {
         }
     }
 
-    fn handle_incoming(&mut self, now: Instant, incoming: Incoming) {
-        self.scratch.clear();
-        if self.refusing || self.slots.len() >= self.max_connections {
-            let refusal = self.endpoint.refuse(incoming, &mut self.scratch);
-            self.outcomes[Outcome::Refused.index()] += 1;
-            self.respond(&refusal);
-            return;
+    fn handle_incoming(&mut self, incoming: Incoming) {
+        if self.refusing || self.slots.len() + self.handshakes.waiting() >= self.max_connections {
+            return self.refuse(incoming);
         }
+        match self.handshakes.judge(incoming.remote_address_validated()) {
+            Verdict::Wait => self.handshakes.handle_incoming(incoming),
+            Verdict::Retry => self.retry(incoming),
+            Verdict::Drop => {
+                self.endpoint.ignore(incoming);
+                self.outcomes[Outcome::Dropped.index()] += 1;
+            }
+        }
+    }
+
+    fn refuse(&mut self, incoming: Incoming) {
+        self.scratch.clear();
+        let refusal = self.endpoint.refuse(incoming, &mut self.scratch);
+        self.outcomes[Outcome::Refused.index()] += 1;
+        self.respond(&refusal);
+    }
+
+    fn retry(&mut self, incoming: Incoming) {
+        self.scratch.clear();
+        match self.endpoint.retry(incoming, &mut self.scratch) {
+            Ok(retry) => {
+                self.outcomes[Outcome::Retried.index()] += 1;
+                self.respond(&retry);
+            }
+            // QUIC allows one for every address that is not validated.
+            Err(error) => self.endpoint.ignore(error.into_incoming()),
+        }
+    }
+
+    fn accept(&mut self, now: Instant, incoming: Incoming) {
+        self.scratch.clear();
         match self.endpoint.accept(incoming, now, &mut self.scratch, None) {
             Ok((ConnectionHandle(conn), connection)) => {
                 self.accepted += 1;
+                self.handshakes.handle_begun();
                 self.slots.insert(conn, Slot::new(connection, now + self.hello_timeout));
                 self.settle(now, conn);
             }
@@ -366,6 +429,7 @@ impl Quic {
             Event::Connected => {
                 slot.established = true;
                 self.established += 1;
+                self.handshakes.handle_ended();
                 Heard::Nothing
             }
             Event::ConnectionLost { reason } => {
@@ -443,8 +507,20 @@ impl Quic {
         let Some(slot) = self.slots.slot_mut(conn).filter(|slot| slot.closed_polled) else { return };
         if let Some(drained) = slot.drained.take() {
             self.endpoint.handle_event(ConnectionHandle(conn), drained);
+            if !slot.established {
+                self.handshakes.handle_ended();
+            }
             self.slots.remove(conn);
             self.timers.arm(conn, None);
+        }
+    }
+}
+
+/// QUIC wants to hear of every first packet what became of it.
+impl Drop for Quic {
+    fn drop(&mut self) {
+        while let Some(incoming) = self.handshakes.poll_waiting() {
+            self.endpoint.ignore(incoming);
         }
     }
 }

@@ -4,9 +4,10 @@
 //!
 //! 1. [`Quic::handle_datagrams`] for the datagrams that came, [`Quic::handle_timeout`] once the time that
 //!    [`Quic::poll_timeout`] named has come.
-//! 2. [`Quic::poll_event`] until `None`; in answer [`Quic::welcome`], [`Quic::open_room_stream`], [`Quic::write`] and
+//! 2. [`Quic::begin_handshakes`] once, after the turn's frames were written.
+//! 3. [`Quic::poll_event`] until `None`; in answer [`Quic::welcome`], [`Quic::open_room_stream`], [`Quic::write`] and
 //!    [`Quic::close`].
-//! 3. [`Quic::poll_transmit`] until it returns `false`; only then is [`Quic::poll_timeout`] exact.
+//! 4. [`Quic::poll_transmit`] until it returns `false`; only then is [`Quic::poll_timeout`] exact.
 //!
 //! Invariant: work is proportional to what happened. Only connections that got a datagram, a timer, a write or a close
 //! are asked for output; there is no pass over all of them, save to close them all.
@@ -18,9 +19,12 @@ mod connection_id;
 mod crypto;
 mod dirty;
 mod endpoint;
+mod handshakes;
+mod keys;
 mod outcome;
 mod session;
 mod slots;
+mod tickets;
 mod timers;
 mod transmit;
 mod transport;
@@ -31,6 +35,9 @@ mod tests;
 pub use connection_id::{CONNECTION_ID_LEN, shard_of_packet};
 pub use crypto::ServerCrypto;
 pub use endpoint::Quic;
+pub use keys::{Keys, MASTER_SECRET_LEN, MasterSecret};
+pub use quinn_proto::TimeSource;
+pub use tickets::Tickets;
 pub use transmit::{TRAIN_BYTES_MAX, Transmit, TransmitBatch};
 pub use transport::{ALPN, server_crypto, tls_config};
 
@@ -59,14 +66,35 @@ pub struct QuicConfig {
     pub reset_key: [u8; 64],
     /// Key of address tokens; the same on all shards.
     pub token_key: [u8; 64],
+    /// The wall clock, which judges the age of address tokens.
+    pub clock: Arc<dyn TimeSource>,
     /// Slots; who comes when all are in use is refused.
     pub max_connections: usize,
     /// Silence after which a connection is given up.
     pub idle_timeout: Duration,
     /// Time from a connection's first packet to its hello.
     pub hello_timeout: Duration,
+    /// How many handshakes there may be, and how fast they begin.
+    pub handshakes: HandshakeLimits,
     /// How memory is made to come early.
     pub prefetch: Prefetch,
+}
+
+/// How many handshakes one shard has under way, and how fast they begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HandshakeLimits {
+    /// With so many under way or waiting, who comes first has to show that its address is its own. 0: always.
+    pub retry_above: usize,
+    /// Under way and waiting at most; who comes then is dropped, and tries again by itself.
+    pub max: usize,
+    /// Handshakes that begin in a second at most.
+    pub per_second: u32,
+}
+
+impl Default for HandshakeLimits {
+    fn default() -> Self {
+        Self { retry_above: 256, max: 4096, per_second: 2500 }
+    }
 }
 
 /// One QUIC datagram (already split from a train that the kernel coalesced).

@@ -6,16 +6,19 @@
 use super::QuicConfig;
 use super::connection_id::ShardConnectionIds;
 use super::crypto::{self, ServerCrypto};
+use super::tickets::Tickets;
 use crate::limits;
 use aws_lc_rs::{hkdf, hmac};
 use quinn_proto::crypto::rustls::NoInitialCipherSuite;
-use quinn_proto::{Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TimeSource, TransportConfig, VarInt};
+use quinn_proto::{
+    Endpoint, EndpointConfig, IdleTimeout, NoneTokenLog, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rustls::crypto::aws_lc_rs::{self as provider, cipher_suite, kx_group};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// The protocol that subscribers name in their handshake.
 pub const ALPN: &[u8] = b"uproar/1";
@@ -23,13 +26,14 @@ pub const ALPN: &[u8] = b"uproar/1";
 /// What a random number generator starts from.
 pub(super) type Seed = [u8; 32];
 
-/// TLS as subscribers meet it.
+/// TLS as subscribers meet it. `tickets` are the same on all nodes that should resume one another's sessions.
 ///
 /// # Errors
 /// When the chain or the key cannot be used, or do not belong together.
 pub fn tls_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    tickets: Tickets,
 ) -> Result<rustls::ServerConfig, rustls::Error> {
     let provider = rustls::crypto::CryptoProvider {
         // AES-128-GCM seals a small packet fastest on server CPUs; a frame every window costs a phone nothing either way.
@@ -53,7 +57,7 @@ pub fn tls_config(
     tls.alpn_protocols = vec![ALPN.to_vec()];
     // Resumption saves the signature. Tickets hold the state themselves, so that any shard takes any shard's ticket
     // and none remembers sessions; one each, as a phone comes back with one connection.
-    tls.ticketer = provider::Ticketer::new()?;
+    tls.ticketer = Arc::new(tickets);
     tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     tls.send_tls13_tickets = 1;
     // Early data can be replayed, and a replayed reaction would be counted twice.
@@ -77,6 +81,9 @@ pub(super) fn endpoint(config: &QuicConfig, seed: Seed) -> Endpoint {
     seeds.fill_bytes(&mut quic_seed);
     let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &config.reset_key);
     let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
+    // After a restart without a farewell every subscriber of before is owed a reset, and waits for it. Each is smaller
+    // than the packet that asks for it, and those of one turn are bounded as all answers without a connection are.
+    endpoint.min_reset_interval(Duration::ZERO);
     let (shard, shards) = (config.shard, config.shards);
     endpoint.cid_generator(move || Box::new(ShardConnectionIds::new(shard, shards, id_seed)));
     Endpoint::new(Arc::new(endpoint), Some(Arc::new(server(config))), false, Some(quic_seed))
@@ -88,9 +95,15 @@ fn server(config: &QuicConfig) -> ServerConfig {
     server.transport_config(Arc::new(transport(config.idle_timeout)));
     // Phones change networks in the middle of a match.
     server.migration(true);
-    // Whoever arrives is accepted or refused at once: none waits, and nothing is kept for those who wait.
-    server.max_incoming(1).incoming_buffer_size(0).incoming_buffer_size_total(0);
-    server.time_source(Arc::new(NoClock));
+    // One more than may wait, so that who comes then is seen and counted.
+    server.max_incoming(config.handshakes.max + 1);
+    server.incoming_buffer_size(limits::QUIC_WAITING_BYTES);
+    server.incoming_buffer_size_total(limits::QUIC_WAITING_BYTES_TOTAL);
+    server.time_source(config.clock.clone());
+    server.retry_token_lifetime(limits::RETRY_TOKEN_LIFETIME);
+    // None for a later visit: a crowd that comes back waits for its turn anyway, so the round trip that such a token
+    // saves is not the one it notices, and used ones would have to be remembered.
+    server.validation_token_config(ValidationTokenConfig::default().sent(0).log(Arc::new(NoneTokenLog)).clone());
     server
 }
 
@@ -118,14 +131,4 @@ fn transport(idle_timeout: Duration) -> TransportConfig {
         // A palette leaves as trains.
         .enable_segmentation_offload(true);
     transport
-}
-
-/// QUIC asks for the wall clock only to judge the age of address tokens. This server issues none, and layer 2 has no
-/// clock.
-struct NoClock;
-
-impl TimeSource for NoClock {
-    fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH
-    }
 }

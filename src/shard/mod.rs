@@ -188,13 +188,15 @@ impl Shard {
             .min()
     }
 
-    /// A bounded slice of the work that bursts: merging, framing, fan-out. True while more is due.
+    /// A bounded slice of the work that bursts: merging, framing, fan-out, handshakes. True while more is due.
     pub fn serve(&mut self, now: Now) -> bool {
         self.has_heard_itself = false;
         let merging = self.serve_merge(now);
         let fanning_out = self.serve_fanout(now);
         let draining = self.serve_drain(now);
-        merging || fanning_out || draining
+        // After the frames: who comes waits for those who watch.
+        let beginning = self.begin_handshakes(now, fanning_out);
+        merging || fanning_out || draining || beginning
     }
 
     /// The next message for another shard. Those of the shard to itself are handled on the way.
@@ -231,6 +233,8 @@ impl Shard {
         metrics.connections[Proto::Quic.index()] = *self.quic.outcomes();
         metrics.connections[Proto::Quic.index()][Outcome::Accepted.index()] = self.quic.accepted();
         metrics.detail.rooms = self.rooms.len() as u64;
+        metrics.detail.handshakes_under_way = self.quic.handshakes_under_way() as u64;
+        metrics.detail.handshakes_waiting = self.quic.handshakes_waiting() as u64;
         metrics.detail.http_connections = self.http.len() as u64;
         metrics
     }
@@ -258,6 +262,12 @@ impl Shard {
         for (merger, delta) in deltas {
             self.send(merger, MeshMessage::Delta(delta));
         }
+    }
+
+    fn begin_handshakes(&mut self, now: Now, is_fanning_out: bool) -> bool {
+        let has_more = self.quic.begin_handshakes(now.instant, is_fanning_out);
+        self.handle_quic_events(now);
+        has_more
     }
 
     fn serve_merge(&mut self, now: Now) -> bool {

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use subscriber::Subscriber;
 use uproar::ids::ShardId;
 use uproar::metrics::ShardMetrics;
-use uproar::quic::{QuicConfig, TransmitBatch};
+use uproar::quic::{HandshakeLimits, QuicConfig, TransmitBatch};
 use uproar::room::Room;
 use uproar::shard::{Shard, ShardConfig};
 use uproar::window::Now;
@@ -244,9 +244,12 @@ fn shard_config(id: ShardId, room: &Arc<Room>, rng_seed: [u8; 32]) -> ShardConfi
             tls: subscriber::server_tls(),
             reset_key: [7; 64],
             token_key: [8; 64],
+            clock: Arc::new(subscriber::StoppedClock),
             max_connections: 10_000,
             idle_timeout: Duration::from_secs(30),
             hello_timeout: Duration::from_secs(5),
+            handshakes: HandshakeLimits::default(),
+            prefetch: |_, _| {},
         },
         rng_seed,
     }

@@ -12,8 +12,8 @@ use quinn_proto::{
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
-use uproar::quic::{ALPN, server_crypto, tls_config};
+use std::time::{Duration, Instant, SystemTime};
+use uproar::quic::{ALPN, MasterSecret, ServerCrypto, Tickets, TimeSource, server_crypto, tls_config};
 use uproar_wire::RoomId;
 use uproar_wire::hello::Hello;
 
@@ -47,6 +47,15 @@ pub(crate) struct Subscriber {
     pub(crate) deadline: Option<Instant>,
 }
 
+/// A wall clock that shows the same time throughout: tokens and tickets do not age in a match.
+pub(crate) struct StoppedClock;
+
+impl TimeSource for StoppedClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+}
+
 struct Tls {
     server: Arc<ServerCrypto>,
     client: Arc<QuicClientConfig>,
@@ -59,7 +68,8 @@ fn tls() -> &'static Tls {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         let certificate = rcgen::CertificateParams::new(["uproar.test".to_owned()]).unwrap().self_signed(&key).unwrap();
         let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let server = tls_config(vec![certificate.der().clone()], key).unwrap();
+        let tickets = Tickets::new(&MasterSecret::new([9; 32]).keys().ticket, Arc::new(StoppedClock));
+        let server = tls_config(vec![certificate.der().clone()], key, tickets).unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots.add(certificate.der().clone()).unwrap();
         let provider = rustls::crypto::aws_lc_rs::default_provider();

@@ -33,7 +33,9 @@ impl Identity {
 pub(crate) struct HostilePeer {
     runtime: Runtime,
     connection: quinn::Connection,
-    _endpoint: quinn::Endpoint,
+    endpoint: quinn::Endpoint,
+    /// Also remembers tickets.
+    config: quinn::ClientConfig,
 }
 
 impl HostilePeer {
@@ -50,12 +52,27 @@ impl HostilePeer {
             .with_no_client_auth();
         tls.alpn_protocols = vec![alpn.to_vec()];
         let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
-        let (endpoint, connected) = runtime.block_on(async {
-            let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
-            let connecting = endpoint.connect_with(config, server.quic(), "localhost").unwrap();
-            (endpoint, tokio::time::timeout(DEADLINE, connecting).await.expect("an answer to the handshake"))
-        });
-        Ok(Self { connection: connected?, _endpoint: endpoint, runtime })
+        let endpoint = runtime.block_on(async { quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap() });
+        let connection = shake_hands(&runtime, &endpoint, &config, server)?;
+        Ok(Self { connection, endpoint, config, runtime })
+    }
+
+    /// Connects again, with what it remembers of the connection before. That one need not be over.
+    pub(crate) fn reconnect(&mut self, server: &Server) -> Result<(), quinn::ConnectionError> {
+        self.connection = shake_hands(&self.runtime, &self.endpoint, &self.config, server)?;
+        Ok(())
+    }
+
+    /// Waits until the server has opened a stream.
+    pub(crate) fn wait_for_stream(&self) {
+        let opened = async { tokio::time::timeout(DEADLINE, self.connection.accept_uni()).await };
+        self.runtime.block_on(opened).expect("the server opens a stream").unwrap();
+    }
+
+    /// Waits for the end of the connection, and says how it ended.
+    pub(crate) fn end(&self) -> quinn::ConnectionError {
+        let closed = async { tokio::time::timeout(DEADLINE, self.connection.closed()).await };
+        self.runtime.block_on(closed).expect("the connection ends")
     }
 
     /// Sends a QUIC DATAGRAM frame.
@@ -76,10 +93,21 @@ impl HostilePeer {
 
     /// The code with which the server closes.
     pub(crate) fn close_code(&self) -> u64 {
-        let closed = async { tokio::time::timeout(DEADLINE, self.connection.closed()).await };
-        match self.runtime.block_on(closed).expect("the server closes") {
+        match self.end() {
             quinn::ConnectionError::ApplicationClosed(close) => close.error_code.into_inner(),
             other => panic!("closed otherwise: {other}"),
         }
     }
+}
+
+fn shake_hands(
+    runtime: &Runtime,
+    endpoint: &quinn::Endpoint,
+    config: &quinn::ClientConfig,
+    server: &Server,
+) -> Result<quinn::Connection, quinn::ConnectionError> {
+    runtime.block_on(async {
+        let connecting = endpoint.connect_with(config.clone(), server.quic(), "localhost").unwrap();
+        tokio::time::timeout(DEADLINE, connecting).await.expect("an answer to the handshake")
+    })
 }

@@ -62,6 +62,14 @@ impl Server {
         server.wait_for_end()
     }
 
+    /// As [`Self::refused`], for a configuration file.
+    pub(crate) fn refused_with(toml: &str) -> Ended {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(toml.as_bytes()).unwrap();
+        let mut server = Self::spawn(&[], Some(file));
+        server.wait_for_end()
+    }
+
     fn launch(args: &[&str], config: Option<NamedTempFile>) -> Self {
         let mut server = Self::spawn(args, config);
         for what in ["reactions", "quic", "http", "admin"].into_iter().enumerate() {
@@ -202,6 +210,12 @@ impl Server {
     /// Sends SIGTERM and waits for the end.
     pub(crate) fn terminate(mut self) -> Ended {
         self.send_sigterm();
+        self.wait_for_end()
+    }
+
+    /// Ends the process without a word to anybody, as a crash does.
+    pub(crate) fn kill(mut self) -> Ended {
+        self.signal("KILL");
         self.wait_for_end()
     }
 

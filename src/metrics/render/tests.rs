@@ -120,6 +120,9 @@ fn busy(scale: u64) -> ShardMetrics {
     ] {
         fill(std::slice::from_mut(count));
     }
+    for count in [&mut detail.handshakes_under_way, &mut detail.handshakes_waiting] {
+        fill(std::slice::from_mut(count));
+    }
     for count in [&mut detail.buffer_exhaustion, &mut detail.sends_failed, &mut detail.mesh_sent] {
         fill(std::slice::from_mut(count));
     }

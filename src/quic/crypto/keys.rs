@@ -75,9 +75,9 @@ impl LeanPacketKey {
 
 impl PacketKey for LeanPacketKey {
     fn encrypt_in_place(&self, packet_number: u64, header: &[u8], payload: &mut [u8]) -> Result<Tag, Error> {
-        let sealed = self.ready().and_then(|key| {
-            key.seal_in_place_separate_tag(self.nonce(packet_number), Aad::from(header), payload)
-        });
+        let sealed = self
+            .ready()
+            .and_then(|key| key.seal_in_place_separate_tag(self.nonce(packet_number), Aad::from(header), payload));
         sealed.map(|tag| Tag::from(tag.as_ref())).map_err(|_| Error::EncryptError)
     }
 
@@ -186,7 +186,8 @@ mod tests {
                 let mut packet = plain.clone();
                 let tag = sealer.encrypt_in_place(number, &header, &mut packet).unwrap();
                 packet.extend_from_slice(tag.as_ref());
-                prop_assert_eq!(opener.decrypt_in_place(number, &header, &mut packet.clone()).unwrap(), &plain[..]);
+                let mut opened = packet.clone();
+                prop_assert_eq!(opener.decrypt_in_place(number, &header, &mut opened).unwrap(), &plain[..]);
                 packet[0] ^= 1;
                 prop_assert!(opener.decrypt_in_place(number, &header, &mut packet).is_err());
                 prop_assert_eq!(sealer.tag_len(), opener.tag_len());

@@ -1,6 +1,7 @@
 //! Subscribers against one shard's QUIC, in memory and virtual time. A seed that fails is the bug report.
 
 mod pair;
+mod storm;
 
 use super::{Arrival, QuicEvent, TransmitBatch, WriteOutcome, shard_of_packet};
 use crate::metrics::Outcome;
@@ -480,7 +481,7 @@ proptest! {
                 bytes.resize(1200, port);
             }
             let remote = SocketAddr::from(([203, 0, 113, 1], 1000 + u16::from(port)));
-            quic.handle_datagram(now, Arrival { remote, local_ip: None, ecn: None, bytes: &bytes });
+            quic.handle_datagrams(now, std::iter::once(Arrival { remote, local_ip: None, ecn: None, bytes: &bytes }));
         }
         while quic.poll_event().is_some() {}
         while quic.poll_transmit(now, 64, &mut batch) {

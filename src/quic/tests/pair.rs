@@ -1,20 +1,26 @@
 //! One server and its subscribers in memory: virtual time, a link that a seed makes lossy, no sockets.
 
 use crate::ids::ShardId;
-use crate::quic::{ALPN, Arrival, Quic, QuicConfig, QuicEvent, TransmitBatch, server_crypto, tls_config};
+use crate::quic::{
+    ALPN, Arrival, HandshakeLimits, MasterSecret, Quic, QuicConfig, QuicEvent, ServerCrypto, Tickets, TransmitBatch,
+    server_crypto, tls_config,
+};
 use bytes::{Bytes, BytesMut};
 use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{
     ClientConfig, Connection, ConnectionError, ConnectionHandle, DatagramEvent, Dir, Endpoint, EndpointConfig, Event,
-    StreamEvent, StreamId, TransportConfig, VarInt,
+    StreamEvent, StreamId, TimeSource, TransportConfig, VarInt,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rustls::pki_types::PrivateKeyDer;
+use rustls::client::WantsClientCert;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ConfigBuilder, WantsVerifier};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use uproar_wire::RoomId;
 use uproar_wire::hello::{Hello, RoomStatus, Welcome};
 
@@ -22,7 +28,8 @@ pub(super) const SHARD: ShardId = ShardId(2);
 pub(super) const SHARDS: usize = 5;
 pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-const DELAY: Duration = Duration::from_millis(10);
+/// One way.
+pub(super) const DELAY: Duration = Duration::from_millis(10);
 /// Virtual time after which what a test waits for is taken not to come.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -66,13 +73,33 @@ pub(super) struct Pair {
     pub(super) client_packets: Vec<Vec<u8>>,
     /// Which of all packets is changed on its way: at which byte, which bits.
     pub(super) bend: Option<(usize, usize, u8)>,
+    /// What clients that start to connect from now on trust and remember.
+    pub(super) client_tls: Arc<QuicClientConfig>,
     batch: TransmitBatch,
     flights: BTreeMap<(Instant, u64), Flight>,
     flown: u64,
     rng: StdRng,
 }
 
+/// A server's wall clock, in seconds since 1970: it stands until it is put forward.
+#[derive(Default)]
+pub(super) struct Clock(AtomicU64);
+
+impl Clock {
+    pub(super) fn pass(&self, time: Duration) {
+        self.0.fetch_add(time.as_secs(), Ordering::Relaxed);
+    }
+}
+
+impl TimeSource for Clock {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}
+
 struct Tls {
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
     server: Arc<ServerCrypto>,
     client: Arc<QuicClientConfig>,
 }
@@ -82,32 +109,71 @@ fn tls() -> &'static Tls {
     TLS.get_or_init(|| {
         let made = rcgen::generate_simple_self_signed(vec!["uproar.test".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let server = tls_config(vec![made.cert.der().clone()], key).unwrap();
+        let certificate = made.cert.der().clone();
+        let server = server_tls(&certificate, &key, &MasterSecret::new([1; 32]), Arc::default());
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let mut client = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        client.alpn_protocols = vec![ALPN.to_vec()];
-        Tls { server: server_crypto(server).unwrap(), client: Arc::new(client.try_into().unwrap()) }
+        roots.add(certificate.clone()).unwrap();
+        let client = client_tls(|tls| tls.with_root_certificates(roots));
+        Tls { certificate, key, server, client }
     })
 }
 
-pub(super) fn server(max_connections: usize, seed: u8) -> Quic {
-    let config = QuicConfig {
+fn server_tls(
+    certificate: &CertificateDer<'static>,
+    key: &PrivateKeyDer<'static>,
+    secret: &MasterSecret,
+    clock: Arc<Clock>,
+) -> Arc<ServerCrypto> {
+    let tickets = Tickets::new(&secret.keys().ticket, clock);
+    server_crypto(tls_config(vec![certificate.clone()], key.clone_key(), tickets).unwrap()).unwrap()
+}
+
+/// A client's TLS without tickets of servers before, that believes what `trust` says.
+pub(super) fn client_tls(
+    trust: impl FnOnce(
+        ConfigBuilder<rustls::ClientConfig, WantsVerifier>,
+    ) -> ConfigBuilder<rustls::ClientConfig, WantsClientCert>,
+) -> Arc<QuicClientConfig> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap();
+    let mut tls = trust(tls).with_no_client_auth();
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    Arc::new(tls.try_into().unwrap())
+}
+
+/// What a server is made with whose keys come from `secret`.
+pub(super) fn config(secret: &MasterSecret, clock: &Arc<Clock>) -> QuicConfig {
+    let Tls { certificate, key, .. } = tls();
+    let keys = secret.keys();
+    QuicConfig {
+        tls: server_tls(certificate, key, secret, clock.clone()),
+        reset_key: keys.reset,
+        token_key: keys.token,
+        clock: clock.clone(),
+        ..any_config()
+    }
+}
+
+fn any_config() -> QuicConfig {
+    QuicConfig {
         shard: SHARD,
         shards: SHARDS,
         tls: tls().server.clone(),
         reset_key: [7; 64],
         token_key: [8; 64],
-        max_connections,
+        clock: Arc::<Clock>::default(),
+        max_connections: 10_000,
         idle_timeout: IDLE_TIMEOUT,
         hello_timeout: HELLO_TIMEOUT,
-    };
-    Quic::new(config, [seed; 32])
+        handshakes: HandshakeLimits::default(),
+        prefetch: |_, _| {},
+    }
+}
+
+pub(super) fn server(max_connections: usize, seed: u8) -> Quic {
+    Quic::new(QuicConfig { max_connections, ..any_config() }, [seed; 32])
 }
 
 /// The one reading of a clock; from here on time is added up.
@@ -122,14 +188,19 @@ impl Pair {
     }
 
     pub(super) fn with_max_connections(seed: u64, max_connections: usize) -> Self {
+        Self::with_server(seed, server(max_connections, seed as u8))
+    }
+
+    pub(super) fn with_server(seed: u64, server: Quic) -> Self {
         Self {
             now: start(),
-            server: server(max_connections, seed as u8),
+            server,
             clients: Vec::new(),
             events: Vec::new(),
             impairment: Impairment::default(),
             client_packets: Vec::new(),
             bend: None,
+            client_tls: tls().client.clone(),
             batch: TransmitBatch::new(256 * 1024),
             flights: BTreeMap::new(),
             flown: 0,
@@ -147,7 +218,7 @@ impl Pair {
         let mut transport = TransportConfig::default();
         transport.mtu_discovery_config(None).keep_alive_interval(Some(Duration::from_secs(7)));
         configure(&mut transport);
-        let mut config = ClientConfig::new(tls().client.clone());
+        let mut config = ClientConfig::new(self.client_tls.clone());
         config.transport_config(Arc::new(transport));
         let mut seed = [0; 32];
         self.rng.fill(&mut seed);
@@ -268,7 +339,7 @@ impl Pair {
         match (flight.from, flight.to) {
             (Some(remote), _) => {
                 let arrival = Arrival { remote, local_ip: None, ecn: None, bytes: &flight.bytes };
-                self.server.handle_datagram(self.now, arrival);
+                self.server.handle_datagrams(self.now, std::iter::once(arrival));
             }
             (None, to) => {
                 // What is on its way to an address that a client has left gets lost.
@@ -279,7 +350,7 @@ impl Pair {
         }
     }
 
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         for number in 0..self.clients.len() {
             for bytes in self.clients[number].output(self.now) {
                 let client = &self.clients[number];
@@ -289,6 +360,7 @@ impl Pair {
                 self.fly(Flight { from: Some(client.address), to: None, bytes });
             }
         }
+        while self.server.begin_handshakes(self.now, false) {}
         self.events.extend(std::iter::from_fn(|| self.server.poll_event()));
         loop {
             let more = self.server.poll_transmit(self.now, 8, &mut self.batch);
@@ -336,7 +408,7 @@ impl Client {
         }
     }
 
-    fn output(&mut self, now: Instant) -> Vec<Vec<u8>> {
+    pub(super) fn output(&mut self, now: Instant) -> Vec<Vec<u8>> {
         self.settle();
         let mut buffer = Vec::new();
         let packets = std::iter::from_fn(|| {

@@ -5,10 +5,11 @@
 
 use crate::ids::ShardId;
 use crate::metrics::Proto;
-use crate::quic::{QuicConfig, server_crypto};
+use crate::quic::{HandshakeLimits, QuicConfig, server_crypto};
 use crate::room::demo_room;
 use crate::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig};
 use crate::window::Now;
+use quinn_proto::StdSystemTime;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,9 +27,12 @@ fn shard() -> Shard {
         tls: server_crypto(tls).unwrap(),
         reset_key: [0; 64],
         token_key: [0; 64],
+        clock: Arc::new(StdSystemTime),
         max_connections: 1,
         idle_timeout: Duration::from_secs(1),
         hello_timeout: Duration::from_secs(1),
+        handshakes: HandshakeLimits::default(),
+        prefetch: |_, _| {},
     };
     let config = ShardConfig {
         id: ShardId(0),

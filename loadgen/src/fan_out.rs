@@ -1,0 +1,135 @@
+//! A fleet for a while: one line a window, totals at the end, and whether anybody missed anything.
+
+use serde_json::json;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use uproar_loadgen::fleet::{Fleet, FleetConfig, FleetTotals, WindowArrivals};
+
+/// How long all may take to be subscribed: this, and the second share for each of them.
+const ARRIVE_MAX: Duration = Duration::from_secs(30);
+const ARRIVE_EACH_MAX: Duration = Duration::from_millis(5);
+
+/// Seats the fleet and watches for `watch`; true when every subscriber had every frame.
+pub(crate) fn run(config: FleetConfig, watch: Duration, json: Option<&Path>) -> Result<bool, String> {
+    let subscribers = config.subscribers;
+    let arrive_max = ARRIVE_MAX + ARRIVE_EACH_MAX * subscribers as u32;
+    let fleet = Fleet::start(config).map_err(|error| format!("the fleet cannot start: {error}"))?;
+    let start = Instant::now();
+    fleet.wait_subscribed(arrive_max).map_err(|error| error.to_string())?;
+    let cpu_of_arrival = fleet.cpu().map_err(|error| error.to_string())?;
+    println!(
+        "{subscribers} subscribed in {:.1} s, {:.1} s of CPU",
+        start.elapsed().as_secs_f64(),
+        cpu_of_arrival.as_secs_f64()
+    );
+    let frames_before = fleet.totals().map_err(|error| error.to_string())?.frames;
+
+    let mut windows = Vec::new();
+    let end = Instant::now() + watch;
+    while let Some(window) = fleet.next_window(end.saturating_duration_since(Instant::now())) {
+        println!("{}", line(&window));
+        windows.push(window);
+    }
+    let cpu = fleet.cpu().map_err(|error| error.to_string())? - cpu_of_arrival;
+    let totals = fleet.stop().map_err(|error| error.to_string())?;
+    let cpu_us_per_frame = cpu.as_secs_f64() * 1e6 / (totals.frames - frames_before).max(1) as f64;
+    println!("{}", summary(&totals, cpu_us_per_frame));
+    if let Some(path) = json {
+        write(path, &windows, &totals, cpu_us_per_frame).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(has_everything(&windows, &totals))
+}
+
+/// Whether nobody missed a frame, and there was one to miss.
+fn has_everything(windows: &[WindowArrivals], totals: &FleetTotals) -> bool {
+    let missing: u64 = windows.iter().map(|window| window.missing).sum();
+    !windows.is_empty() && missing + totals.gaps + totals.duplicates + totals.lost_connections() == 0
+}
+
+fn line(window: &WindowArrivals) -> String {
+    let ms = |us: u64| us as f64 / 1000.0;
+    format!(
+        "window {}  frames {:>8}  missing {:>6}  late p50 {:>8.1} ms  p99 {:>8.1} ms  max {:>8.1} ms  spread {:>8.1} ms",
+        window.window,
+        window.frames,
+        window.missing,
+        ms(window.lateness_us_p50),
+        ms(window.lateness_us_p99),
+        ms(window.lateness_us_max),
+        window.spread().as_secs_f64() * 1000.0,
+    )
+}
+
+fn summary(totals: &FleetTotals, cpu_us_per_frame: f64) -> String {
+    let FleetTotals { subscribers, frames, duplicates, gaps, handshakes, socket_drops, .. } = totals;
+    let mut text = format!(
+        "{subscribers} subscribers, {frames} frames, {gaps} gaps, {duplicates} duplicates, {handshakes} handshakes, \
+         {} lost, {socket_drops} dropped at the fleet's sockets; {cpu_us_per_frame:.1} us of the fleet's CPU a frame",
+        totals.lost_connections(),
+    );
+    for (reason, count) in &totals.lost {
+        text.push_str(&format!("\nlost {count}: {reason}"));
+    }
+    text
+}
+
+fn write(path: &Path, windows: &[WindowArrivals], totals: &FleetTotals, cpu_us_per_frame: f64) -> std::io::Result<()> {
+    let windows: Vec<_> = windows
+        .iter()
+        .map(|window| {
+            json!({
+                "window": window.window.0,
+                "frames": window.frames,
+                "missing": window.missing,
+                "first_unix_us": window.first_at.unix_us,
+                "last_unix_us": window.last_at.unix_us,
+                "lateness_us_p50": window.lateness_us_p50,
+                "lateness_us_p99": window.lateness_us_p99,
+                "lateness_us_max": window.lateness_us_max,
+                "spread_us": window.spread().as_micros() as u64,
+            })
+        })
+        .collect();
+    let report = json!({ "windows": windows, "totals": totals, "cpu_us_per_frame": cpu_us_per_frame });
+    std::fs::write(path, format!("{report:#}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uproar_loadgen::fleet::Moment;
+    use uproar_wire::WindowSeq;
+
+    fn window(missing: u64) -> WindowArrivals {
+        let at = Moment { instant: Instant::now(), unix_us: 1 };
+        WindowArrivals {
+            window: WindowSeq(9),
+            frames: 3,
+            missing,
+            first_at: at,
+            last_at: at,
+            lateness_us_p50: 1500,
+            lateness_us_p99: 2000,
+            lateness_us_max: 2500,
+        }
+    }
+
+    #[test]
+    fn whatever_is_missing_fails_the_run() {
+        let nothing = FleetTotals::default();
+        assert!(has_everything(&[window(0)], &nothing));
+        assert!(!has_everything(&[], &nothing), "no window was seen");
+        assert!(!has_everything(&[window(0), window(1)], &nothing));
+        assert!(!has_everything(&[window(0)], &FleetTotals { gaps: 1, ..nothing.clone() }));
+        let lost = [("timed out".to_owned(), 1)].into();
+        assert!(!has_everything(&[window(0)], &FleetTotals { lost, ..nothing }));
+    }
+
+    #[test]
+    fn a_window_is_a_line() {
+        let line = line(&window(2));
+        for part in ["window 9 ", "frames        3", "missing      2", "p50      1.5 ms", "max      2.5 ms"] {
+            assert!(line.contains(part), "{part:?} is not in {line:?}");
+        }
+    }
+}
