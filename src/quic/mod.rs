@@ -4,8 +4,8 @@
 //!
 //! 1. [`Quic::handle_datagram`] for every datagram that came, [`Quic::handle_timeout`] once the time that
 //!    [`Quic::poll_timeout`] named has come.
-//! 2. [`Quic::poll_event`] until `None`; in answer [`Quic::welcome`], [`Quic::open_room_stream`], [`Quic::write`] and
-//!    [`Quic::close`].
+//! 2. [`Quic::poll_event`] until `None`; in answer [`Quic::welcome`], [`Quic::answer`], [`Quic::open_room_stream`],
+//!    [`Quic::write`], [`Quic::finish`] and [`Quic::close`].
 //! 3. [`Quic::poll_transmit`] until it returns `false`; only then is [`Quic::poll_timeout`] exact.
 //!
 //! Invariant: work is proportional to what happened. Only connections that got a datagram, a timer, a write or a close
@@ -14,6 +14,7 @@
 //! Not here: sockets and clocks (`edge`), which rooms exist and who watches them (`shard`, `fanout`), what a reaction
 //! means (`ingest`).
 
+mod addresses;
 mod connection_id;
 mod dirty;
 mod endpoint;
@@ -40,6 +41,7 @@ use quinn_proto::crypto::rustls::QuicServerConfig;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use uproar_wire::control::RoomsRequest;
 use uproar_wire::hello::Hello;
 
 /// What the QUIC part of a shard is made with.
@@ -56,6 +58,8 @@ pub struct QuicConfig {
     pub token_key: [u8; 64],
     /// Slots; who comes when all are in use is refused.
     pub max_connections: usize,
+    /// Connections of one client address on this shard; 0 for any number.
+    pub connections_per_address_max: usize,
     /// Silence after which a connection is given up.
     pub idle_timeout: Duration,
     /// Time from a connection's first packet to its hello.
@@ -85,6 +89,14 @@ pub enum QuicEvent {
         /// What it said.
         hello: Hello,
     },
+    /// It wants to watch more rooms, or fewer; answer with [`Quic::answer`]. Nothing else that it asks for is read
+    /// before the answer has left, so there is at most one of these of a connection.
+    Request {
+        /// Whose.
+        conn: usize,
+        /// What it wants.
+        request: RoomsRequest,
+    },
     /// It sent a reaction datagram, not looked at yet. May come before its hello.
     Reactions {
         /// Whose.
@@ -92,9 +104,15 @@ pub enum QuicEvent {
         /// The payload.
         datagram: Bytes,
     },
-    /// A room stream whose write was [`WriteOutcome::Blocked`] takes bytes again, or the peer stopped a room stream:
-    /// the next write tells.
+    /// A room stream whose write was [`WriteOutcome::Blocked`] takes bytes again.
     Writable {
+        /// Whose.
+        conn: usize,
+        /// Which, as [`Quic::open_room_stream`] named it.
+        stream: u64,
+    },
+    /// The peer stopped a room stream: every write to it is [`WriteOutcome::Gone`] from here on.
+    Stopped {
         /// Whose.
         conn: usize,
         /// Which, as [`Quic::open_room_stream`] named it.

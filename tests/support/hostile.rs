@@ -74,6 +74,38 @@ impl HostilePeer {
         });
     }
 
+    /// Opens the control stream, asks without end and reads no answer, until the connection is closed; in the
+    /// background. Returns when the server has stopped reading: what it was offered by then is beyond all windows.
+    pub(crate) fn flood(&self, hello: &[u8], request: &[u8]) {
+        let (mut control, answers) = self.runtime.block_on(async { self.connection.open_bi().await.unwrap() });
+        let requests = request.repeat(FLOOD_BYTES / request.len());
+        let (told, heard) = std::sync::mpsc::channel();
+        let hello = hello.to_vec();
+        self.runtime.spawn(async move {
+            let _unread = answers;
+            control.write_all(&hello).await.unwrap();
+            let mut left = &requests[..];
+            loop {
+                match tokio::time::timeout(STUCK, control.write(left)).await {
+                    Ok(Ok(taken)) => left = &left[taken..],
+                    Ok(Err(_)) => return,
+                    // Nothing was taken for long: it is held up.
+                    Err(_) => _ = told.send(()),
+                }
+            }
+        });
+        heard.recv_timeout(DEADLINE).expect("the server stops reading");
+    }
+
+    /// How many bytes of room streams came to their ends.
+    pub(crate) fn read_room(&self) -> Vec<u8> {
+        let room = async {
+            let mut stream = self.connection.accept_uni().await.unwrap();
+            stream.read_to_end(FLOOD_BYTES).await.unwrap()
+        };
+        self.runtime.block_on(async { tokio::time::timeout(DEADLINE, room).await.expect("the stream ends") })
+    }
+
     /// The code with which the server closes.
     pub(crate) fn close_code(&self) -> u64 {
         let closed = async { tokio::time::timeout(DEADLINE, self.connection.closed()).await };

@@ -249,8 +249,8 @@ fn a_stream_that_the_client_stops_is_gone_and_the_others_stay() {
     pair.run_until(|pair| pair.clients[client].received.get(&streams[0]).is_some_and(|got| got.len() == 10));
     let stopped = VarInt::from_u64(streams[0]).unwrap().into();
     pair.clients[client].connection.recv_stream(stopped).stop(VarInt::from_u32(0)).unwrap();
-    // Whoever waits for the stream is told.
-    pair.run_until_event(|event| (*event == QuicEvent::Writable { conn, stream: streams[0] }).then_some(()));
+    // Whoever writes to the stream is told.
+    pair.run_until_event(|event| (*event == QuicEvent::Stopped { conn, stream: streams[0] }).then_some(()));
     assert_eq!(pair.server.write(conn, streams[0], &mut pattern(10, 0)), WriteOutcome::Gone);
     assert_eq!(pair.server.write(conn, streams[1], &mut pattern(10, 0)), WriteOutcome::All);
 }
@@ -399,7 +399,7 @@ fn a_hello_answered_after_the_connection_was_lost_is_harmless() {
         _ => None,
     });
     pair.server.handle_timeout(pair.now + 2 * IDLE_TIMEOUT);
-    pair.server.welcome(conn, &pair::welcome(&hello));
+    pair.server.welcome(pair.now, conn, &pair::welcome(&hello));
     assert!(matches!(pair.server.poll_event(), Some(QuicEvent::Closed { .. })));
 }
 

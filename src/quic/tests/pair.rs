@@ -42,6 +42,8 @@ pub(super) struct Client {
     pub(super) address: SocketAddr,
     /// Whether it reads the streams that the server opens.
     pub(super) reads: bool,
+    /// Whether it reads what the server answers.
+    pub(super) reads_control: bool,
     pub(super) received: BTreeMap<u64, Vec<u8>>,
     pub(super) control: Option<StreamId>,
     pub(super) control_received: Vec<u8>,
@@ -97,16 +99,22 @@ fn tls() -> &'static Tls {
 }
 
 pub(super) fn server(max_connections: usize, seed: u8) -> Quic {
-    let config = QuicConfig {
+    server_with(seed, |config| config.max_connections = max_connections)
+}
+
+fn server_with(seed: u8, configure: impl FnOnce(&mut QuicConfig)) -> Quic {
+    let mut config = QuicConfig {
         shard: SHARD,
         shards: SHARDS,
         tls: tls().server.clone(),
         reset_key: [7; 64],
         token_key: [8; 64],
-        max_connections,
+        max_connections: 1000,
+        connections_per_address_max: 0,
         idle_timeout: IDLE_TIMEOUT,
         hello_timeout: HELLO_TIMEOUT,
     };
+    configure(&mut config);
     Quic::new(config, [seed; 32])
 }
 
@@ -118,13 +126,17 @@ pub(super) fn start() -> Instant {
 
 impl Pair {
     pub(super) fn new(seed: u64) -> Self {
-        Self::with_max_connections(seed, 1000)
+        Self::with(seed, |_| {})
     }
 
     pub(super) fn with_max_connections(seed: u64, max_connections: usize) -> Self {
+        Self::with(seed, |config| config.max_connections = max_connections)
+    }
+
+    pub(super) fn with(seed: u64, configure: impl FnOnce(&mut QuicConfig)) -> Self {
         Self {
             now: start(),
-            server: server(max_connections, seed as u8),
+            server: server_with(seed as u8, configure),
             clients: Vec::new(),
             events: Vec::new(),
             impairment: Impairment::default(),
@@ -160,6 +172,7 @@ impl Pair {
             connection,
             address: SocketAddr::from(([198, 51, (number >> 8) as u8, number as u8], 40_000)),
             reads: true,
+            reads_control: true,
             received: BTreeMap::new(),
             control: None,
             control_received: Vec::new(),
@@ -200,7 +213,7 @@ impl Pair {
             _ => None,
         });
         assert_eq!(hello.rooms, (0..rooms).map(RoomId).collect::<Vec<_>>());
-        self.server.welcome(conn, &welcome(&hello));
+        self.server.welcome(self.now, conn, &welcome(&hello));
         let streams = hello.rooms.iter().map(|_| self.server.open_room_stream(conn).unwrap()).collect();
         (conn, streams)
     }
@@ -370,7 +383,7 @@ impl Client {
     }
 
     fn read(&mut self) {
-        if let Some(control) = self.control {
+        if let Some(control) = self.control.filter(|_| self.reads_control) {
             read_stream(&mut self.connection, control, &mut self.control_received);
         }
         if self.reads {

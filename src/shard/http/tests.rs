@@ -27,6 +27,7 @@ fn shard() -> Shard {
         reset_key: [0; 64],
         token_key: [0; 64],
         max_connections: 1,
+        connections_per_address_max: 0,
         idle_timeout: Duration::from_secs(1),
         hello_timeout: Duration::from_secs(1),
     };
@@ -36,6 +37,7 @@ fn shard() -> Shard {
         window_ms: 2000,
         top_k: 8,
         subscribers_max: 1,
+        rooms_per_subscriber_max: 1,
         drain_timeout: Duration::from_secs(1),
         rooms: vec![Arc::new(demo_room())],
         quic,
