@@ -10,6 +10,7 @@ mod connections;
 mod drain;
 mod drops;
 mod http;
+mod joining;
 mod malformed;
 mod rooms;
 mod startup;

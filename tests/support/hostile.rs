@@ -49,7 +49,11 @@ impl HostilePeer {
             .with_root_certificates(roots)
             .with_no_client_auth();
         tls.alpn_protocols = vec![alpn.to_vec()];
-        let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+        let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+        let mut transport = quinn::TransportConfig::default();
+        // Who does not read takes little.
+        transport.stream_receive_window(quinn::VarInt::from_u32(8192));
+        config.transport_config(Arc::new(transport));
         let (endpoint, connected) = runtime.block_on(async {
             let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
             let connecting = endpoint.connect_with(config, server.quic(), "localhost").unwrap();
@@ -74,36 +78,40 @@ impl HostilePeer {
         });
     }
 
-    /// Opens the control stream, asks without end and reads no answer, until the connection is closed; in the
-    /// background. Returns when the server has stopped reading: what it was offered by then is beyond all windows.
-    pub(crate) fn flood(&self, hello: &[u8], request: &[u8]) {
-        let (mut control, answers) = self.runtime.block_on(async { self.connection.open_bi().await.unwrap() });
-        let requests = request.repeat(FLOOD_BYTES / request.len());
-        let (told, heard) = std::sync::mpsc::channel();
-        let hello = hello.to_vec();
+    /// Opens the control stream, says hello, and asks without end and without reading an answer, in the background.
+    pub(crate) fn flood(&self, hello: Vec<u8>, requests: Vec<u8>) {
+        let connection = self.connection.clone();
         self.runtime.spawn(async move {
-            let _unread = answers;
+            let (mut control, _unread) = connection.open_bi().await.unwrap();
             control.write_all(&hello).await.unwrap();
-            let mut left = &requests[..];
-            loop {
-                match tokio::time::timeout(STUCK, control.write(left)).await {
-                    Ok(Ok(taken)) => left = &left[taken..],
-                    Ok(Err(_)) => return,
-                    // Nothing was taken for long: it is held up.
-                    Err(_) => _ = told.send(()),
-                }
-            }
+            while control.write_all(&requests).await.is_ok() {}
         });
-        heard.recv_timeout(DEADLINE).expect("the server stops reading");
     }
 
-    /// How many bytes of room streams came to their ends.
-    pub(crate) fn read_room(&self) -> Vec<u8> {
-        let room = async {
-            let mut stream = self.connection.accept_uni().await.unwrap();
-            stream.read_to_end(FLOOD_BYTES).await.unwrap()
-        };
-        self.runtime.block_on(async { tokio::time::timeout(DEADLINE, room).await.expect("the stream ends") })
+    /// Says hello, and keeps the control stream open for requests. Answers are not read.
+    pub(crate) fn talk(&self, bytes: &[u8]) -> (quinn::SendStream, quinn::RecvStream) {
+        self.runtime.block_on(async {
+            let (mut control, answers) = self.connection.open_bi().await.unwrap();
+            control.write_all(bytes).await.unwrap();
+            (control, answers)
+        })
+    }
+
+    /// Sends more on a control stream of [`Self::talk`].
+    pub(crate) fn say_more(&self, control: &mut quinn::SendStream, bytes: &[u8]) {
+        self.runtime.block_on(control.write_all(bytes)).unwrap();
+    }
+
+    /// The next stream that the server opens.
+    pub(crate) fn room_stream(&self) -> quinn::RecvStream {
+        let opened = async { tokio::time::timeout(DEADLINE, self.connection.accept_uni()).await };
+        self.runtime.block_on(opened).expect("a stream in time").unwrap()
+    }
+
+    /// Bytes of a room's stream, as they come; `None` at its end.
+    pub(crate) fn read(&self, stream: &mut quinn::RecvStream) -> Option<Vec<u8>> {
+        let chunk = async { tokio::time::timeout(DEADLINE, stream.read_chunk(usize::MAX, true)).await };
+        self.runtime.block_on(chunk).expect("a chunk in time").unwrap().map(|chunk| chunk.bytes.to_vec())
     }
 
     /// The code with which the server closes.
