@@ -135,6 +135,7 @@ impl Identity {
             max_connections: 1_000_000,
             idle_timeout: Duration::from_secs(30),
             hello_timeout: Duration::from_secs(5),
+            connections_per_address_max: 0,
             handshakes: limits,
             prefetch: |_, _| {},
         };

@@ -110,6 +110,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
             window_ms: config.window.as_millis() as u64,
             top_k: config.top_k,
             subscribers_max: config.quic.subscribers_max,
+            rooms_per_subscriber_max: config.quic.rooms_per_subscriber_max,
             drain_timeout: config.drain.timeout,
             rooms: rooms.clone(),
             quic: QuicConfig {
@@ -121,6 +122,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
                 clock: clock.clone(),
                 // Room beyond the subscribers, so that one too many is told why instead of being cut off.
                 max_connections: config.quic.subscribers_max + config.quic.subscribers_max / 16 + 64,
+                connections_per_address_max: config.quic.connections_per_address_max,
                 idle_timeout: config.quic.idle_timeout,
                 hello_timeout: crate::limits::HELLO_TIMEOUT,
                 prefetch: crate::edge::sys::prefetch::prefetch,

@@ -89,9 +89,13 @@ pub const MESH_DEPTH: usize = 1024;
 /// Bytes a connection's stream data may occupy unacknowledged: a few of the largest frames and a palette. What does
 /// not fit waits in the outbox, where the newest frame wins.
 pub const QUIC_SEND_WINDOW: u64 = 64 * 1024;
+/// Streams of one connection that the server sends on, those that are finished but not confirmed included: every room
+/// unsubscribed and as many others subscribed in one round trip, and the control stream.
+pub const QUIC_SEND_STREAMS_MAX: usize = 2 * uproar_wire::hello::ROOMS_MAX + 1;
 /// Bytes of QUIC DATAGRAM frames kept until the session takes them, which it does in the same turn.
 pub const QUIC_DATAGRAM_BUFFER: usize = 16 * 1024;
-/// Bytes of stream data that a subscriber may have under way: two control messages, the only stream it sends.
+/// Bytes of stream data that a subscriber may have under way: three of the largest control messages, on the only stream
+/// it sends. Those behind one that has not been answered wait there.
 pub const QUIC_RECEIVE_WINDOW: u32 = 4096;
 /// Bytes of out-of-order handshake kept for a connection: a ClientHello of two packets with room to spare.
 pub const QUIC_CRYPTO_BUFFER: usize = 4096;

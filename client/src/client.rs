@@ -1,9 +1,10 @@
-//! One connection: subscribe once, react as often as people tap, close.
+//! One connection: subscribe, join and leave rooms, react as often as people tap, close.
 //!
 //! Invariant: a reaction is never cut short silently. It is split where it exceeds a datagram, and waits where the
 //! connection's buffer is full. What the network loses stays lost: reactions are not sent again.
 
 use crate::config::{ClientConfig, DATAGRAM_BUFFER};
+use crate::control::Control;
 use crate::endpoint::ClientEndpoint;
 use crate::error::Error;
 use crate::subscription::Subscription;
@@ -12,8 +13,10 @@ use bytes::Bytes;
 use quinn::VarInt;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use uproar_wire::hello::{CloseCode, Hello, ROOMS_MAX, RoomStatus, Welcome};
+use uproar_wire::control::{Change, RoomsRequest};
+use uproar_wire::hello::{CloseCode, Hello, ROOMS_MAX, RoomStatus};
 use uproar_wire::reaction::{self, DatagramError, HEADER_LEN, RECORD_LEN, RECORDS_MAX, ReactionBatch, Record};
 use uproar_wire::{ClientId, EmojiId, RoomId};
 
@@ -29,6 +32,8 @@ pub struct Client {
     connection: quinn::Connection,
     id: ClientId,
     subscribed: AtomicBool,
+    /// There once the server has welcomed the hello.
+    control: OnceLock<Arc<Control>>,
 }
 
 impl Client {
@@ -46,54 +51,68 @@ impl Client {
     }
 
     pub(crate) fn new(endpoint: ClientEndpoint, connection: quinn::Connection, id: ClientId) -> Self {
-        Self { endpoint, connection, id, subscribed: AtomicBool::new(false) }
+        Self { endpoint, connection, id, subscribed: AtomicBool::new(false), control: OnceLock::new() }
     }
 
-    /// Says hello and starts watching `rooms`: 1 to [`ROOMS_MAX`], each once. A connection subscribes once, and the
-    /// server closes one that does not within a few seconds.
+    /// Says hello and starts watching `rooms`: 1 to [`ROOMS_MAX`], each once. A connection says hello once, and the
+    /// server closes one that does not within a few seconds. Other rooms come and go by [`Client::subscribe_more`] and
+    /// [`Client::unsubscribe`].
     ///
     /// # Errors
     /// [`Error::NoRooms`] when none of them exists; where some do, [`Subscription::rooms`] says which.
     /// [`Error::Rooms`] and [`Error::AlreadySubscribed`] when misused; [`Error::BadWelcome`], [`Error::NoWelcome`],
     /// [`Error::Closed`] and [`Error::Connection`] when the server does not answer as it should.
     pub async fn subscribe(&self, rooms: &[RoomId]) -> Result<Subscription, Error> {
-        let twice = rooms.iter().enumerate().any(|(at, room)| rooms[..at].contains(room));
-        if rooms.is_empty() || rooms.len() > ROOMS_MAX || twice {
-            return Err(Error::Rooms(rooms.len()));
-        }
+        check_rooms(rooms)?;
         if self.subscribed.swap(true, Ordering::Relaxed) {
             return Err(Error::AlreadySubscribed);
         }
-        match self.shake_hands(rooms).await {
+        let hello = Hello { rooms: rooms.to_vec(), token: self.endpoint.token().to_vec() };
+        match Control::open(&self.connection, &hello).await {
             // The close can overtake the welcome that explains it.
             Err(error) if error.close_code() == Some(CloseCode::NoRooms) => {
                 Err(Error::NoRooms(rooms.iter().map(|&room| (room, RoomStatus::UnknownRoom)).collect()))
             }
-            Ok((welcome, _)) if welcome.rooms.iter().all(|(_, status)| *status != RoomStatus::Subscribed) => {
+            Ok((_, welcome)) if welcome.rooms.iter().all(|(_, status)| *status != RoomStatus::Subscribed) => {
                 Err(Error::NoRooms(welcome.rooms))
             }
-            Ok((welcome, control)) => Ok(Subscription::new(self.connection.clone(), control, welcome)),
+            Ok((control, welcome)) => {
+                let control = self.control.get_or_init(|| Arc::new(control)).clone();
+                Ok(Subscription::new(self.connection.clone(), control, welcome))
+            }
             Err(error) => Err(error),
         }
     }
 
-    async fn shake_hands(&self, rooms: &[RoomId]) -> Result<(Welcome, quinn::RecvStream), Error> {
-        let (mut send, mut receive) = self.connection.open_bi().await?;
-        let mut hello = Vec::new();
-        Hello { rooms: rooms.to_vec(), token: self.endpoint.token().to_vec() }.encode(&mut hello);
-        send.write_all(&hello).await.map_err(write_error)?;
-        // A stream that is finished already is one the connection has closed; reading says so better.
-        let _ = send.finish();
-        let mut answer = Vec::new();
-        loop {
-            match receive.read_chunk(uproar_wire::hello::MESSAGE_MAX, true).await.map_err(read_error)? {
-                Some(chunk) => answer.extend_from_slice(&chunk.bytes),
-                None => return Err(Error::NoWelcome),
-            }
-            if let Some((welcome, _)) = Welcome::decode(&answer)? {
-                return Ok((welcome, receive));
-            }
-        }
+    /// Watches `rooms` too, 1 to [`ROOMS_MAX`], each once, while the subscription goes on: their palettes, newest
+    /// frames and all that follows come from it. What became of each room, in the order asked for:
+    /// [`RoomStatus::Subscribed`], or why not.
+    ///
+    /// [`RoomStatus::NoStream`] can pass: the stream of a room that was left counts until the subscription has been
+    /// polled past its end.
+    ///
+    /// # Errors
+    /// [`Error::NotSubscribed`] before [`Client::subscribe`], and [`Error::Rooms`] when misused; [`Error::BadAnswer`],
+    /// [`Error::Closed`] and [`Error::Connection`] when the server does not answer as it should.
+    pub async fn subscribe_more(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, RoomStatus)>, Error> {
+        self.request(Change::Subscribe, rooms).await
+    }
+
+    /// Watches `rooms` no longer; their streams end, and the other rooms go on. What is on its way may still come. A
+    /// client that has left every room stays connected: it may react, and watch others.
+    ///
+    /// Each room's status is [`RoomStatus::Unsubscribed`] or [`RoomStatus::NotSubscribed`].
+    ///
+    /// # Errors
+    /// As [`Client::subscribe_more`].
+    pub async fn unsubscribe(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, RoomStatus)>, Error> {
+        self.request(Change::Unsubscribe, rooms).await
+    }
+
+    async fn request(&self, change: Change, rooms: &[RoomId]) -> Result<Vec<(RoomId, RoomStatus)>, Error> {
+        check_rooms(rooms)?;
+        let control = self.control.get().ok_or(Error::NotSubscribed)?;
+        control.request(&RoomsRequest { change, rooms: rooms.to_vec() }).await
     }
 
     /// Sends taps: per emoji how many, at least 1. Splits where they exceed a datagram; waits while the connection
@@ -200,22 +219,10 @@ impl Client {
     }
 }
 
-pub(crate) fn read_error(error: quinn::ReadError) -> Error {
-    match error {
-        quinn::ReadError::ConnectionLost(lost) => lost.into(),
-        quinn::ReadError::Reset(code) => Error::StreamReset { code: code.into_inner() },
-        quinn::ReadError::ClosedStream | quinn::ReadError::IllegalOrderedRead | quinn::ReadError::ZeroRttRejected => {
-            Error::Connection(quinn::ConnectionError::LocallyClosed)
-        }
+fn check_rooms(rooms: &[RoomId]) -> Result<(), Error> {
+    let twice = rooms.iter().enumerate().any(|(at, room)| rooms[..at].contains(room));
+    if rooms.is_empty() || rooms.len() > ROOMS_MAX || twice {
+        return Err(Error::Rooms(rooms.len()));
     }
-}
-
-fn write_error(error: quinn::WriteError) -> Error {
-    match error {
-        quinn::WriteError::ConnectionLost(lost) => lost.into(),
-        quinn::WriteError::Stopped(code) => Error::StreamReset { code: code.into_inner() },
-        quinn::WriteError::ClosedStream | quinn::WriteError::ZeroRttRejected => {
-            Error::Connection(quinn::ConnectionError::LocallyClosed)
-        }
-    }
+    Ok(())
 }

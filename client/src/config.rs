@@ -80,7 +80,7 @@ impl ClientConfig {
         self
     }
 
-    /// Rooms one connection will watch, at most [`ROOMS_MAX`]: state is kept for each from the start, which matters
+    /// Rooms one connection will watch at a time, at most [`ROOMS_MAX`]: state is kept for each from the start, which matters
     /// to who opens thousands of connections.
     pub fn rooms_max(mut self, rooms: u16) -> Self {
         self.rooms_max = rooms.clamp(1, ROOMS_MAX as u16);
@@ -102,7 +102,8 @@ impl ClientConfig {
             .max_idle_timeout(Some(idle))
             .keep_alive_interval(self.keep_alive)
             .max_concurrent_bidi_streams(VarInt::from_u32(0))
-            .max_concurrent_uni_streams(VarInt::from_u32(self.rooms_max.into()))
+            // Twice, so that rooms can be joined before the ends of as many that were left have been read.
+            .max_concurrent_uni_streams(VarInt::from_u32(2 * u32::from(self.rooms_max)))
             .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
             .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
             .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BUFFER))

@@ -39,8 +39,8 @@ impl ClientEndpoint {
     /// Connects, under the endpoint's client id.
     ///
     /// # Errors
-    /// [`Error::Connect`] when address or name cannot be used, [`Error::Connection`] or [`Error::Closed`] when the
-    /// server cannot be reached, is not believed, or does not want to.
+    /// [`Error::Connect`] when address or name cannot be used, [`Error::Refused`] when the server takes no more,
+    /// [`Error::Connection`] or [`Error::Closed`] when it cannot be reached or is not believed.
     pub async fn connect(&self, server: SocketAddr, server_name: &str) -> Result<Client, Error> {
         self.connect_as(self.client_id, server, server_name).await
     }

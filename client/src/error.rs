@@ -8,6 +8,8 @@ use uproar_wire::hello::{CloseCode, HelloError, ROOMS_MAX, RoomStatus};
 use uproar_wire::reaction::DatagramError;
 use uproar_wire::stream::StreamError;
 
+const CONNECTION_REFUSED: quinn::TransportErrorCode = quinn::TransportErrorCode::CONNECTION_REFUSED;
+
 /// Everything that can go wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,14 +49,26 @@ pub enum Error {
     /// None of the rooms exists.
     #[error("no such room: {}; create it on the admin port first", room_list(.0))]
     NoRooms(Vec<(RoomId, RoomStatus)>),
-    /// A connection subscribes once.
-    #[error("this connection has subscribed already; name all rooms at once, or open another connection")]
+    /// A connection says hello once.
+    #[error("this connection has subscribed already; use subscribe_more for further rooms")]
     AlreadySubscribed,
+    /// Rooms can be joined and left once a subscription is there.
+    #[error("this connection has no subscription; subscribe first")]
+    NotSubscribed,
+    /// The server took in no further connection.
+    #[error(
+        "the server refused the connection: it is full, it is going away, or this address has as many connections as it \
+         may have; try again later, or another node"
+    )]
+    Refused,
+    /// The server's answer to a change of rooms is not one.
+    #[error("the server's answer cannot be read: {0}")]
+    BadAnswer(HelloError),
     /// The server's welcome is not one.
     #[error("the server did not answer with a welcome: {0}; is it an Uproar QUIC port?")]
     BadWelcome(#[from] HelloError),
-    /// The server ended the control stream before its welcome was whole.
-    #[error("the server ended the control stream without a welcome")]
+    /// The server ended the control stream before its welcome, or its answer, was whole.
+    #[error("the server ended the control stream without an answer")]
     NoWelcome,
     /// A room's stream carried something that is not a palette or a frame.
     #[error("a room's stream cannot be read on: {0}")]
@@ -88,6 +102,7 @@ impl From<quinn::ConnectionError> for Error {
     fn from(error: quinn::ConnectionError) -> Self {
         match error {
             quinn::ConnectionError::ApplicationClosed(close) => Self::Closed { code: close.error_code.into_inner() },
+            quinn::ConnectionError::ConnectionClosed(close) if close.error_code == CONNECTION_REFUSED => Self::Refused,
             other => Self::Connection(other),
         }
     }
@@ -102,7 +117,7 @@ fn describe(code: u64) -> String {
     match close_code(code) {
         Some(CloseCode::Done) => "nothing is left to send".into(),
         Some(CloseCode::Draining) => "it is going away; connect again, possibly elsewhere".into(),
-        Some(CloseCode::BadHello) => "it did not understand the hello".into(),
+        Some(CloseCode::BadHello) => "it did not understand the hello, or what was asked after it".into(),
         Some(CloseCode::HelloTimeout) => "no hello came in time; subscribe right after connecting".into(),
         Some(CloseCode::NoRooms) => "no room of the hello exists".into(),
         Some(CloseCode::Full) => "it holds as many subscribers as it is configured for; try another node".into(),

@@ -20,11 +20,27 @@
 //! # }
 //! ```
 //!
+//! Rooms come and go while the events go on:
+//!
+//! ```no_run
+//! # use uproar_client::{Client, RoomStatus};
+//! # use uproar_wire::RoomId;
+//! # async fn switch(client: &Client) -> Result<(), uproar_client::Error> {
+//! for (room, status) in client.subscribe_more(&[RoomId(2), RoomId(3)]).await? {
+//!     if status != RoomStatus::Subscribed {
+//!         eprintln!("room {room}: {status:?}");
+//!     }
+//! }
+//! client.unsubscribe(&[RoomId(1)]).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! In the order of a connection's life:
 //!
 //! 1. [`config`]: what may be chosen. [`trust`]: which servers are believed.
 //! 2. [`endpoint`]: one UDP socket, on which any number of connections share.
-//! 3. [`client`]: one connection: subscribe, react, close.
+//! 3. [`client`]: one connection: subscribe, join and leave rooms, react, close; `control` carries the asking.
 //! 4. [`subscription`]: the stream of palettes and frames; `inbox` cuts a room's stream into messages.
 //!
 //! Invariant: memory a connection holds is bounded by the wire contract's largest message and the receive windows set
@@ -32,6 +48,7 @@
 
 pub mod client;
 pub mod config;
+mod control;
 pub mod endpoint;
 mod error;
 mod inbox;
@@ -46,3 +63,4 @@ pub use quinn::ConnectionStats;
 pub use rustls::pki_types::CertificateDer;
 pub use subscription::{RoomEvent, Subscription};
 pub use trust::Trust;
+pub use uproar_wire::hello::RoomStatus;

@@ -4,13 +4,14 @@
 //! error about the connection nothing follows. Frames show the newest state: a slow reader sees gaps in the window
 //! numbers, not a backlog.
 
-use crate::client::read_error;
+use crate::control::{Control, read_error};
 use crate::error::Error;
 use crate::inbox::Inbox;
 use futures_util::stream::{self, BoxStream, FusedStream, SelectAll, Stream, StreamExt};
 use quinn::{ConnectionError, RecvStream};
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use uproar_wire::RoomId;
 use uproar_wire::frame::{Frame, Palette};
@@ -37,12 +38,12 @@ pub struct Subscription {
     rooms: SelectAll<BoxStream<'static, Result<RoomEvent, Error>>>,
     ended: Option<ConnectionError>,
     finished: bool,
-    /// Kept to the end: letting go of it earlier would tell the server to stop a stream it has finished.
-    _control: RecvStream,
+    /// Kept for as long as rooms are watched: letting go of it tells the server that nobody listens.
+    _control: Arc<Control>,
 }
 
 impl Subscription {
-    pub(crate) fn new(connection: quinn::Connection, control: RecvStream, welcome: Welcome) -> Self {
+    pub(crate) fn new(connection: quinn::Connection, control: Arc<Control>, welcome: Welcome) -> Self {
         let opened = stream::unfold(connection, |connection| async move {
             let next = connection.accept_uni().await;
             Some((next, connection))
@@ -57,7 +58,8 @@ impl Subscription {
         }
     }
 
-    /// What became of each room asked for; at least one is subscribed.
+    /// What became of each room of the hello; at least one is subscribed. Later ones are answered where they are asked
+    /// for.
     pub fn rooms(&self) -> &[(RoomId, RoomStatus)] {
         &self.statuses
     }

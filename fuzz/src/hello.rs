@@ -1,10 +1,11 @@
-//! Control messages of QUIC: a hello or a welcome that is taken is the one that its sender encoded, and the verdict on
-//! the first bytes of a message is never taken back.
+//! Control messages of QUIC: one that is taken is the one that its sender encoded, and the verdict on the first bytes of
+//! a message is never taken back.
 
 use std::fmt::Debug;
+use uproar_wire::control::{self, ControlMessage};
 use uproar_wire::hello::{Hello, HelloError, MESSAGE_MAX, ROOMS_MAX, TOKEN_MAX, Welcome};
 
-/// Decodes `bytes` as what a client sends and as what a server answers.
+/// Decodes `bytes` as a hello, as a welcome, and as any message of a control stream.
 ///
 /// # Panics
 /// When a message is taken that does not encode to the same bytes or is beyond its limits, or when a verdict changes as
@@ -21,6 +22,29 @@ pub fn check(bytes: &[u8]) {
         welcome.encode(&mut encoded);
         assert_eq!(encoded, bytes[..taken]);
     }
+    if let Some((message, taken)) = decode_as_it_comes(bytes, ControlMessage::decode) {
+        check_any(&message, &bytes[..taken]);
+    }
+}
+
+fn check_any(message: &ControlMessage, bytes: &[u8]) {
+    assert_eq!(control::message_len(bytes), Ok(Some(bytes.len())));
+    let mut encoded = Vec::new();
+    match message {
+        ControlMessage::Hello(hello) => hello.encode(&mut encoded),
+        ControlMessage::Welcome(welcome) => welcome.encode(&mut encoded),
+        ControlMessage::Request(request) => {
+            assert!((1..=ROOMS_MAX).contains(&request.rooms.len()));
+            request.encode(&mut encoded);
+        }
+        ControlMessage::Answer(answer) => answer.encode(&mut encoded),
+        // Its body is not looked at.
+        ControlMessage::Unknown(kind) => {
+            assert_eq!(bytes[2], *kind);
+            return;
+        }
+    }
+    assert_eq!(encoded, bytes);
 }
 
 type Decoded<T> = Result<Option<(T, usize)>, HelloError>;

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use uproar_wire::frame::TOP_MAX;
+use uproar_wire::hello::ROOMS_MAX as ROOMS_PER_SUBSCRIBER_MAX;
 
 /// One knob.
 pub(super) struct Knob {
@@ -45,7 +46,7 @@ const SOCKET_BUFFER_BYTES: RangeInclusive<usize> = 65_536..=1 << 30;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// All knobs, in the order of the default file: those without a table first.
-pub(super) const KNOBS: [Knob; 26] = [
+pub(super) const KNOBS: [Knob; 28] = [
     knob("shards", Field::Shards, "Cores to use, one shard each."),
     knob("window", Field::Time(|c| &mut c.window, WINDOW_MS), "Length of a counting window: one frame a room each."),
     knob("top_k", Field::Number(|c| &mut c.top_k, 1..=TOP_MAX), "Emoji that a frame names, most tapped first."),
@@ -103,6 +104,17 @@ pub(super) const KNOBS: [Knob; 26] = [
         "quic.subscribers_max",
         Field::Number(|c| &mut c.quic.subscribers_max, CONNECTIONS),
         "QUIC connections of one shard; more are refused. Each takes tens of kilobytes.",
+    ),
+    knob(
+        "quic.connections_per_address_max",
+        Field::Number(|c| &mut c.quic.connections_per_address_max, 0..=1_000_000),
+        "QUIC connections of one client on each shard: an IPv4 address, or an IPv6 /64. 0: any number, as carriers put \
+         thousands of people behind one address.",
+    ),
+    knob(
+        "quic.rooms_per_subscriber_max",
+        Field::Number(|c| &mut c.quic.rooms_per_subscriber_max, 1..=ROOMS_PER_SUBSCRIBER_MAX),
+        "Rooms that one QUIC connection may watch at a time.",
     ),
     knob(
         "quic.idle_timeout",

@@ -97,6 +97,10 @@ pub struct Http {
 pub struct Quic {
     /// Connections of one shard.
     pub subscribers_max: usize,
+    /// Connections of one client address on one shard; 0 for any number.
+    pub connections_per_address_max: usize,
+    /// Rooms that one connection may watch.
+    pub rooms_per_subscriber_max: usize,
     /// A silent connection is forgotten after this long.
     pub idle_timeout: Duration,
     /// Handshakes of one shard, under way and waiting.
@@ -159,6 +163,8 @@ impl Default for Config {
             },
             quic: Quic {
                 subscribers_max: 50_000,
+                connections_per_address_max: 0,
+                rooms_per_subscriber_max: uproar_wire::hello::ROOMS_MAX,
                 idle_timeout: Duration::from_secs(30),
                 handshakes_max: 4096,
                 handshakes_per_second: 2500,

@@ -13,12 +13,11 @@
 
 use super::board::Board;
 use super::mesh::EdgeMessage;
-use crate::ids::ShardId;
+use crate::ids::{ClientAddress, ShardId};
 use socket2::SockRef;
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -29,15 +28,6 @@ pub struct Arrival {
     pub socket: OwnedFd,
     /// Whose it is; `None` while nobody counts.
     pub client: Option<ClientAddress>,
-}
-
-/// What counts as one client: an IPv4 address, or the first 64 bits of an IPv6 address, which is what a household has.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum ClientAddress {
-    /// Also one that was mapped into IPv6.
-    V4(u32),
-    /// The network's part.
-    V6(u64),
 }
 
 /// What becomes of an arrival.
@@ -60,26 +50,6 @@ pub struct Admission {
     /// Connections of the addresses whose home is here.
     addresses: HashMap<ClientAddress, u32>,
     outbound: VecDeque<(ShardId, EdgeMessage)>,
-}
-
-impl ClientAddress {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.to_bits()),
-            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
-        }
-    }
-
-    /// The shard that counts its connections.
-    fn home(self, shards: usize) -> ShardId {
-        let bits = match self {
-            Self::V4(bits) => u64::from(bits),
-            Self::V6(bits) => bits,
-        };
-        // Fibonacci hashing: neighbouring addresses spread.
-        let spread = bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        ShardId(((spread * shards as u64) >> 32) as u8)
-    }
 }
 
 impl Admission {

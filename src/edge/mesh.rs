@@ -4,9 +4,9 @@
 //! Every arriving message rings the shard's bell. What is still under way when a channel ends is dropped, and a connection
 //! in it closed.
 
-use super::admission::{Arrival, ClientAddress};
+use super::admission::Arrival;
 use super::doorbell::Bell;
-use crate::ids::ShardId;
+use crate::ids::{ClientAddress, ShardId};
 use crate::limits;
 use crate::shard::MeshMessage;
 use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};

@@ -15,11 +15,12 @@ mod arrivals;
 mod departures;
 mod sweep;
 
-use super::admission::{Admission, ClientAddress};
+use super::admission::Admission;
 use super::sys::ring::{Completion, Ring};
 use super::sys::socket_option::shut_down;
 use super::token::Purpose;
 use crate::config::Config;
+use crate::ids::ClientAddress;
 use crate::limits;
 use crate::metrics::Outcome;
 use crate::shard::{HTTP_CONNECTION_BYTES, HttpConn, HttpNext, HttpPort, Shard};

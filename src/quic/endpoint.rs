@@ -3,9 +3,10 @@
 //! Every input ends in [`Quic::settle`], which moves what a connection reports into the queue of events while its
 //! memory is still in the cache, and leaves its output to [`Quic::poll_transmit`], once for all inputs of a turn.
 
+use super::addresses::Addresses;
 use super::dirty::Dirty;
 use super::handshakes::{Handshakes, Verdict};
-use super::session::Heard;
+use super::session::{Heard, Session};
 use super::slots::{Slot, Slots};
 use super::timers::Timers;
 use super::transmit::{TRAIN_BYTES_MAX, TransmitBatch};
@@ -13,22 +14,24 @@ use super::transport::{self, Seed};
 use super::{Arrival, Prefetch, QuicConfig, QuicEvent, WriteOutcome, outcome};
 use crate::limits::{
     self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_HANDSHAKES_PER_BUSY_TURN, QUIC_HANDSHAKES_PER_TURN,
-    QUIC_RESPONSES_BYTES, QUIC_TRAIN_DATAGRAMS, TRANSMIT_SLICE,
+    QUIC_RESPONSES_BYTES, QUIC_SEND_STREAMS_MAX, QUIC_TRAIN_DATAGRAMS, TRANSMIT_SLICE,
 };
 use crate::metrics::Outcome;
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
-    ConnectionEvent, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent, StreamId,
-    VarInt, WriteError,
+    Connection, ConnectionEvent, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent,
+    StreamId, VarInt, WriteError,
 };
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use uproar_wire::control::RoomsAnswer;
 use uproar_wire::hello::{CloseCode, Welcome};
 
 /// The QUIC part of one shard; the calling order stands at [`super`].
 pub struct Quic {
     endpoint: Endpoint,
     slots: Slots,
+    addresses: Addresses,
     timers: Timers,
     dirty: Dirty,
     events: VecDeque<QuicEvent>,
@@ -64,6 +67,7 @@ impl Quic {
         Self {
             endpoint: transport::endpoint(&config, rng_seed),
             slots: Slots::default(),
+            addresses: Addresses::new(config.connections_per_address_max),
             timers: Timers::default(),
             dirty: Dirty::default(),
             events: VecDeque::new(),
@@ -168,19 +172,33 @@ impl Quic {
         Some(event)
     }
 
-    /// Answers the hello of `conn`. Nothing happens when it is gone or said none.
-    pub fn welcome(&mut self, conn: usize, welcome: &Welcome) {
-        if let Some(slot) = self.slots.slot_mut(conn)
-            && slot.session.said_hello()
-        {
-            slot.session.welcome(&mut slot.connection, welcome);
+    /// Answers the hello of `conn`. Nothing happens when it is gone or awaits no answer.
+    pub fn welcome(&mut self, now: Instant, conn: usize, welcome: &Welcome) {
+        self.reply(now, conn, |session, connection| session.welcome(connection, welcome));
+    }
+
+    /// Answers the request of `conn`. Nothing happens when it is gone or awaits no answer.
+    pub fn answer(&mut self, now: Instant, conn: usize, answer: &RoomsAnswer) {
+        self.reply(now, conn, |session, connection| session.answer(connection, answer));
+    }
+
+    fn reply(&mut self, now: Instant, conn: usize, write: impl FnOnce(&mut Session, &mut Connection) -> Heard) {
+        if let Some(slot) = self.slots.slot_mut(conn).filter(|slot| !slot.closed) {
+            // What the peer asked for meanwhile has waited for this.
+            let heard = write(&mut slot.session, &mut slot.connection);
             self.dirty.mark(conn);
+            self.handle_heard(now, conn, heard);
         }
     }
 
-    /// Opens a unidirectional stream to `conn` and returns its id; `None` when the peer permits no more or is gone.
+    /// Opens a unidirectional stream to `conn` and returns its id; `None` when the peer permits no more, has not
+    /// confirmed the ends of too many, or is gone.
     pub fn open_room_stream(&mut self, conn: usize) -> Option<u64> {
         let slot = self.slots.slot_mut(conn).filter(|slot| !slot.closed)?;
+        // A peer that permits any number and confirms none would have us keep them all.
+        if slot.connection.streams().send_streams() >= QUIC_SEND_STREAMS_MAX {
+            return None;
+        }
         let stream = slot.connection.streams().open(Dir::Uni)?;
         slot.open_streams += 1;
         Some(stream.into())
@@ -243,7 +261,7 @@ impl Quic {
     pub fn refuse_new(&mut self) {
         self.refusing = true;
         while let Some(incoming) = self.handshakes.poll_waiting() {
-            self.refuse(incoming);
+            self.refuse(incoming, Outcome::Refused);
         }
     }
 
@@ -348,7 +366,15 @@ impl Quic {
 
     fn handle_incoming(&mut self, incoming: Incoming) {
         if self.refusing || self.slots.len() + self.handshakes.waiting() >= self.max_connections {
-            return self.refuse(incoming);
+            return self.refuse(incoming, Outcome::Refused);
+        }
+        let client = self.addresses.client(incoming.remote_address().ip());
+        if self.addresses.is_full(client) {
+            return self.refuse(incoming, Outcome::AddressFull);
+        }
+        // Whoever takes an address that is not theirs takes half of what it may have at most.
+        if self.addresses.is_half_full(client) && !incoming.remote_address_validated() {
+            return self.retry(incoming);
         }
         match self.handshakes.judge(incoming.remote_address_validated()) {
             Verdict::Wait => self.handshakes.handle_incoming(incoming),
@@ -358,13 +384,6 @@ impl Quic {
                 self.outcomes[Outcome::Dropped.index()] += 1;
             }
         }
-    }
-
-    fn refuse(&mut self, incoming: Incoming) {
-        self.scratch.clear();
-        let refusal = self.endpoint.refuse(incoming, &mut self.scratch);
-        self.outcomes[Outcome::Refused.index()] += 1;
-        self.respond(&refusal);
     }
 
     fn retry(&mut self, incoming: Incoming) {
@@ -380,12 +399,18 @@ impl Quic {
     }
 
     fn accept(&mut self, now: Instant, incoming: Incoming) {
+        let client = self.addresses.client(incoming.remote_address().ip());
+        // Others of its address may have come in while it waited.
+        if self.addresses.is_full(client) {
+            return self.refuse(incoming, Outcome::AddressFull);
+        }
         self.scratch.clear();
         match self.endpoint.accept(incoming, now, &mut self.scratch, None) {
             Ok((ConnectionHandle(conn), connection)) => {
                 self.accepted += 1;
                 self.handshakes.handle_begun();
-                self.slots.insert(conn, Slot::new(connection, now + self.hello_timeout));
+                self.addresses.add(client);
+                self.slots.insert(conn, Slot::new(connection, client, now + self.hello_timeout));
                 self.settle(now, conn);
             }
             Err(error) => {
@@ -395,6 +420,13 @@ impl Quic {
                 }
             }
         }
+    }
+
+    fn refuse(&mut self, incoming: Incoming, outcome: Outcome) {
+        self.scratch.clear();
+        let refusal = self.endpoint.refuse(incoming, &mut self.scratch);
+        self.outcomes[outcome.index()] += 1;
+        self.respond(&refusal);
     }
 
     /// Takes what `conn` reports after an input, and notes that it may have output.
@@ -450,8 +482,7 @@ impl Quic {
                 session.handle_readable(connection)
             }
             Event::Stream(StreamEvent::Writable { id }) if session.is_control(id) => {
-                session.handle_writable(connection);
-                Heard::Nothing
+                session.handle_writable(connection)
             }
             Event::Stream(StreamEvent::Writable { id }) => {
                 self.events.push_back(QuicEvent::Writable { conn, stream: id.into() });
@@ -464,17 +495,22 @@ impl Quic {
             }
             Event::Stream(StreamEvent::Stopped { id, error_code }) if !session.is_control(id) => {
                 slot.open_streams = slot.open_streams.saturating_sub(1);
-                // What waits on it is let go, and whoever waits for it may write: that write finds the stream gone.
+                // What waits on it is let go.
                 let _ = connection.send_stream(id).reset(error_code);
-                self.events.push_back(QuicEvent::Writable { conn, stream: id.into() });
+                self.events.push_back(QuicEvent::Stopped { conn, stream: id.into() });
                 self.close_if_drained(now, conn);
                 Heard::Nothing
             }
             Event::Stream(_) | Event::HandshakeDataReady | Event::DatagramsUnblocked => Heard::Nothing,
         };
+        self.handle_heard(now, conn, heard);
+    }
+
+    fn handle_heard(&mut self, now: Instant, conn: usize, heard: Heard) {
         match heard {
             Heard::Nothing => {}
             Heard::Hello(hello) => self.events.push_back(QuicEvent::Hello { conn, hello }),
+            Heard::Request(request) => self.events.push_back(QuicEvent::Request { conn, request }),
             Heard::Malformed(reason) => self.close(now, conn, CloseCode::BadHello, reason),
         }
     }
@@ -500,6 +536,7 @@ impl Quic {
         slot.closed = true;
         self.established -= usize::from(slot.established);
         self.outcomes[outcome.index()] += 1;
+        self.addresses.remove(slot.client);
         self.events.push_back(QuicEvent::Closed { conn, outcome });
     }
 

@@ -5,8 +5,8 @@
 //! 1. [`Quic::handle_datagrams`] for the datagrams that came, [`Quic::handle_timeout`] once the time that
 //!    [`Quic::poll_timeout`] named has come.
 //! 2. [`Quic::begin_handshakes`] once, after the turn's frames were written.
-//! 3. [`Quic::poll_event`] until `None`; in answer [`Quic::welcome`], [`Quic::open_room_stream`], [`Quic::write`] and
-//!    [`Quic::close`].
+//! 3. [`Quic::poll_event`] until `None`; in answer [`Quic::welcome`], [`Quic::answer`], [`Quic::open_room_stream`],
+//!    [`Quic::write`], [`Quic::finish`] and [`Quic::close`].
 //! 4. [`Quic::poll_transmit`] until it returns `false`; only then is [`Quic::poll_timeout`] exact.
 //!
 //! Invariant: work is proportional to what happened. Only connections that got a datagram, a timer, a write or a close
@@ -15,6 +15,7 @@
 //! Not here: sockets and clocks (`edge`), which rooms exist and who watches them (`shard`, `fanout`), what a reaction
 //! means (`ingest`).
 
+mod addresses;
 mod connection_id;
 mod crypto;
 mod dirty;
@@ -48,6 +49,7 @@ use quinn_proto::EcnCodepoint;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use uproar_wire::control::RoomsRequest;
 use uproar_wire::hello::Hello;
 
 /// Tells the processor that so many bytes from an address on are needed soon. A hint: nothing is read, and any address
@@ -70,6 +72,8 @@ pub struct QuicConfig {
     pub clock: Arc<dyn TimeSource>,
     /// Slots; who comes when all are in use is refused.
     pub max_connections: usize,
+    /// Connections of one client address on this shard; 0 for any number.
+    pub connections_per_address_max: usize,
     /// Silence after which a connection is given up.
     pub idle_timeout: Duration,
     /// Time from a connection's first packet to its hello.
@@ -120,6 +124,14 @@ pub enum QuicEvent {
         /// What it said.
         hello: Hello,
     },
+    /// It wants to watch more rooms, or fewer; answer with [`Quic::answer`]. Nothing else that it asks for is read
+    /// before the answer has left, so there is at most one of these of a connection.
+    Request {
+        /// Whose.
+        conn: usize,
+        /// What it wants.
+        request: RoomsRequest,
+    },
     /// It sent a reaction datagram, not looked at yet. May come before its hello.
     Reactions {
         /// Whose.
@@ -127,9 +139,15 @@ pub enum QuicEvent {
         /// The payload.
         datagram: Bytes,
     },
-    /// A room stream whose write was [`WriteOutcome::Blocked`] takes bytes again, or the peer stopped a room stream:
-    /// the next write tells.
+    /// A room stream whose write was [`WriteOutcome::Blocked`] takes bytes again.
     Writable {
+        /// Whose.
+        conn: usize,
+        /// Which, as [`Quic::open_room_stream`] named it.
+        stream: u64,
+    },
+    /// The peer stopped a room stream: every write to it is [`WriteOutcome::Gone`] from here on.
+    Stopped {
         /// Whose.
         conn: usize,
         /// Which, as [`Quic::open_room_stream`] named it.

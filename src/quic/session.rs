@@ -1,19 +1,28 @@
-//! The control stream of one connection: hello in, welcome out.
+//! The control stream of one connection: hello in, welcome out; then requests in, an answer out for each.
 //!
-//! Invariant: at most one hello is ever reported, and at most [`hello::MESSAGE_MAX`] bytes are kept while it comes.
+//! ```text
+//! reading --hello, request--> owed --answer--> unwritten --taken by the stream--> reading
+//! ```
+//! Invariants: at most one hello is ever reported, and nothing is read between a message that is reported and its
+//! answer taken by the stream. So a peer that asks and does not read holds up itself: what it sends on waits in its own
+//! memory, beyond the receive window. Kept is at most one message that has not come whole, and nothing when none is on
+//! its way.
 //! Whether the rooms exist is the shard's to judge; when time is up is the connection's.
 
 use bytes::Bytes;
 use quinn_proto::{Connection, ReadError, StreamId, VarInt, WriteError};
-use uproar_wire::hello::{self, Hello, Welcome};
+use uproar_wire::control::{self, ControlMessage, RoomsAnswer, RoomsRequest};
+use uproar_wire::hello::{Hello, HelloError, Welcome};
 
 /// What reading the control stream led to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     /// Nothing that anybody must act on.
     Nothing,
-    /// The hello.
+    /// The hello; the welcome is owed.
     Hello(Hello),
+    /// It wants to watch more rooms, or fewer; the answer is owed.
+    Request(RoomsRequest),
     /// Close the connection, for this reason.
     Malformed(&'static str),
 }
@@ -24,9 +33,10 @@ pub(super) struct Session {
     control: Option<StreamId>,
     /// Bytes of the message that has not come whole.
     unread: Vec<u8>,
-    said_hello: bool,
-    /// What the peer's window did not take of the welcome.
+    /// What the peer's window did not take of the last answer.
     unwritten: Bytes,
+    said_hello: bool,
+    owes_answer: bool,
 }
 
 impl Session {
@@ -52,89 +62,119 @@ impl Session {
     /// The control stream has bytes, or has ended.
     pub(super) fn handle_readable(&mut self, connection: &mut Connection) -> Heard {
         let Some(control) = self.control else { return Heard::Nothing };
-        let mut heard = Heard::Nothing;
-        loop {
-            let ended = self.read(connection, control);
-            match self.take_message() {
-                Message::Hello(_) if self.said_hello => return Heard::Malformed("a second hello"),
-                Message::Hello(hello) => {
-                    self.said_hello = true;
-                    heard = Heard::Hello(hello);
+        while !self.owes_answer && self.unwritten.is_empty() {
+            match self.read_message(connection, control) {
+                Read::Message(ControlMessage::Hello(_)) if self.said_hello => {
+                    return Heard::Malformed("a second hello");
                 }
-                Message::Other if self.said_hello => {
-                    // A later version may say more than this one understands; it need not be sent.
-                    self.unread = Vec::new();
-                    let _ = connection.recv_stream(control).stop(VarInt::from_u32(0));
-                    return heard;
+                Read::Message(ControlMessage::Hello(hello)) => {
+                    (self.said_hello, self.owes_answer) = (true, true);
+                    return Heard::Hello(hello);
                 }
-                Message::Other => return Heard::Malformed("not a hello"),
-                Message::Partial if ended && !self.said_hello => return Heard::Malformed("ended before a hello"),
-                Message::Partial => return heard,
+                Read::Message(ControlMessage::Request(request)) => {
+                    self.owes_answer = true;
+                    return Heard::Request(request);
+                }
+                // A later version may say more than this one understands.
+                Read::Message(ControlMessage::Unknown(_)) => {}
+                Read::Message(ControlMessage::Welcome(_) | ControlMessage::Answer(_)) => {
+                    return Heard::Malformed("a message that only the server sends");
+                }
+                Read::Malformed if self.said_hello => return Heard::Malformed("a malformed control message"),
+                Read::Malformed => return Heard::Malformed("not a hello"),
+                Read::Ended if !self.said_hello => return Heard::Malformed("ended before a hello"),
+                // It asks for no other rooms from here on.
+                Read::Ended | Read::Nothing => return Heard::Nothing,
             }
         }
+        Heard::Nothing
     }
 
-    /// Reads what has come, up to the longest message; returns whether the stream has ended.
-    fn read(&mut self, connection: &mut Connection, control: StreamId) -> bool {
+    /// Reads up to the end of one message, and not a byte of the next.
+    fn read_message(&mut self, connection: &mut Connection, control: StreamId) -> Read {
         let mut stream = connection.recv_stream(control);
         // It was read to its end or stopped before: nothing more comes of it.
-        let Ok(mut chunks) = stream.read(true) else { return false };
-        let mut ended = false;
-        while self.unread.len() < hello::MESSAGE_MAX {
-            match chunks.next(hello::MESSAGE_MAX - self.unread.len()) {
-                Ok(Some(chunk)) => self.unread.extend_from_slice(&chunk.bytes),
-                Ok(None) | Err(ReadError::Reset(_)) => {
-                    ended = true;
-                    break;
-                }
-                Err(ReadError::Blocked) => break,
+        let Ok(mut chunks) = stream.read(true) else { return Read::Nothing };
+        let read = loop {
+            match self.decode() {
+                Ok(Some((message, _))) => break Read::Message(message),
+                Ok(None) => {}
+                Err(_) => break Read::Malformed,
             }
-        }
+            match chunks.next(self.missing()) {
+                Ok(Some(chunk)) => self.unread.extend_from_slice(&chunk.bytes),
+                Ok(None) | Err(ReadError::Reset(_)) => break Read::Ended,
+                Err(ReadError::Blocked) => break Read::Nothing,
+            }
+        };
         // Says whether credit is due; this connection is asked for output anyway.
         let _ = chunks.finalize();
-        ended
+        if read != Read::Nothing {
+            self.unread = Vec::new();
+        }
+        read
     }
 
-    fn take_message(&mut self) -> Message {
-        match Hello::decode(&self.unread) {
-            Ok(None) => Message::Partial,
-            Err(_) => Message::Other,
-            Ok(Some((hello, taken))) if taken == self.unread.len() => {
-                // Given back, as most connections say nothing after it.
-                self.unread = Vec::new();
-                Message::Hello(hello)
-            }
-            Ok(Some((hello, taken))) => {
-                self.unread.drain(..taken);
-                Message::Hello(hello)
-            }
+    fn decode(&self) -> Result<Option<(ControlMessage, usize)>, HelloError> {
+        if self.said_hello {
+            return ControlMessage::decode(&self.unread);
         }
+        // Refuses another kind as soon as it shows.
+        Ok(Hello::decode(&self.unread)?.map(|(hello, taken)| (ControlMessage::Hello(hello), taken)))
+    }
+
+    /// Bytes to the end of the message, or of its length while that is not known.
+    fn missing(&self) -> usize {
+        let len = control::message_len(&self.unread).ok().flatten().unwrap_or(2);
+        len.saturating_sub(self.unread.len())
     }
 
     /// Queues the answer to the hello.
-    pub(super) fn welcome(&mut self, connection: &mut Connection, welcome: &Welcome) {
+    pub(super) fn welcome(&mut self, connection: &mut Connection, welcome: &Welcome) -> Heard {
         let mut bytes = Vec::new();
         welcome.encode(&mut bytes);
-        self.unwritten = bytes.into();
-        self.handle_writable(connection);
+        self.reply(connection, bytes)
     }
 
-    /// The control stream may take bytes again.
-    pub(super) fn handle_writable(&mut self, connection: &mut Connection) {
-        let Some(control) = self.control else { return };
+    /// Queues the answer to a request.
+    pub(super) fn answer(&mut self, connection: &mut Connection, answer: &RoomsAnswer) -> Heard {
+        let mut bytes = Vec::new();
+        answer.encode(&mut bytes);
+        self.reply(connection, bytes)
+    }
+
+    fn reply(&mut self, connection: &mut Connection, bytes: Vec<u8>) -> Heard {
+        if !std::mem::replace(&mut self.owes_answer, false) {
+            return Heard::Nothing;
+        }
+        self.unwritten = bytes.into();
+        self.handle_writable(connection)
+    }
+
+    /// The control stream may take bytes again; once it has taken the answer, what came meanwhile is read.
+    pub(super) fn handle_writable(&mut self, connection: &mut Connection) -> Heard {
+        let Some(control) = self.control else { return Heard::Nothing };
         while !self.unwritten.is_empty() {
             match connection.send_stream(control).write_chunks(std::slice::from_mut(&mut self.unwritten)) {
                 Ok(_) => {}
-                Err(WriteError::Blocked) => return,
-                // A peer that does not want the answer has stopped the stream.
-                Err(WriteError::Stopped(_) | WriteError::ClosedStream) => self.unwritten = Bytes::new(),
+                Err(WriteError::Blocked) => return Heard::Nothing,
+                Err(WriteError::Stopped(_) | WriteError::ClosedStream) => {
+                    // A peer that does not want answers may not ask: they are what holds up one that asks too much.
+                    self.unwritten = Bytes::new();
+                    let _ = connection.recv_stream(control).stop(VarInt::from_u32(0));
+                }
             }
         }
+        self.handle_readable(connection)
     }
 }
 
-enum Message {
-    Hello(Hello),
-    Partial,
-    Other,
+/// What reading for one message came to.
+#[derive(PartialEq, Eq)]
+enum Read {
+    Message(ControlMessage),
+    Malformed,
+    Ended,
+    /// Nothing more for now.
+    Nothing,
 }

@@ -10,6 +10,7 @@
 
 use super::Prefetch;
 use super::session::Session;
+use crate::ids::ClientAddress;
 use quinn_proto::{Connection, EndpointEvent};
 use std::time::Instant;
 
@@ -17,6 +18,8 @@ use std::time::Instant;
 pub(super) struct Slot {
     pub(super) connection: Connection,
     pub(super) session: Session,
+    /// For whom it counts until its end is reported; `None` where nobody counts.
+    pub(super) client: Option<ClientAddress>,
     /// When the time for its hello is up.
     pub(super) hello_deadline: Instant,
     /// Whether the handshake has been completed.
@@ -32,10 +35,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(connection: Connection, hello_deadline: Instant) -> Self {
+    pub(super) fn new(connection: Connection, client: Option<ClientAddress>, hello_deadline: Instant) -> Self {
         Self {
             connection,
             session: Session::default(),
+            client,
             hello_deadline,
             established: false,
             open_streams: 0,

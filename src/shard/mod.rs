@@ -54,6 +54,8 @@ pub struct ShardConfig {
     pub top_k: usize,
     /// Subscribers this shard takes at most.
     pub subscribers_max: usize,
+    /// Rooms that one of them may watch.
+    pub rooms_per_subscriber_max: usize,
     /// Time that a drain may take before connections are cut.
     pub drain_timeout: Duration,
     /// Rooms that exist from the start.
@@ -104,7 +106,7 @@ impl Shard {
             frame_bytes: Vec::new(),
             fanout: Fanout::new(),
             quic: Quic::new(config.quic, config.rng_seed),
-            subscribers: Subscribers::new(config.subscribers_max),
+            subscribers: Subscribers::new(config.subscribers_max, config.rooms_per_subscriber_max),
             http: http::HttpConnections::default(),
             coordinator: (config.id == ShardId(0)).then(|| Coordinator::new(config.shards)),
             outbound: VecDeque::new(),

@@ -1,7 +1,14 @@
 //! Where QUIC connections become subscribers: hello, palette, newest frame, then one frame a window.
 //!
 //! Joins [`crate::quic`] (who is connected) with [`crate::fanout`] (who gets which frame); those two do not know each
-//! other. Invariant: a room with an audience here is watched in the tally, so that it gets a frame every window.
+//! other. A subscriber is a connection that watches at least one room; one that has left its last room stays connected
+//! and may join another. Invariant: a room with an audience here is watched in the tally, so that it gets a frame every
+//! window.
+//!
+//! 1. [`requests`]: what subscribers ask for. 2. [`held`]: what one connection holds.
+
+mod held;
+mod requests;
 
 use super::mesh_message::SharedFrame;
 use super::{Proto, Shard};
@@ -11,26 +18,22 @@ use crate::quic::{QuicEvent, WriteOutcome};
 use crate::room::Room;
 use crate::window::Now;
 use bytes::Bytes;
+use held::{Held, Subscribed};
 use uproar_wire::RoomId;
-use uproar_wire::hello::{CloseCode, Hello, RoomStatus, Welcome};
+use uproar_wire::hello::{CloseCode, RoomStatus};
 
 /// Which subscriptions each connection holds, by the connection's slot.
 pub(super) struct Subscribers {
-    by_conn: Vec<Vec<Subscribed>>,
+    by_conn: Vec<Held>,
     count: usize,
     max: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Subscribed {
-    room: RoomId,
-    stream: u64,
-    subscription: SubscriptionId,
+    rooms_max: usize,
 }
 
 impl Subscribers {
-    pub(super) fn new(max: usize) -> Self {
-        Self { by_conn: Vec::new(), count: 0, max }
+    /// Nobody yet; `max` connections with `rooms_max` rooms each at most.
+    pub(super) fn new(max: usize, rooms_max: usize) -> Self {
+        Self { by_conn: Vec::new(), count: 0, max, rooms_max }
     }
 
     /// Connections that watch at least one room.
@@ -38,40 +41,62 @@ impl Subscribers {
         self.count
     }
 
+    fn is_full(&self) -> bool {
+        self.count >= self.max
+    }
+
     /// All room streams.
     pub(super) fn streams(&self) -> impl Iterator<Item = (Link, SubscriptionId)> {
         let by_conn = self.by_conn.iter().enumerate();
         by_conn.flat_map(|(conn, held)| {
-            held.iter().map(move |held| (Link { conn, stream: held.stream }, held.subscription))
+            held.as_slice().iter().map(move |held| (Link { conn, stream: held.stream }, held.subscription))
         })
+    }
+
+    fn held(&self, conn: usize) -> &[Subscribed] {
+        self.by_conn.get(conn).map_or(&[], Held::as_slice)
+    }
+
+    /// Why the connection may not watch this room too.
+    fn refusal(&self, conn: usize, room: RoomId) -> Option<RoomStatus> {
+        let rooms = self.held(conn).len();
+        if self.find_room(conn, room).is_some() {
+            Some(RoomStatus::AlreadySubscribed)
+        } else if rooms >= self.rooms_max {
+            Some(RoomStatus::TooManyRooms)
+        } else if rooms == 0 && self.is_full() {
+            Some(RoomStatus::Full)
+        } else {
+            None
+        }
+    }
+
+    fn find(&self, conn: usize, stream: u64) -> Option<Subscribed> {
+        self.held(conn).iter().find(|subscribed| subscribed.stream == stream).copied()
+    }
+
+    fn find_room(&self, conn: usize, room: RoomId) -> Option<Subscribed> {
+        self.held(conn).iter().find(|subscribed| subscribed.room == room).copied()
     }
 
     fn add(&mut self, conn: usize, subscribed: Subscribed) {
         if self.by_conn.len() <= conn {
-            self.by_conn.resize_with(conn + 1, Vec::new);
+            self.by_conn.resize_with(conn + 1, Held::default);
         }
-        self.count += usize::from(self.by_conn[conn].is_empty());
+        self.count += usize::from(self.held(conn).is_empty());
         self.by_conn[conn].push(subscribed);
     }
 
-    fn find(&self, conn: usize, stream: u64) -> Option<Subscribed> {
-        self.by_conn.get(conn)?.iter().find(|subscribed| subscribed.stream == stream).copied()
+    fn remove(&mut self, conn: usize, stream: u64) -> Option<Subscribed> {
+        let removed = self.by_conn.get_mut(conn)?.remove(stream)?;
+        self.count -= usize::from(self.held(conn).is_empty());
+        Some(removed)
     }
 
-    fn take(&mut self, conn: usize) -> Vec<Subscribed> {
+    fn take(&mut self, conn: usize) -> Held {
         let taken = self.by_conn.get_mut(conn).map(std::mem::take).unwrap_or_default();
-        self.count -= usize::from(!taken.is_empty());
+        self.count -= usize::from(!taken.as_slice().is_empty());
         taken
-    }
-
-    /// Removes one subscription; true when the connection has no other left.
-    fn remove(&mut self, conn: usize, stream: u64) -> bool {
-        let Some(held) = self.by_conn.get_mut(conn).filter(|held| !held.is_empty()) else {
-            return false;
-        };
-        held.retain(|subscribed| subscribed.stream != stream);
-        self.count -= usize::from(held.is_empty());
-        held.is_empty()
     }
 }
 
@@ -86,6 +111,7 @@ impl Shard {
         while let Some(event) = self.quic.poll_event() {
             match event {
                 QuicEvent::Hello { conn, hello } => self.handle_hello(now, conn, &hello),
+                QuicEvent::Request { conn, request } => self.handle_request(now, conn, &request),
                 QuicEvent::Reactions { datagram, .. } => {
                     // Refusals are counted inside; a datagram is never answered.
                     self.count_datagram(Proto::Quic, &datagram);
@@ -95,49 +121,15 @@ impl Shard {
                         self.fanout.handle_writable(subscribed.subscription);
                     }
                 }
+                QuicEvent::Stopped { conn, stream } => self.end_subscription(conn, stream),
                 QuicEvent::Closed { conn, .. } => {
-                    for subscribed in self.subscribers.take(conn) {
+                    for subscribed in self.subscribers.take(conn).as_slice() {
                         self.fanout.unsubscribe(subscribed.subscription);
                         self.unwatch_if_alone(subscribed.room);
                     }
                 }
             }
         }
-    }
-
-    fn handle_hello(&mut self, now: Now, conn: usize, hello: &Hello) {
-        if self.drain.is_closed_to_taps() {
-            return self.quic.close(now.instant, conn, CloseCode::Draining, "the server is going away");
-        }
-        if self.subscribers.len() >= self.subscribers.max {
-            return self.quic.close(now.instant, conn, CloseCode::Full, "no room for another subscriber");
-        }
-        let known: Vec<(RoomId, bool)> = hello.rooms.iter().map(|&id| (id, self.rooms.find(id).is_some())).collect();
-        if known.iter().all(|&(_, exists)| !exists) {
-            return self.quic.close(now.instant, conn, CloseCode::NoRooms, "none of the rooms exists");
-        }
-        let mut statuses = Vec::with_capacity(known.len());
-        for (room, exists) in known {
-            let status = if exists { self.subscribe(conn, room) } else { RoomStatus::UnknownRoom };
-            statuses.push((room, status));
-        }
-        self.quic.welcome(conn, &Welcome { rooms: statuses });
-    }
-
-    fn subscribe(&mut self, conn: usize, room: RoomId) -> RoomStatus {
-        let Some(state) = self.rooms.find(room) else {
-            return RoomStatus::UnknownRoom;
-        };
-        let palette = state.room.palette_message().clone();
-        let newest = state.newest.as_ref().map(frame_message);
-        let Some(stream) = self.quic.open_room_stream(conn) else {
-            return RoomStatus::NoStream;
-        };
-        let subscription = self.fanout.subscribe(room, Link { conn, stream });
-        self.subscribers.add(conn, Subscribed { room, stream, subscription });
-        self.tally.set_watched(room, true);
-        self.fanout.offer_one(subscription, palette, newest);
-        RoomStatus::Subscribed
     }
 
     pub(super) fn serve_fanout(&mut self, now: Now) -> bool {
@@ -164,8 +156,8 @@ impl Shard {
     /// Ends the subscriptions of a deleted room, and the connections that watched nothing else.
     pub(super) fn drop_audience(&mut self, now: Now, room: RoomId) {
         for link in self.fanout.remove_room(room) {
-            let was_last = self.subscribers.remove(link.conn, link.stream);
-            if was_last {
+            self.subscribers.remove(link.conn, link.stream);
+            if self.subscribers.held(link.conn).is_empty() {
                 self.quic.close(now.instant, link.conn, CloseCode::RoomDeleted, "the room was deleted");
             } else {
                 self.quic.finish(link.conn, link.stream);

@@ -11,6 +11,7 @@ mod drain;
 mod drops;
 mod fleet;
 mod http;
+mod joining;
 mod malformed;
 mod rooms;
 mod startup;

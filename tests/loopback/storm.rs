@@ -27,7 +27,7 @@ fn after_a_crash_old_connections_are_reset_and_sessions_resumed() {
     let mut peer = HostilePeer::connect(&server, &identity, b"uproar/1").unwrap();
     peer.say(&hello);
     // The ticket came before it.
-    peer.wait_for_stream();
+    let _watched = peer.room_stream();
 
     let quic = server.quic().to_string();
     assert_eq!(server.kill().code, None);
@@ -37,7 +37,7 @@ fn after_a_crash_old_connections_are_reset_and_sessions_resumed() {
     assert_eq!(peer.end(), quinn::ConnectionError::Reset);
     peer.reconnect(&server).expect("the session is resumed");
     peer.say(&hello);
-    peer.wait_for_stream();
+    let _watched = peer.room_stream();
     let stranger = HostilePeer::connect(&server, &identity, b"uproar/1").err();
     assert!(matches!(stranger, Some(quinn::ConnectionError::TransportError(_))), "{stranger:?}");
 

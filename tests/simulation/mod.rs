@@ -236,6 +236,7 @@ fn shard_config(id: ShardId, room: &Arc<Room>, rng_seed: [u8; 32]) -> ShardConfi
         window_ms: WINDOW_MS,
         top_k: 64,
         subscribers_max: 10_000,
+        rooms_per_subscriber_max: 64,
         drain_timeout: Duration::from_secs(30),
         rooms: vec![room.clone()],
         quic: QuicConfig {
@@ -246,6 +247,7 @@ fn shard_config(id: ShardId, room: &Arc<Room>, rng_seed: [u8; 32]) -> ShardConfi
             token_key: [8; 64],
             clock: Arc::new(subscriber::StoppedClock),
             max_connections: 10_000,
+            connections_per_address_max: 0,
             idle_timeout: Duration::from_secs(30),
             hello_timeout: Duration::from_secs(5),
             handshakes: HandshakeLimits::default(),

@@ -65,6 +65,25 @@ impl Viewer {
         Ok(statuses)
     }
 
+    /// Asks for further rooms; what became of each.
+    pub(crate) fn subscribe_more(&self, rooms: &[u32]) -> Vec<(u32, RoomStatus)> {
+        self.change(rooms, |client, rooms| async move { client.subscribe_more(&rooms).await })
+    }
+
+    /// Leaves rooms; what became of each.
+    pub(crate) fn unsubscribe(&self, rooms: &[u32]) -> Vec<(u32, RoomStatus)> {
+        self.change(rooms, |client, rooms| async move { client.unsubscribe(&rooms).await })
+    }
+
+    fn change<'a, F>(&'a self, rooms: &[u32], ask: impl FnOnce(&'a Client, Vec<RoomId>) -> F) -> Vec<(u32, RoomStatus)>
+    where
+        F: Future<Output = Result<Vec<(RoomId, RoomStatus)>, Error>>,
+    {
+        let rooms = rooms.iter().copied().map(RoomId).collect();
+        let statuses = self.runtime.block_on(within(ask(&self.client, rooms))).unwrap();
+        statuses.into_iter().map(|(room, status)| (room.0, status)).collect()
+    }
+
     /// What comes next: an event, an error, or none after the end.
     pub(crate) fn next(&mut self) -> Option<Result<RoomEvent, Error>> {
         let subscription = self.subscription.as_mut().expect("it watches something");

@@ -51,7 +51,11 @@ impl HostilePeer {
             .with_root_certificates(roots)
             .with_no_client_auth();
         tls.alpn_protocols = vec![alpn.to_vec()];
-        let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+        let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+        let mut transport = quinn::TransportConfig::default();
+        // Who does not read takes little.
+        transport.stream_receive_window(quinn::VarInt::from_u32(8192));
+        config.transport_config(Arc::new(transport));
         let endpoint = runtime.block_on(async { quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap() });
         let connection = shake_hands(&runtime, &endpoint, &config, server)?;
         Ok(Self { connection, endpoint, config, runtime })
@@ -61,12 +65,6 @@ impl HostilePeer {
     pub(crate) fn reconnect(&mut self, server: &Server) -> Result<(), quinn::ConnectionError> {
         self.connection = shake_hands(&self.runtime, &self.endpoint, &self.config, server)?;
         Ok(())
-    }
-
-    /// Waits until the server has opened a stream.
-    pub(crate) fn wait_for_stream(&self) {
-        let opened = async { tokio::time::timeout(DEADLINE, self.connection.accept_uni()).await };
-        self.runtime.block_on(opened).expect("the server opens a stream").unwrap();
     }
 
     /// Waits for the end of the connection, and says how it ended.
@@ -89,6 +87,42 @@ impl HostilePeer {
             let _ = control.write_all(bytes).await;
             let _ = control.finish();
         });
+    }
+
+    /// Opens the control stream, says hello, and asks without end and without reading an answer, in the background.
+    pub(crate) fn flood(&self, hello: Vec<u8>, requests: Vec<u8>) {
+        let connection = self.connection.clone();
+        self.runtime.spawn(async move {
+            let (mut control, _unread) = connection.open_bi().await.unwrap();
+            control.write_all(&hello).await.unwrap();
+            while control.write_all(&requests).await.is_ok() {}
+        });
+    }
+
+    /// Says hello, and keeps the control stream open for requests. Answers are not read.
+    pub(crate) fn talk(&self, bytes: &[u8]) -> (quinn::SendStream, quinn::RecvStream) {
+        self.runtime.block_on(async {
+            let (mut control, answers) = self.connection.open_bi().await.unwrap();
+            control.write_all(bytes).await.unwrap();
+            (control, answers)
+        })
+    }
+
+    /// Sends more on a control stream of [`Self::talk`].
+    pub(crate) fn say_more(&self, control: &mut quinn::SendStream, bytes: &[u8]) {
+        self.runtime.block_on(control.write_all(bytes)).unwrap();
+    }
+
+    /// The next stream that the server opens.
+    pub(crate) fn room_stream(&self) -> quinn::RecvStream {
+        let opened = async { tokio::time::timeout(DEADLINE, self.connection.accept_uni()).await };
+        self.runtime.block_on(opened).expect("a stream in time").unwrap()
+    }
+
+    /// Bytes of a room's stream, as they come; `None` at its end.
+    pub(crate) fn read(&self, stream: &mut quinn::RecvStream) -> Option<Vec<u8>> {
+        let chunk = async { tokio::time::timeout(DEADLINE, stream.read_chunk(usize::MAX, true)).await };
+        self.runtime.block_on(chunk).expect("a chunk in time").unwrap().map(|chunk| chunk.bytes.to_vec())
     }
 
     /// The code with which the server closes.

@@ -111,6 +111,13 @@ impl Server {
         }
     }
 
+    /// Memory of the process that is in use now.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// The reaction port, UDP.
     pub(crate) fn reactions(&self) -> SocketAddr {
         self.ports[0]

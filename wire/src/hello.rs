@@ -1,5 +1,5 @@
-//! The control stream: the first bidirectional stream that a subscriber opens. It says hello, the server answers
-//! with a welcome.
+//! How the control stream begins: the first bidirectional stream that a subscriber opens. It says hello, the server
+//! answers with a welcome. What is said after that is in [`crate::control`].
 //!
 //! ```text
 //! any message: 0  u16  length of what follows      2  u8  kind: 1 hello, 2 welcome      3  ...  body
@@ -11,19 +11,17 @@
 //!              6  n x u32 room id
 //!              .  t x u8 token
 //! ```
-//! All numbers are little-endian. Statuses: 0 subscribed, 1 unknown room, 2 no stream.
+//! All numbers are little-endian. Statuses are those of [`RoomStatus`].
 
+use crate::control::{KIND_HELLO, KIND_WELCOME, control_message};
 use crate::ids::RoomId;
 
-/// Rooms of one hello at most.
+/// Rooms of one message at most, and rooms that one connection watches at most.
 pub const ROOMS_MAX: usize = 64;
 /// Bytes of a token at most.
 pub const TOKEN_MAX: usize = 1024;
 /// Bytes of a whole control message at most, with its length.
 pub const MESSAGE_MAX: usize = 3 + 6 + ROOMS_MAX * 4 + TOKEN_MAX;
-
-const KIND_HELLO: u8 = 1;
-const KIND_WELCOME: u8 = 2;
 
 /// What a subscriber asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,19 +39,45 @@ pub struct Welcome {
     pub rooms: Vec<(RoomId, RoomStatus)>,
 }
 
-/// What became of one room of a hello.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What became of one room that was asked for. A welcome has only those of subscribing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
 pub enum RoomStatus {
     /// Its stream follows.
     Subscribed = 0,
     /// The server has no such room.
     UnknownRoom = 1,
-    /// The client permits the server too few streams: raise `initial_max_streams_uni`.
+    /// The client permits the server too few streams: raise `initial_max_streams_uni`, or read the streams of rooms
+    /// that were unsubscribed to their ends.
     NoStream = 2,
+    /// The connection watches it, on the stream that it has.
+    AlreadySubscribed = 3,
+    /// The connection watches as many rooms as the server lets it: unsubscribe from another first.
+    TooManyRooms = 4,
+    /// Its stream ends; nothing of the room follows.
+    Unsubscribed = 5,
+    /// The connection does not watch it.
+    NotSubscribed = 6,
+    /// The server has as many subscribers as it is configured for. Only for a connection that watches no room: a hello
+    /// is refused with [`CloseCode::Full`].
+    Full = 7,
 }
 
-/// Why bytes are not a hello or a welcome.
+impl RoomStatus {
+    /// Every status, by its number.
+    pub const ALL: [Self; 8] = [
+        Self::Subscribed,
+        Self::UnknownRoom,
+        Self::NoStream,
+        Self::AlreadySubscribed,
+        Self::TooManyRooms,
+        Self::Unsubscribed,
+        Self::NotSubscribed,
+        Self::Full,
+    ];
+}
+
+/// Why bytes are not a control message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HelloError {
     /// The length field is out of range.
@@ -69,7 +93,7 @@ pub enum HelloError {
     #[error("malformed control message")]
     Malformed,
     /// No room, too many, or one of them twice.
-    #[error("a hello names 1 to {ROOMS_MAX} rooms, each once")]
+    #[error("a hello or a request names 1 to {ROOMS_MAX} rooms, each once")]
     BadRooms,
 }
 
@@ -81,7 +105,7 @@ pub enum CloseCode {
     Done = 0,
     /// The server is going away; connect again, possibly elsewhere.
     Draining = 1,
-    /// The control stream did not carry a valid hello.
+    /// The control stream did not carry a valid hello, or carried a malformed message after it.
     BadHello = 2,
     /// No hello came in time.
     HelloTimeout = 3,
@@ -106,9 +130,7 @@ impl Hello {
         out.extend_from_slice(&[KIND_HELLO, crate::VERSION, 0]);
         out.extend_from_slice(&(self.rooms.len() as u16).to_le_bytes());
         out.extend_from_slice(&(self.token.len() as u16).to_le_bytes());
-        for room in &self.rooms {
-            out.extend_from_slice(&room.0.to_le_bytes());
-        }
+        encode_rooms(&self.rooms, out);
         out.extend_from_slice(&self.token);
     }
 
@@ -130,12 +152,7 @@ impl Hello {
             return Err(HelloError::Malformed);
         }
         let (rooms, token) = rest.split_at(count * 4);
-        let (rooms, _) = rooms.as_chunks::<4>();
-        let rooms: Vec<RoomId> = rooms.iter().map(|&id| RoomId(u32::from_le_bytes(id))).collect();
-        let twice = rooms.iter().enumerate().any(|(at, room)| rooms[..at].contains(room));
-        if twice {
-            return Err(HelloError::BadRooms);
-        }
+        let rooms = decode_rooms(rooms)?;
         Ok(Some((Self { rooms, token: token.to_vec() }, taken)))
     }
 }
@@ -147,10 +164,7 @@ impl Welcome {
         out.extend_from_slice(&(length as u16).to_le_bytes());
         out.extend_from_slice(&[KIND_WELCOME, crate::VERSION, 0]);
         out.extend_from_slice(&(self.rooms.len() as u16).to_le_bytes());
-        for (room, status) in &self.rooms {
-            out.extend_from_slice(&room.0.to_le_bytes());
-            out.push(*status as u8);
-        }
+        encode_statuses(&self.rooms, out);
     }
 
     /// The welcome at the start of `bytes` and how many bytes it took; `None` until it has come whole.
@@ -162,38 +176,51 @@ impl Welcome {
             return Err(HelloError::Malformed);
         };
         check_version(version, reserved)?;
-        let (entries, odd) = rest.as_chunks::<5>();
-        if !odd.is_empty() || entries.len() != usize::from(u16::from_le_bytes([n0, n1])) {
-            return Err(HelloError::Malformed);
-        }
-        let rooms = entries.iter().map(|&[r0, r1, r2, r3, status]| {
-            let status = match status {
-                0 => RoomStatus::Subscribed,
-                1 => RoomStatus::UnknownRoom,
-                2 => RoomStatus::NoStream,
-                _ => return Err(HelloError::Malformed),
-            };
-            Ok((RoomId(u32::from_le_bytes([r0, r1, r2, r3])), status))
-        });
-        Ok(Some((Self { rooms: rooms.collect::<Result<_, _>>()? }, taken)))
+        Ok(Some((Self { rooms: decode_statuses(u16::from_le_bytes([n0, n1]), rest)? }, taken)))
     }
 }
 
+pub(crate) fn encode_rooms(rooms: &[RoomId], out: &mut Vec<u8>) {
+    for room in rooms {
+        out.extend_from_slice(&room.0.to_le_bytes());
+    }
+}
+
+/// Rooms of which each is there once; `bytes` are whole ids.
+pub(crate) fn decode_rooms(bytes: &[u8]) -> Result<Vec<RoomId>, HelloError> {
+    let (rooms, _) = bytes.as_chunks::<4>();
+    let rooms: Vec<RoomId> = rooms.iter().map(|&id| RoomId(u32::from_le_bytes(id))).collect();
+    let twice = rooms.iter().enumerate().any(|(at, room)| rooms[..at].contains(room));
+    if twice { Err(HelloError::BadRooms) } else { Ok(rooms) }
+}
+
+pub(crate) fn encode_statuses(rooms: &[(RoomId, RoomStatus)], out: &mut Vec<u8>) {
+    for (room, status) in rooms {
+        out.extend_from_slice(&room.0.to_le_bytes());
+        out.push(*status as u8);
+    }
+}
+
+pub(crate) fn decode_statuses(count: u16, bytes: &[u8]) -> Result<Vec<(RoomId, RoomStatus)>, HelloError> {
+    let (entries, odd) = bytes.as_chunks::<5>();
+    if !odd.is_empty() || entries.len() != usize::from(count) {
+        return Err(HelloError::Malformed);
+    }
+    let statuses = entries.iter().map(|&[r0, r1, r2, r3, status]| {
+        let status = *RoomStatus::ALL.get(usize::from(status)).ok_or(HelloError::Malformed)?;
+        Ok((RoomId(u32::from_le_bytes([r0, r1, r2, r3])), status))
+    });
+    statuses.collect()
+}
+
+/// The body of the message at the start of `bytes`, which must be of `expected_kind`.
 fn control_body(bytes: &[u8], expected_kind: u8) -> Result<Option<(&[u8], usize)>, HelloError> {
-    let Some((length, rest)) = bytes.split_first_chunk::<2>() else {
-        return Ok(None);
-    };
-    let length = u16::from_le_bytes(*length);
-    if length == 0 || usize::from(length) > MESSAGE_MAX - 2 {
-        return Err(HelloError::BadLength(length));
-    }
+    let Some(message) = control_message(bytes)? else { return Ok(None) };
     // The kind is judged as soon as it is there: a peer that speaks something else need not finish.
-    match rest.first() {
-        None => return Ok(None),
-        Some(&kind) if kind != expected_kind => return Err(HelloError::UnexpectedKind(kind)),
-        Some(_) => {}
+    if message.kind != expected_kind {
+        return Err(HelloError::UnexpectedKind(message.kind));
     }
-    Ok(rest.get(1..usize::from(length)).map(|body| (body, 2 + usize::from(length))))
+    Ok(message.body.map(|body| (body, message.len)))
 }
 
 fn check_version(version: u8, reserved: u8) -> Result<(), HelloError> {

@@ -7,9 +7,11 @@
 //! 2. [`reaction`]: the datagram that carries taps in.
 //! 3. [`http`]: the JSON bodies of the HTTP interface.
 //! 4. [`hello`]: what a subscriber says first on its control stream, and the answer.
-//! 5. [`frame`]: the picture of one room and one window, and the palette it refers to.
-//! 6. [`stream`]: how palettes and frames follow one another on a room's stream.
+//! 5. [`control`]: how it changes what it watches while it is connected.
+//! 6. [`frame`]: the picture of one room and one window, and the palette it refers to.
+//! 7. [`stream`]: how palettes and frames follow one another on a room's stream.
 
+pub mod control;
 pub mod frame;
 pub mod hello;
 pub mod http;

@@ -3,12 +3,12 @@
 //! Invariant: a connection that was accepted is opened here, handed to another shard, or refused and counted.
 
 use super::{Conn, State, Tcp};
-use crate::edge::admission::{Admitted, Arrival, ClientAddress};
+use crate::edge::admission::{Admitted, Arrival};
 use crate::edge::mesh::EdgeMessage;
 use crate::edge::sys::ring::{Completion, Ring};
 use crate::edge::sys::socket_option::shut_down;
 use crate::edge::token::{GENERATIONS, Purpose};
-use crate::ids::ShardId;
+use crate::ids::{ClientAddress, ShardId};
 use crate::limits;
 use crate::metrics::Outcome;
 use crate::shard::{HttpConn, HttpPort, Shard};

@@ -9,7 +9,7 @@ use aes::{Aes128, Block};
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustls::crypto::cipher::{self, AeadKey, Iv};
 use rustls::crypto::{CipherSuiteCommon, tls13};
-use rustls::quic::{Algorithm, HeaderProtectionKey, PacketKey, Tag};
+use rustls::quic::{Algorithm, HeaderProtectionKey, PacketKey, Suite, Tag};
 use rustls::{Error, SupportedCipherSuite, Tls13CipherSuite};
 use std::sync::LazyLock;
 
@@ -39,6 +39,12 @@ pub(in crate::quic) fn lean_aes_128() -> SupportedCipherSuite {
         }
     });
     SupportedCipherSuite::Tls13(&SUITE)
+}
+
+/// What protects the first packets of every connection, before a suite is agreed on.
+pub(super) fn initial_suite() -> Suite {
+    let SupportedCipherSuite::Tls13(suite) = lean_aes_128() else { unreachable!("the name says TLS 1.3") };
+    Suite { suite, quic: &Lean }
 }
 
 struct Lean;
@@ -160,7 +166,7 @@ mod tests {
     use proptest::prelude::*;
     use rustls::Side;
     use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
-    use rustls::quic::{Keys, Suite, Version};
+    use rustls::quic::{Keys, Version};
 
     /// The keys of a client, as this module has them, and those of its server, as rustls has them: what one seals is for
     /// the other to open. Derived as a handshake would, since nothing else makes a key of 16 bytes.

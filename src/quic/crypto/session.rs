@@ -3,6 +3,7 @@
 //! Invariant: rustls' connection is gone once the handshake is complete and everything it had to say, tickets included,
 //! is with QUIC. QUIC permits a client no handshake message after that, so one that comes is an error of the protocol.
 
+use super::keys::initial_suite;
 use quinn_proto::crypto::rustls::QuicServerConfig;
 use quinn_proto::crypto::{
     self, ExportKeyingMaterialError, HeaderKey, KeyPair, Keys, PacketKey, Session, UnsupportedVersion,
@@ -51,12 +52,13 @@ impl crypto::ServerConfig for ServerCrypto {
         params.write(&mut encoded);
         let handshake = ServerConnection::new(self.tls.clone(), version, encoded)
             .expect("it fails for TLS 1.2 or for odd early data, and `tls_config` has neither");
-        Box::new(LeanSession { handshake: Some(Box::new(handshake)), has_told: false, next_secrets: None })
+        Box::new(LeanSession { version, handshake: Some(Box::new(handshake)), has_told: false, next_secrets: None })
     }
 }
 
 /// See the module.
 struct LeanSession {
+    version: Version,
     handshake: Option<Box<ServerConnection>>,
     /// Whether QUIC was told that the client's first message was understood.
     has_told: bool,
@@ -71,10 +73,18 @@ fn unexpected_message() -> TransportError {
     }
 }
 
+/// As QUIC takes them.
+fn boxed(keys: quic::Keys) -> Keys {
+    let quic::Keys { local, remote } = keys;
+    Keys {
+        header: KeyPair { local: Box::new(local.header), remote: Box::new(remote.header) },
+        packet: KeyPair { local: Box::new(local.packet), remote: Box::new(remote.packet) },
+    }
+}
+
 impl Session for LeanSession {
-    /// Servers have theirs from [`ServerCrypto`].
-    fn initial_keys(&self, _: &ConnectionId, _: Side) -> Keys {
-        unreachable!("only clients start over, when they are told to retry")
+    fn initial_keys(&self, client_dst: &ConnectionId, _: Side) -> Keys {
+        boxed(initial_suite().keys(client_dst, rustls::Side::Server, self.version))
     }
 
     /// Nobody asks here which name or protocol a client chose: there is one.
@@ -131,11 +141,7 @@ impl Session for LeanSession {
                 return None;
             }
         };
-        let quic::Keys { local, remote } = keys;
-        Some(Keys {
-            header: KeyPair { local: Box::new(local.header), remote: Box::new(remote.header) },
-            packet: KeyPair { local: Box::new(local.packet), remote: Box::new(remote.packet) },
-        })
+        Some(boxed(keys))
     }
 
     fn next_1rtt_keys(&mut self) -> Option<KeyPair<Box<dyn PacketKey>>> {

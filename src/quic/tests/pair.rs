@@ -49,6 +49,8 @@ pub(super) struct Client {
     pub(super) address: SocketAddr,
     /// Whether it reads the streams that the server opens.
     pub(super) reads: bool,
+    /// Whether it reads what the server answers.
+    pub(super) reads_control: bool,
     pub(super) received: BTreeMap<u64, Vec<u8>>,
     pub(super) control: Option<StreamId>,
     pub(super) control_received: Vec<u8>,
@@ -165,6 +167,7 @@ fn any_config() -> QuicConfig {
         token_key: [8; 64],
         clock: Arc::<Clock>::default(),
         max_connections: 10_000,
+        connections_per_address_max: 0,
         idle_timeout: IDLE_TIMEOUT,
         hello_timeout: HELLO_TIMEOUT,
         handshakes: HandshakeLimits::default(),
@@ -184,11 +187,17 @@ pub(super) fn start() -> Instant {
 
 impl Pair {
     pub(super) fn new(seed: u64) -> Self {
-        Self::with_max_connections(seed, 1000)
+        Self::with(seed, |_| {})
     }
 
     pub(super) fn with_max_connections(seed: u64, max_connections: usize) -> Self {
         Self::with_server(seed, server(max_connections, seed as u8))
+    }
+
+    pub(super) fn with(seed: u64, configure: impl FnOnce(&mut QuicConfig)) -> Self {
+        let mut config = any_config();
+        configure(&mut config);
+        Self::with_server(seed, Quic::new(config, [seed as u8; 32]))
     }
 
     pub(super) fn with_server(seed: u64, server: Quic) -> Self {
@@ -231,6 +240,7 @@ impl Pair {
             connection,
             address: SocketAddr::from(([198, 51, (number >> 8) as u8, number as u8], 40_000)),
             reads: true,
+            reads_control: true,
             received: BTreeMap::new(),
             control: None,
             control_received: Vec::new(),
@@ -271,7 +281,7 @@ impl Pair {
             _ => None,
         });
         assert_eq!(hello.rooms, (0..rooms).map(RoomId).collect::<Vec<_>>());
-        self.server.welcome(conn, &welcome(&hello));
+        self.server.welcome(self.now, conn, &welcome(&hello));
         let streams = hello.rooms.iter().map(|_| self.server.open_room_stream(conn).unwrap()).collect();
         (conn, streams)
     }
@@ -442,7 +452,7 @@ impl Client {
     }
 
     fn read(&mut self) {
-        if let Some(control) = self.control {
+        if let Some(control) = self.control.filter(|_| self.reads_control) {
             read_stream(&mut self.connection, control, &mut self.control_received);
         }
         if self.reads {

@@ -2,6 +2,7 @@
 
 use crate::{any, plain, samples};
 use proptest::prelude::*;
+use uproar_wire::control::ControlMessage;
 use uproar_wire::frame::{Frame, Palette, access_frame};
 use uproar_wire::hello::{Hello, Welcome};
 use uproar_wire::reaction::{self, ReactionBatch, Record};
@@ -44,6 +45,25 @@ fn welcome() {
     samples::welcome().encode(&mut encoded);
     assert_eq!(encoded, golden);
     assert_eq!(Welcome::decode(&golden), Ok(Some((samples::welcome(), golden.len()))));
+}
+
+fn check_control(golden: &str, encode: impl FnOnce(&mut Vec<u8>), value: &ControlMessage) {
+    let golden = samples::bytes(golden);
+    let mut encoded = Vec::new();
+    encode(&mut encoded);
+    assert_eq!(encoded, golden);
+    assert_eq!(ControlMessage::decode(&golden), Ok(Some((value.clone(), golden.len()))));
+}
+
+#[test]
+fn requests_and_their_answer() {
+    for (golden, request) in
+        [(samples::SUBSCRIBE, samples::subscribe()), (samples::UNSUBSCRIBE, samples::unsubscribe())]
+    {
+        check_control(golden, |out| request.encode(out), &ControlMessage::Request(request.clone()));
+    }
+    let answer = samples::rooms();
+    check_control(samples::ROOMS, |out| answer.encode(out), &ControlMessage::Answer(answer.clone()));
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn malformed_welcome() {
     assert_eq!(Welcome::decode(&welcome_with(4, 1)), Err(HelloError::Malformed), "reserved byte");
     assert_eq!(Welcome::decode(&welcome_with(5, 1)), Err(HelloError::Malformed), "fewer rooms");
     assert_eq!(Welcome::decode(&welcome_with(5, 3)), Err(HelloError::Malformed), "more rooms");
-    assert_eq!(Welcome::decode(&welcome_with(11, 3)), Err(HelloError::Malformed), "unknown status");
+    assert_eq!(Welcome::decode(&welcome_with(11, 8)), Err(HelloError::Malformed), "unknown status");
     let mut half_an_entry = samples::bytes(samples::WELCOME);
     half_an_entry[0] += 1;
     half_an_entry.push(0);

@@ -4,6 +4,7 @@
 //! The samples in `tests/golden` were laid out by hand from the byte tables, not printed by the encoder.
 
 mod any;
+mod control;
 mod golden;
 mod hello;
 mod http;

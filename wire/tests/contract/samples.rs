@@ -1,6 +1,7 @@
 //! The golden samples: their bytes, read from `tests/golden/*.hex` (hexadecimal pairs, `#` begins a comment), and the
 //! values that they stand for.
 
+use uproar_wire::control::{Change, RoomsAnswer, RoomsRequest};
 use uproar_wire::frame::{Frame, Palette, PaletteEntry, TopEntry};
 use uproar_wire::hello::{Hello, RoomStatus, Welcome};
 use uproar_wire::reaction::{RECORDS_MAX, Record};
@@ -10,6 +11,9 @@ pub(crate) const REACTION_ONE: &str = include_str!("../golden/reaction_one.hex")
 pub(crate) const REACTION_FULL: &str = include_str!("../golden/reaction_full.hex");
 pub(crate) const HELLO: &str = include_str!("../golden/hello.hex");
 pub(crate) const WELCOME: &str = include_str!("../golden/welcome.hex");
+pub(crate) const SUBSCRIBE: &str = include_str!("../golden/subscribe.hex");
+pub(crate) const UNSUBSCRIBE: &str = include_str!("../golden/unsubscribe.hex");
+pub(crate) const ROOMS: &str = include_str!("../golden/rooms.hex");
 pub(crate) const PALETTE: &str = include_str!("../golden/palette.hex");
 pub(crate) const FRAME_EMPTY: &str = include_str!("../golden/frame_empty.hex");
 pub(crate) const FRAME_TOP8: &str = include_str!("../golden/frame_top8.hex");
@@ -35,6 +39,18 @@ pub(crate) fn hello() -> Hello {
 
 pub(crate) fn welcome() -> Welcome {
     Welcome { rooms: vec![(RoomId(7), RoomStatus::Subscribed), (RoomId(1000), RoomStatus::UnknownRoom)] }
+}
+
+pub(crate) fn subscribe() -> RoomsRequest {
+    RoomsRequest { change: Change::Subscribe, rooms: vec![RoomId(8), RoomId(7)] }
+}
+
+pub(crate) fn unsubscribe() -> RoomsRequest {
+    RoomsRequest { change: Change::Unsubscribe, rooms: vec![RoomId(7)] }
+}
+
+pub(crate) fn rooms() -> RoomsAnswer {
+    RoomsAnswer { rooms: vec![(RoomId(8), RoomStatus::Subscribed), (RoomId(7), RoomStatus::AlreadySubscribed)] }
 }
 
 pub(crate) fn palette() -> Palette {
