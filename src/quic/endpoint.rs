@@ -339,13 +339,13 @@ impl Quic {
             match slot.connection.poll_transmit(now, QUIC_TRAIN_DATAGRAMS, &mut self.scratch) {
                 Some(transmit) => batch.push(&transmit, &self.scratch),
                 None => {
-                    self.timers.arm(conn, slot.deadline());
+                    self.timers.arm(now, conn, slot.deadline());
                     return;
                 }
             }
         }
         // Not known to have said everything: asked again, after those that wait already.
-        self.timers.arm(conn, slot.deadline());
+        self.timers.arm(now, conn, slot.deadline());
         self.dirty.mark(conn);
     }
 
@@ -548,7 +548,7 @@ impl Quic {
                 self.handshakes.handle_ended();
             }
             self.slots.remove(conn);
-            self.timers.arm(conn, None);
+            self.timers.disarm(conn);
         }
     }
 }

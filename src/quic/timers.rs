@@ -1,162 +1,289 @@
-//! Which connections are due, without asking those that are not.
+//! Which connections are due, without asking those that are not: a timer wheel.
 //!
-//! An indexed heap with one entry a connection at most, so that its memory is bounded by the connections. A deadline
-//! that moves earlier moves its entry at once; one that moves later (every acknowledgement does that) is only noted,
-//! and the entry finds out when it surfaces. Invariant: an entry's place in the heap is never later than its deadline.
+//! A deadline is rounded up to a tick, so that a crowd whose deadlines lie close together wakes the shard once a tick and
+//! not once each. Every frame moves its connection's deadline twice (sent, acknowledged); a move takes it out of one list
+//! and puts it into another, and no list keeps those that moved on. Ticks within the next second have a list each; those
+//! after it share one a second, and are spread over ticks when their second begins.
+//!
+//! Invariant: nobody is due early, nor later than a tick after the deadline; an armed connection is in exactly one list.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-const ABSENT: u32 = u32::MAX;
-/// Children of a node. Four put a node's children into one or two cache lines and halve the height.
-const ARITY: usize = 4;
+/// What deadlines are rounded up to. QUIC's are tens of milliseconds, and none of them is exact.
+const TICK: Duration = Duration::from_millis(4);
+/// Ticks that have a list each: about a second.
+const NEAR: u64 = 256;
+/// Lists of as many ticks each: more than two minutes. What lies beyond is looked at again then.
+const FAR: u64 = 128;
 
-#[derive(Clone, Copy)]
-struct Entry {
-    at: Instant,
-    conn: u32,
-}
+const NONE: u32 = u32::MAX;
 
+/// A connection's place: its tick, and its neighbours in a list.
 #[derive(Clone, Copy)]
 struct Armed {
-    deadline: Option<Instant>,
-    place: u32,
+    /// `u64::MAX` for none.
+    tick: u64,
+    next: u32,
+    /// The one before it, or the list, by [`Timers::heads`], of which it is the first.
+    previous: Previous,
 }
 
+#[derive(Clone, Copy)]
+enum Previous {
+    Head(u32),
+    Conn(u32),
+}
+
+const UNARMED: Armed = Armed { tick: u64::MAX, next: NONE, previous: Previous::Head(NONE) };
+
 /// The deadlines of a shard's connections.
-#[derive(Default)]
 pub(super) struct Timers {
-    heap: Vec<Entry>,
+    /// When tick 0 was: the first time that was seen.
+    start: Option<Instant>,
+    /// The tick that is dealt with next; all before are over.
+    base: u64,
+    /// The first of each list: [`NEAR`] of ticks, then [`FAR`] of seconds.
+    heads: Box<[u32]>,
+    /// Which lists have anybody.
+    used: Used,
     armed: Vec<Armed>,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        let heads = vec![NONE; (NEAR + FAR) as usize].into();
+        Self { start: None, base: 0, heads, used: Used::default(), armed: Vec::new() }
+    }
 }
 
 impl Timers {
     /// Sets or clears the deadline of `conn`.
-    pub(super) fn arm(&mut self, conn: usize, deadline: Option<Instant>) {
+    pub(super) fn arm(&mut self, now: Instant, conn: usize, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return self.disarm(conn) };
+        let start = *self.start.get_or_insert(now);
         if conn >= self.armed.len() {
-            self.armed.resize(conn + 1, Armed { deadline: None, place: ABSENT });
+            self.armed.resize(conn + 1, UNARMED);
         }
-        self.armed[conn].deadline = deadline;
-        let place = self.armed[conn].place;
-        match deadline {
-            Some(at) if place == ABSENT => {
-                self.heap.push(Entry { at, conn: conn as u32 });
-                self.sift_up(self.heap.len() - 1);
-            }
-            Some(at) if at < self.heap[place as usize].at => {
-                self.heap[place as usize].at = at;
-                self.sift_up(place as usize);
-            }
-            _ => {}
+        let tick = tick_after(start, deadline).max(self.base);
+        if self.armed[conn].tick != tick {
+            self.disarm(conn);
+            self.link(conn, tick);
         }
     }
 
-    /// A time at or before the earliest deadline.
+    /// Clears the deadline of `conn`.
+    pub(super) fn disarm(&mut self, conn: usize) {
+        if self.armed.get(conn).is_some_and(|armed| armed.tick != u64::MAX) {
+            self.unlink(conn);
+        }
+    }
+
+    /// A time at or before the earliest moment at which somebody is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.heap.first().map(|entry| entry.at)
+        let next = [self.next_near(), self.next_far()].into_iter().flatten().min()?;
+        Some(self.start? + Duration::from_nanos(TICK.as_nanos() as u64 * next))
     }
 
-    /// A connection whose deadline has come; its deadline is cleared.
+    /// A connection that is due; its deadline is cleared.
     pub(super) fn poll_due(&mut self, now: Instant) -> Option<usize> {
-        while let Some(&Entry { at, conn }) = self.heap.first() {
-            if at > now {
-                return None;
+        let last = tick_before(*self.start.get_or_insert(now), now);
+        loop {
+            let (near, far) = (self.next_near(), self.next_far());
+            match (near, far) {
+                // A second begins before its ticks.
+                (_, Some(far)) if far <= last && near.is_none_or(|near| far <= near) => {
+                    self.base = self.base.max(far);
+                    self.spread(far);
+                }
+                (Some(near), _) if near <= last => {
+                    self.base = near;
+                    let conn = self.heads[near_list(near)] as usize;
+                    self.unlink(conn);
+                    return Some(conn);
+                }
+                _ => {
+                    self.base = self.base.max(last + 1);
+                    return None;
+                }
             }
-            match self.armed[conn as usize].deadline {
-                Some(later) if later > now => {
-                    self.heap[0].at = later;
-                    self.sift_down(0);
+        }
+    }
+
+    /// The first tick from the base on that has somebody.
+    fn next_near(&self) -> Option<u64> {
+        let distance = self.used.next(0, NEAR, self.base % NEAR)?;
+        Some(self.base + distance)
+    }
+
+    /// The first tick of the first second that has somebody.
+    fn next_far(&self) -> Option<u64> {
+        let second = self.base / NEAR;
+        let distance = self.used.next(NEAR, FAR, second % FAR)?;
+        Some((second + distance) * NEAR)
+    }
+
+    /// Puts those of the second that begins with `tick` where they belong now.
+    fn spread(&mut self, tick: u64) {
+        let list = far_list(tick / NEAR);
+        let mut next = self.heads[list];
+        self.heads[list] = NONE;
+        self.used.clear(list);
+        while next != NONE {
+            let conn = next as usize;
+            next = self.armed[conn].next;
+            self.link(conn, self.armed[conn].tick);
+        }
+    }
+
+    fn link(&mut self, conn: usize, tick: u64) {
+        let second = (tick / NEAR).min(self.base / NEAR + FAR - 1);
+        let list = if tick < self.base + NEAR { near_list(tick) } else { far_list(second) };
+        let next = std::mem::replace(&mut self.heads[list], conn as u32);
+        self.used.set(list);
+        self.armed[conn] = Armed { tick, next, previous: Previous::Head(list as u32) };
+        if next != NONE {
+            self.armed[next as usize].previous = Previous::Conn(conn as u32);
+        }
+    }
+
+    fn unlink(&mut self, conn: usize) {
+        let Armed { next, previous, .. } = std::mem::replace(&mut self.armed[conn], UNARMED);
+        if next != NONE {
+            self.armed[next as usize].previous = previous;
+        }
+        match previous {
+            Previous::Conn(previous) => self.armed[previous as usize].next = next,
+            Previous::Head(list) => {
+                self.heads[list as usize] = next;
+                if next == NONE {
+                    self.used.clear(list as usize);
                 }
-                deadline => {
-                    self.remove_first();
-                    self.armed[conn as usize].deadline = None;
-                    if deadline.is_some() {
-                        return Some(conn as usize);
-                    }
-                }
+            }
+        }
+    }
+}
+
+/// The tick that begins at `deadline` or after.
+fn tick_after(start: Instant, deadline: Instant) -> u64 {
+    let since = deadline.saturating_duration_since(start).as_nanos();
+    u64::try_from(since.div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX - 1)
+}
+
+/// The tick that has begun at `now`.
+fn tick_before(start: Instant, now: Instant) -> u64 {
+    (now.saturating_duration_since(start).as_nanos() / TICK.as_nanos()) as u64
+}
+
+fn near_list(tick: u64) -> usize {
+    (tick % NEAR) as usize
+}
+
+fn far_list(second: u64) -> usize {
+    (NEAR + second % FAR) as usize
+}
+
+/// A bit for every list.
+#[derive(Default)]
+struct Used([u64; ((NEAR + FAR) / 64) as usize]);
+
+impl Used {
+    fn set(&mut self, list: usize) {
+        self.0[list / 64] |= 1 << (list % 64);
+    }
+
+    fn clear(&mut self, list: usize) {
+        self.0[list / 64] &= !(1 << (list % 64));
+    }
+
+    /// How far from `from` the next used one is, in the circle of `count` lists that begins with list `first`.
+    fn next(&self, first: u64, count: u64, from: u64) -> Option<u64> {
+        let words = &self.0[(first / 64) as usize..((first + count) / 64) as usize];
+        // The word of `from` is looked at twice: from that bit on, and at last for the bits before it.
+        for step in 0..=words.len() as u64 {
+            let at = (from / 64 + step) % words.len() as u64;
+            let mut word = words[at as usize];
+            if step == 0 {
+                word &= u64::MAX << (from % 64);
+            } else if step == words.len() as u64 {
+                word &= !(u64::MAX << (from % 64));
+            }
+            if word != 0 {
+                let found = at * 64 + u64::from(word.trailing_zeros());
+                return Some((found + count - from) % count);
             }
         }
         None
     }
-
-    fn remove_first(&mut self) {
-        let removed = self.heap.swap_remove(0);
-        self.armed[removed.conn as usize].place = ABSENT;
-        if !self.heap.is_empty() {
-            self.sift_down(0);
-        }
-    }
-
-    fn sift_up(&mut self, mut place: usize) {
-        let entry = self.heap[place];
-        while place > 0 {
-            let parent = (place - 1) / ARITY;
-            if self.heap[parent].at <= entry.at {
-                break;
-            }
-            self.put(place, self.heap[parent]);
-            place = parent;
-        }
-        self.put(place, entry);
-    }
-
-    fn sift_down(&mut self, mut place: usize) {
-        let entry = self.heap[place];
-        loop {
-            let children = place * ARITY + 1..(place * ARITY + 1 + ARITY).min(self.heap.len());
-            let Some(child) = children.min_by_key(|&child| self.heap[child].at) else { break };
-            if self.heap[child].at >= entry.at {
-                break;
-            }
-            self.put(place, self.heap[child]);
-            place = child;
-        }
-        self.put(place, entry);
-    }
-
-    fn put(&mut self, place: usize, entry: Entry) {
-        self.heap[place] = entry;
-        self.armed[entry.conn as usize].place = place as u32;
-    }
 }
+
+const _: () = assert!(NEAR.is_multiple_of(64) && FAR.is_multiple_of(64), "each circle has words of its own");
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     proptest! {
-        /// Whatever is armed, moved and cleared: exactly those whose deadline has come are due, once, and the heap
-        /// never sleeps past a deadline nor outgrows the connections.
+        /// Whatever is armed, moved and cleared: nobody is due early, everybody is within a tick of the deadline, once,
+        /// and the wheel never sleeps past a moment at which somebody is due.
         #[test]
-        fn due_are_exactly_those_whose_deadline_has_come(
-            steps in proptest::collection::vec((0usize..24, proptest::option::of(0u64..200), 0u64..20), 1..300)
+        fn due_are_exactly_those_whose_tick_has_come(
+            steps in proptest::collection::vec(
+                (0usize..24, proptest::option::of(prop_oneof![0u64..200, 0u64..3000, 0u64..400_000]), 0u64..20_000), 1..300),
+            is_slow: bool,
         ) {
             #[allow(clippy::disallowed_methods, reason = "an arbitrary beginning of time")]
             let start = Instant::now();
+            let at = |ms| start + Duration::from_millis(ms);
+            let tick_ms = TICK.as_millis() as u64;
             let mut timers = Timers::default();
-            let mut model = BTreeMap::new();
+            let mut model: BTreeMap<usize, u64> = BTreeMap::new();
             let mut now_ms = 0;
-            for (conn, deadline, pass_ms) in steps {
-                let deadline = deadline.map(|ms| start + Duration::from_millis(now_ms + ms));
-                timers.arm(conn, deadline);
-                match deadline {
-                    Some(at) => model.insert(conn, at),
+            for (conn, after_ms, pass_ms) in steps {
+                let deadline_ms = after_ms.map(|after_ms| now_ms + after_ms);
+                timers.arm(at(now_ms), conn, deadline_ms.map(at));
+                match deadline_ms {
+                    Some(deadline_ms) => model.insert(conn, deadline_ms),
                     None => model.remove(&conn),
                 };
-                prop_assert!(timers.heap.len() <= 24);
+                // A deadline that is past when it is set belongs to the next tick.
+                let due_ms = |deadline_ms: u64| deadline_ms.next_multiple_of(tick_ms);
                 if let Some(first) = model.values().min() {
-                    prop_assert!(timers.poll_timeout().is_some_and(|at| at <= *first));
+                    prop_assert!(timers.poll_timeout().is_some_and(|wake| wake <= at(due_ms(*first) + tick_ms)));
+                } else {
+                    prop_assert_eq!(timers.poll_timeout(), None);
                 }
-                now_ms += pass_ms;
-                let now = start + Duration::from_millis(now_ms);
-                let mut due: Vec<_> = std::iter::from_fn(|| timers.poll_due(now)).collect();
-                due.sort_unstable();
-                let expected: Vec<_> = model.iter().filter(|(_, at)| **at <= now).map(|(conn, _)| *conn).collect();
-                prop_assert_eq!(due, expected);
-                model.retain(|_, at| *at > now);
+                now_ms += if is_slow { pass_ms % 20 } else { pass_ms };
+                let due: Vec<_> = std::iter::from_fn(|| timers.poll_due(at(now_ms))).collect();
+                for conn in &due {
+                    let deadline_ms = model.remove(conn);
+                    prop_assert!(deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms), "{conn} is due early");
+                }
+                for (conn, deadline_ms) in &model {
+                    prop_assert!(due_ms(*deadline_ms) + tick_ms > now_ms, "{conn} is late");
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_crowd_wakes_the_shard_once_a_tick() {
+        #[allow(clippy::disallowed_methods, reason = "an arbitrary beginning of time")]
+        let start = Instant::now();
+        let mut timers = Timers::default();
+        for conn in 0..1000 {
+            timers.arm(start, conn, Some(start + Duration::from_micros(10_000 + conn as u64)));
+        }
+        // All of them are acknowledged: the earlier deadlines wake nobody any more.
+        for conn in 0..1000 {
+            timers.arm(start, conn, Some(start + Duration::from_secs(30)));
+        }
+        let wake = timers.poll_timeout().unwrap();
+        assert!(wake > start + Duration::from_secs(28), "the second in which they are due begins");
+        assert_eq!(timers.poll_due(wake), None);
+        let wake = timers.poll_timeout().unwrap();
+        assert!(wake >= start + Duration::from_secs(30));
+        assert_eq!(std::iter::from_fn(|| timers.poll_due(wake)).count(), 1000);
     }
 }

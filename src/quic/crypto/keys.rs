@@ -24,6 +24,15 @@ const LONG_HEADER: u8 = 0x80;
 
 /// TLS13_AES_128_GCM_SHA256 with keys as lean as this module says.
 pub(in crate::quic) fn lean_aes_128() -> SupportedCipherSuite {
+    SupportedCipherSuite::Tls13(suite())
+}
+
+/// What protects the first packets of every connection, before a suite is agreed on.
+pub(super) fn initial_suite() -> Suite {
+    Suite { suite: suite(), quic: &Lean }
+}
+
+fn suite() -> &'static Tls13CipherSuite {
     static SUITE: LazyLock<Tls13CipherSuite> = LazyLock::new(|| {
         let provided = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
         let Some(Tls13CipherSuite { common, hkdf_provider, aead_alg, .. }) = provided.tls13() else {
@@ -38,13 +47,7 @@ pub(in crate::quic) fn lean_aes_128() -> SupportedCipherSuite {
             quic: Some(&Lean),
         }
     });
-    SupportedCipherSuite::Tls13(&SUITE)
-}
-
-/// What protects the first packets of every connection, before a suite is agreed on.
-pub(super) fn initial_suite() -> Suite {
-    let SupportedCipherSuite::Tls13(suite) = lean_aes_128() else { unreachable!("the name says TLS 1.3") };
-    Suite { suite, quic: &Lean }
+    &SUITE
 }
 
 struct Lean;
