@@ -160,7 +160,7 @@ impl ShardLoop {
             self.sleeper.handle_reactions();
         }
         if self.quic.receive(now, limits::BATCHES_PER_TURN, &mut self.shard)? {
-            self.sleeper.handle_arrival();
+            self.sleeper.handle_quic();
         }
         Ok(())
     }
@@ -168,7 +168,7 @@ impl ShardLoop {
     fn handle_completion(&mut self, now: Instant, completion: Completion) -> io::Result<()> {
         let Self { ring, shard, tcp, .. } = self;
         let purpose = Purpose::of(completion.token);
-        if !matches!(purpose, Purpose::Timeout | Purpose::Cancel) {
+        if !matches!(purpose, Purpose::Timeout | Purpose::Cancel | Purpose::Reactions | Purpose::Quic) {
             self.sleeper.handle_arrival();
         }
         match purpose {
@@ -276,7 +276,6 @@ impl ShardLoop {
 
     /// Sleeps until something happens that should not wait.
     async fn sleep(&mut self, now: Instant) -> io::Result<()> {
-        self.quic.poll(&mut self.ring)?;
         match self.sleeper.handle_sleep() {
             Sleep::Nap => {
                 self.shard.metrics_mut().detail.naps += 1;
@@ -284,13 +283,23 @@ impl ShardLoop {
                 if let Some(reactions) = &mut self.reactions {
                     reactions.handle_readable();
                 }
+                self.quic.handle_readable();
             }
-            Sleep::Doze => {
+            Sleep::Doze { gathers_quic } => {
                 self.shard.metrics_mut().detail.dozes += 1;
                 self.poll_reactions()?;
-                self.wait_in_ring(now, DOZE)?;
+                if gathers_quic {
+                    self.wait_in_ring(now, DOZE)?;
+                    self.quic.handle_readable();
+                } else {
+                    self.quic.poll(&mut self.ring)?;
+                    self.wait_in_ring(now, DOZE)?;
+                }
             }
-            Sleep::Park => self.park(now).await?,
+            Sleep::Park => {
+                self.quic.poll(&mut self.ring)?;
+                self.park(now).await?;
+            }
         }
         Ok(())
     }

@@ -2,13 +2,14 @@
 //!
 //! | sleep | ends with | costs |
 //! |---|---|---|
-//! | nap | a completion, but not with reaction datagrams, or after [`NAP`] | one system call |
-//! | doze | a completion, or after [`DOZE`] | one system call |
+//! | nap | a completion, but not with datagrams, or after [`NAP`] | one system call |
+//! | doze | a completion, but not with QUIC datagrams if such came before, or after [`DOZE`] | one system call |
 //! | park | anything: completions, messages of other shards, deadlines | a wake-up through the executor, ten times as much |
 //!
 //! After something came, something else will often come soon: the shard first waits for it in its own ring, and parks when
 //! nothing does. Nobody waits for the answer to a reaction datagram, so after such datagrams they do not end the sleep: the
-//! shard finds a batch of them. Messages of other shards wait meanwhile, as they do while a shard is busy: until the
+//! shard finds a batch of them. What comes by QUIC is acknowledgements of frames above all; they are left to gather in the
+//! same way, for as long as a handshake can wait. Messages of other shards wait meanwhile, as they do while a shard is busy: until the
 //! executor next runs, every few milliseconds. Not here: how sleeping is done (`shard_loop`).
 
 use std::time::Duration;
@@ -16,16 +17,19 @@ use std::time::Duration;
 /// Length of a nap: far below a window, and short enough that at a million datagrams a second fewer gather than a default
 /// receive buffer holds.
 pub const NAP: Duration = Duration::from_micros(250);
-/// Length of a doze: longer than the pauses of a stream of requests, far below the time that anybody may wait for a message.
+/// Length of a doze: a round trip more to a subscriber hardly shows it; longer than the pauses of a stream of requests, far below the time that anybody may wait for a message.
 pub const DOZE: Duration = Duration::from_millis(1);
 
 /// A way to sleep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sleep {
-    /// In the ring, without regard to reaction datagrams.
+    /// In the ring, without regard to datagrams.
     Nap,
-    /// In the ring.
-    Doze,
+    /// In the ring, without regard to QUIC datagrams if they came before.
+    Doze {
+        /// Whether they did.
+        gathers_quic: bool,
+    },
     /// In the executor.
     Park,
 }
@@ -34,6 +38,7 @@ pub enum Sleep {
 #[derive(Debug, Default)]
 pub struct Sleeper {
     has_reactions: bool,
+    has_quic: bool,
     has_arrivals: bool,
 }
 
@@ -41,6 +46,11 @@ impl Sleeper {
     /// Reaction datagrams came.
     pub fn handle_reactions(&mut self) {
         self.has_reactions = true;
+    }
+
+    /// QUIC datagrams came.
+    pub fn handle_quic(&mut self) {
+        self.has_quic = true;
     }
 
     /// Something else came, that somebody may wait for.
@@ -52,7 +62,7 @@ impl Sleeper {
     pub fn handle_sleep(&mut self) -> Sleep {
         match std::mem::take(self) {
             Self { has_reactions: true, .. } => Sleep::Nap,
-            Self { has_arrivals: true, .. } => Sleep::Doze,
+            Self { has_quic, has_arrivals, .. } if has_quic || has_arrivals => Sleep::Doze { gathers_quic: has_quic },
             Self { .. } => Sleep::Park,
         }
     }
@@ -67,7 +77,9 @@ mod tests {
         let mut sleeper = Sleeper::default();
         assert_eq!(sleeper.handle_sleep(), Sleep::Park, "nothing has come");
         sleeper.handle_arrival();
-        assert_eq!(sleeper.handle_sleep(), Sleep::Doze);
+        assert_eq!(sleeper.handle_sleep(), Sleep::Doze { gathers_quic: false });
+        sleeper.handle_quic();
+        assert_eq!(sleeper.handle_sleep(), Sleep::Doze { gathers_quic: true }, "acknowledgements gather");
         sleeper.handle_arrival();
         sleeper.handle_reactions();
         assert_eq!(sleeper.handle_sleep(), Sleep::Nap, "reactions can wait, and the nap ends with a completion");
