@@ -118,7 +118,7 @@ pub struct QuicSocket {
 }
 
 /// Receives of QUIC datagrams in one system call.
-const QUIC_BATCH: usize = 32;
+const QUIC_BATCH: usize = 64;
 /// Bytes that one turn may send.
 const TRANSMIT_BYTES: usize = 256 * 1024;
 
@@ -151,7 +151,9 @@ impl QuicSocket {
 
     /// Hands at most `batches` to the shard; true when there were any.
     pub fn receive(&mut self, now: Now, batches: usize, shard: &mut Shard) -> io::Result<bool> {
-        self.intake.receive(batches, |batch| {
+        self.forget_sent();
+        let Self { intake, batch: transmits, .. } = self;
+        intake.receive(batches, |batch| {
             let arrivals = batch.iter().filter_map(|received| received.remote.map(|remote| (received, remote)));
             shard.handle_quic(
                 now,
@@ -164,6 +166,8 @@ impl QuicSocket {
                     })
                 }),
             );
+            // While the connections that were served are in the cache; sent with everything else of the turn.
+            shard.poll_transmit(now, transmits);
         })
     }
 
@@ -177,15 +181,18 @@ impl QuicSocket {
         if self.is_full {
             return Ok(false);
         }
+        self.forget_sent();
+        let has_more = shard.poll_transmit(now, &mut self.batch);
+        self.send(shard, ring)?;
+        Ok(has_more && !self.is_full)
+    }
+
+    /// Once the kernel has taken the whole batch, its memory serves again.
+    fn forget_sent(&mut self) {
         if self.sent == self.batch.len() {
             self.batch.clear();
             self.sent = 0;
-            let has_more = shard.poll_transmit(now, &mut self.batch);
-            self.send(shard, ring)?;
-            return Ok(has_more && !self.is_full);
         }
-        self.send(shard, ring)?;
-        Ok(!self.is_full)
     }
 
     /// Datagrams that the kernel dropped here.

@@ -122,6 +122,12 @@ impl Audience {
         due
     }
 
+    /// Where members are that the pass comes to in so many turns, those included that will be found not to be due.
+    pub(super) fn ahead(&self, turns: std::ops::Range<usize>) -> impl Iterator<Item = Link> {
+        let count = self.members.len().max(1);
+        turns.filter_map(move |turn| self.members.get((self.cursor + turn) % count)).map(|member| member.link)
+    }
+
     /// Moves the pass on to a member that is due, or past [`SKIPS_MAX`] that are not; `None` when it is over.
     pub(super) fn next_turn(&mut self) -> Option<Turn> {
         if self.due == 0 {

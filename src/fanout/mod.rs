@@ -21,6 +21,7 @@ pub use outbox::{FrameMessage, Wrote};
 #[cfg(test)]
 mod tests;
 
+use crate::limits::PREFETCH_AHEAD;
 use crate::metrics::Skip;
 use audience::{Audience, Member, State, Turn};
 use bytes::Bytes;
@@ -28,6 +29,16 @@ use outbox::{Drained, Outbox};
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 use uproar_wire::RoomId;
+
+/// What fan-out writes to.
+pub trait Links {
+    /// This link will be written to soon: whatever that needs may be fetched.
+    fn approach(&mut self, link: Link);
+    /// Takes bytes from the front of `bytes`.
+    fn write(&mut self, link: Link, bytes: &mut Bytes) -> Wrote;
+    /// The last byte of a frame was taken.
+    fn handle_delivered(&mut self, frame: &FrameMessage);
+}
 
 /// A subscription apart from what a pass touches.
 #[derive(Debug)]
@@ -161,27 +172,21 @@ impl Fanout {
         }
     }
 
-    /// Looks after at most `slice` subscribers, and says whether more is due. `write` hands bytes to a link; `delivered`
-    /// learns of each frame of which the last byte was handed over. Subscribers that can go on and passes share the
+    /// Looks after at most `slice` subscribers, and says whether more is due. Subscribers that can go on and passes share the
     /// slice, and passes take turns, so that neither a large room nor a crowd of slow readers holds up the others.
-    pub fn serve(
-        &mut self,
-        slice: usize,
-        mut write: impl FnMut(Link, &mut Bytes) -> Wrote,
-        mut delivered: impl FnMut(&FrameMessage),
-    ) -> bool {
+    pub fn serve(&mut self, slice: usize, links: &mut impl Links) -> bool {
         let for_passes = if self.passes.is_empty() { 0 } else { slice / 2 };
         let mut left = slice;
         while left > for_passes
             && let Some(id) = self.resuming.pop_front()
         {
             left -= 1;
-            self.resume(id, &mut write, &mut delivered);
+            self.resume(id, links);
         }
         while left > 0
             && let Some(key) = self.passes.pop_front()
         {
-            left = self.advance_pass(key, left, &mut write, &mut delivered);
+            left = self.advance_pass(key, left, links);
             if self.audiences[key].due > 0 {
                 self.passes.push_back(key);
             } else {
@@ -218,12 +223,7 @@ impl Fanout {
         Some(&mut self.audiences[seat.audience].members[seat.place])
     }
 
-    fn resume(
-        &mut self,
-        id: SubscriptionId,
-        write: &mut impl FnMut(Link, &mut Bytes) -> Wrote,
-        delivered: &mut impl FnMut(&FrameMessage),
-    ) {
+    fn resume(&mut self, id: SubscriptionId, links: &mut impl Links) {
         let Some(subscription) = self.subscriptions.get_mut(id.index()) else { return };
         let Some(seat) = subscription.seat else { return };
         let member = &mut self.audiences[seat.audience].members[seat.place];
@@ -232,15 +232,7 @@ impl Fanout {
             return;
         }
         let link = member.link;
-        let sent = &mut self.counts.sent;
-        let drained = subscription.outbox.drain(
-            |bytes| write(link, bytes),
-            |frame| {
-                *sent += 1;
-                delivered(frame);
-            },
-        );
-        match drained {
+        match subscription.outbox.drain(link, links, &mut self.counts.sent) {
             Drained::Empty => member.state = State::Ready,
             Drained::Blocked => member.state = State::Blocked,
             Drained::Gone => self.leave(id),
@@ -248,18 +240,18 @@ impl Fanout {
     }
 
     /// Takes the pass of one audience further by at most `left` members, and returns what is left of that.
-    fn advance_pass(
-        &mut self,
-        key: usize,
-        mut left: usize,
-        write: &mut impl FnMut(Link, &mut Bytes) -> Wrote,
-        delivered: &mut impl FnMut(&FrameMessage),
-    ) -> usize {
+    fn advance_pass(&mut self, key: usize, mut left: usize, links: &mut impl Links) -> usize {
         let Some(frame) = self.audiences[key].frame.clone() else { return left };
+        for link in self.audiences[key].ahead(0..PREFETCH_AHEAD.min(left)) {
+            links.approach(link);
+        }
         while left > 0
             && let Some(turn) = self.audiences[key].next_turn()
         {
             left -= 1;
+            if left >= PREFETCH_AHEAD {
+                self.audiences[key].ahead(PREFETCH_AHEAD..PREFETCH_AHEAD + 1).for_each(|link| links.approach(link));
+            }
             let Turn::Due(place) = turn else { continue };
             let member = &mut self.audiences[key].members[place];
             if member.state != State::Ready {
@@ -268,10 +260,10 @@ impl Fanout {
                 continue;
             }
             let mut bytes = frame.bytes.clone();
-            match write(member.link, &mut bytes) {
+            match links.write(member.link, &mut bytes) {
                 Wrote::All => {
                     self.counts.sent += 1;
-                    delivered(&frame);
+                    links.handle_delivered(&frame);
                 }
                 Wrote::Part => {
                     member.state = State::Blocked;

@@ -6,6 +6,8 @@
 //!
 //! Not here: who gets which frame when ([`super::audience`]).
 
+use super::Links;
+use super::audience::Link;
 use bytes::Bytes;
 use std::time::Instant;
 use uproar_wire::WindowSeq;
@@ -75,17 +77,17 @@ impl Outbox {
         }
     }
 
-    /// Writes until everything is written or the link takes no more.
-    pub(super) fn drain(
-        &mut self,
-        mut write: impl FnMut(&mut Bytes) -> Wrote,
-        mut delivered: impl FnMut(&FrameMessage),
-    ) -> Drained {
+    /// Writes until everything is written or the link takes no more; counts the frames of which that was the end.
+    pub(super) fn drain<L: Links>(&mut self, link: Link, links: &mut L, frames_sent: &mut u64) -> Drained {
+        let mut delivered = |links: &mut L, frame: &FrameMessage| {
+            *frames_sent += 1;
+            links.handle_delivered(frame);
+        };
         if let Some(begun) = &mut self.begun {
-            match write(&mut begun.rest) {
+            match links.write(link, &mut begun.rest) {
                 Wrote::All => {
                     if let Some(frame) = self.begun.take().and_then(|begun| begun.frame) {
-                        delivered(&frame);
+                        delivered(links, &frame);
                     }
                 }
                 Wrote::Part => return Drained::Blocked,
@@ -94,7 +96,7 @@ impl Outbox {
         }
         if let Some(palette) = self.palette.take() {
             let mut rest = palette.clone();
-            match write(&mut rest) {
+            match links.write(link, &mut rest) {
                 Wrote::All => {}
                 Wrote::Part if rest.len() == palette.len() => {
                     self.palette = Some(palette);
@@ -109,8 +111,8 @@ impl Outbox {
         }
         if let Some(frame) = self.frame.take() {
             let mut rest = frame.bytes.clone();
-            match write(&mut rest) {
-                Wrote::All => delivered(&frame),
+            match links.write(link, &mut rest) {
+                Wrote::All => delivered(links, &frame),
                 Wrote::Part => {
                     self.keep_rest(frame, rest);
                     return Drained::Blocked;

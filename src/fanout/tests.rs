@@ -21,6 +21,39 @@ struct Streams {
     begin: Instant,
 }
 
+/// The streams' other ends, for one call.
+struct Readers<'a> {
+    received: &'a mut BTreeMap<u64, Vec<u8>>,
+    room_for: &'a mut BTreeMap<u64, usize>,
+    gone: &'a [u64],
+    delivered: &'a mut u64,
+    writes: usize,
+    approached: usize,
+}
+
+impl Links for Readers<'_> {
+    fn approach(&mut self, link: Link) {
+        assert!(self.room_for.contains_key(&link.stream));
+        self.approached += 1;
+    }
+
+    fn write(&mut self, link: Link, bytes: &mut Bytes) -> Wrote {
+        self.writes += 1;
+        if self.gone.contains(&link.stream) {
+            return Wrote::Gone;
+        }
+        let Some(room) = self.room_for.get_mut(&link.stream) else { return Wrote::Gone };
+        let taken = bytes.split_to(bytes.len().min(*room));
+        *room -= if *room == usize::MAX { 0 } else { taken.len() };
+        self.received.entry(link.stream).or_default().extend_from_slice(&taken);
+        if bytes.is_empty() { Wrote::All } else { Wrote::Part }
+    }
+
+    fn handle_delivered(&mut self, _: &FrameMessage) {
+        *self.delivered += 1;
+    }
+}
+
 impl Streams {
     #[allow(clippy::disallowed_methods, reason = "an arbitrary beginning of time")]
     fn new() -> Self {
@@ -79,24 +112,11 @@ impl Streams {
 
     fn serve(&mut self, slice: usize) -> bool {
         let Self { fanout, received, room_for, gone, delivered, .. } = self;
-        let mut writes = 0;
-        let more = fanout.serve(
-            slice,
-            |link, bytes| {
-                writes += 1;
-                if gone.contains(&link.stream) {
-                    return Wrote::Gone;
-                }
-                let Some(room) = room_for.get_mut(&link.stream) else { return Wrote::Gone };
-                let taken = bytes.split_to(bytes.len().min(*room));
-                *room -= if *room == usize::MAX { 0 } else { taken.len() };
-                received.entry(link.stream).or_default().extend_from_slice(&taken);
-                if bytes.is_empty() { Wrote::All } else { Wrote::Part }
-            },
-            |_| *delivered += 1,
-        );
+        let mut readers = Readers { received, room_for, gone, delivered, writes: 0, approached: 0 };
+        let more = fanout.serve(slice, &mut readers);
         // One subscriber's outbox holds at most three messages.
-        assert!(writes <= 3 * slice);
+        assert!(readers.writes <= 3 * slice);
+        assert!(readers.approached <= slice, "nobody is fetched whose turn does not come");
         more
     }
 

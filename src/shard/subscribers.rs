@@ -12,13 +12,15 @@ mod requests;
 
 use super::mesh_message::SharedFrame;
 use super::{Proto, Shard};
-use crate::fanout::{FrameMessage, Link, SubscriptionId, Wrote};
+use crate::fanout::{FrameMessage, Link, Links, SubscriptionId, Wrote};
 use crate::limits;
-use crate::quic::{QuicEvent, WriteOutcome};
+use crate::metrics::ShardMetrics;
+use crate::quic::{Quic, QuicEvent, WriteOutcome};
 use crate::room::Room;
 use crate::window::Now;
 use bytes::Bytes;
 use held::{Held, Subscribed};
+use std::time::Instant;
 use uproar_wire::RoomId;
 use uproar_wire::hello::{CloseCode, RoomStatus};
 
@@ -106,6 +108,31 @@ pub(super) fn frame_message(frame: &SharedFrame) -> FrameMessage {
     FrameMessage { window: frame.window, bytes: Bytes::from_owner(frame.message.clone()), encoded_at: frame.encoded_at }
 }
 
+/// The streams of subscribers, as fan-out writes to them.
+struct Streams<'a> {
+    quic: &'a mut Quic,
+    metrics: &'a mut ShardMetrics,
+    now: Instant,
+}
+
+impl Links for Streams<'_> {
+    fn approach(&mut self, link: Link) {
+        self.quic.prefetch(link.conn);
+    }
+
+    fn write(&mut self, link: Link, bytes: &mut Bytes) -> Wrote {
+        match self.quic.write(link.conn, link.stream, bytes) {
+            WriteOutcome::All => Wrote::All,
+            WriteOutcome::Blocked => Wrote::Part,
+            WriteOutcome::Gone => Wrote::Gone,
+        }
+    }
+
+    fn handle_delivered(&mut self, frame: &FrameMessage) {
+        self.metrics.fanout.record(self.now.saturating_duration_since(frame.encoded_at));
+    }
+}
+
 impl Shard {
     pub(super) fn handle_quic_events(&mut self, now: Now) {
         while let Some(event) = self.quic.poll_event() {
@@ -134,15 +161,7 @@ impl Shard {
 
     pub(super) fn serve_fanout(&mut self, now: Now) -> bool {
         let Self { fanout, quic, metrics, .. } = self;
-        fanout.serve(
-            limits::FANOUT_SLICE,
-            |link, chunk| match quic.write(link.conn, link.stream, chunk) {
-                WriteOutcome::All => Wrote::All,
-                WriteOutcome::Blocked => Wrote::Part,
-                WriteOutcome::Gone => Wrote::Gone,
-            },
-            |frame| metrics.fanout.record(now.instant.saturating_duration_since(frame.encoded_at)),
-        )
+        fanout.serve(limits::FANOUT_SLICE, &mut Streams { quic, metrics, now: now.instant })
     }
 
     /// Tells the audience of a replaced room what its emoji mean from now on.
