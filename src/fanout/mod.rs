@@ -242,15 +242,14 @@ impl Fanout {
     /// Takes the pass of one audience further by at most `left` members, and returns what is left of that.
     fn advance_pass(&mut self, key: usize, mut left: usize, links: &mut impl Links) -> usize {
         let Some(frame) = self.audiences[key].frame.clone() else { return left };
-        for link in self.audiences[key].ahead(0..PREFETCH_AHEAD.min(left)) {
-            links.approach(link);
-        }
+        let soon = PREFETCH_AHEAD.min(left).min(self.audiences[key].due);
+        self.audiences[key].ahead(0..soon).for_each(|link| links.approach(link));
         while left > 0
             && let Some(turn) = self.audiences[key].next_turn()
         {
             left -= 1;
-            if left >= PREFETCH_AHEAD {
-                self.audiences[key].ahead(PREFETCH_AHEAD..PREFETCH_AHEAD + 1).for_each(|link| links.approach(link));
+            if left.min(self.audiences[key].due) >= PREFETCH_AHEAD {
+                self.audiences[key].ahead(PREFETCH_AHEAD - 1..PREFETCH_AHEAD).for_each(|link| links.approach(link));
             }
             let Turn::Due(place) = turn else { continue };
             let member = &mut self.audiences[key].members[place];
