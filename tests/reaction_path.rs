@@ -123,6 +123,40 @@ fn late_deltas_join_a_later_window() {
 }
 
 #[test]
+fn a_spread_frame_reaches_a_thousand_viewers_bit_by_bit_and_all_of_them() {
+    const VIEWERS: usize = 1000;
+    const SPREAD: Duration = Duration::from_millis(500);
+    let mut simulation = Simulation::with(14, |config| config.fanout_spread = SPREAD);
+    let viewers: Vec<_> = (0..VIEWERS).map(|number| simulation.viewer(number % SHARDS)).collect();
+    viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
+    simulation.run_through_window();
+    simulation.run_for(SPREAD);
+    let window = simulation.window();
+    let before = simulation.metrics().frames_sent;
+    for _ in 0..3 {
+        simulation.tap(Way::Udp(0), ROOM, 0, 1);
+        simulation.run_for(WINDOW);
+    }
+    assert_eq!(simulation.metrics().frames_sent - before, 3 * VIEWERS as u64);
+    assert_eq!(simulation.metrics().frames_skipped, [0, 0]);
+    for &viewer in &viewers {
+        let windows = simulation.windows_of(viewer);
+        assert_eq!(windows[windows.len() - 3..], [window, window + 1, window + 2]);
+    }
+    simulation.run_until_window_closes();
+    let mut sent = Vec::new();
+    for _ in 0..6 {
+        sent.push((simulation.metrics().frames_sent - before) as usize - 3 * VIEWERS);
+        simulation.run_for(SPREAD / 5);
+    }
+    // The frame is there a little after the window has closed: deltas travel.
+    for (fifth, &sent) in sent.iter().enumerate() {
+        let allowed = VIEWERS * fifth / 5;
+        assert!((allowed.saturating_sub(VIEWERS / 10)..=allowed).contains(&sent), "{sent} after {fifth} fifths");
+    }
+}
+
+#[test]
 fn a_slow_subscriber_gets_the_newest_frame_and_the_skipped_ones_are_counted() {
     let mut simulation = Simulation::new(6);
     let slow = simulation.viewer_with(0, Habits { rooms: vec![ROOM], window_bytes: 300 });

@@ -56,6 +56,10 @@ pub struct ShardConfig {
     pub subscribers_max: usize,
     /// Rooms that one of them may watch.
     pub rooms_per_subscriber_max: usize,
+    /// Time over which a window's frames are spread; see [`Fanout::new`].
+    pub fanout_spread: Duration,
+    /// Time over which subscribers are sent away before a drain.
+    pub drain_duration: Duration,
     /// Time that a drain may take before connections are cut.
     pub drain_timeout: Duration,
     /// Rooms that exist from the start.
@@ -104,7 +108,7 @@ impl Shard {
             merger: Merger::new(config.shards, config.window_ms, config.top_k),
             frames: Vec::with_capacity(limits::FRAMES_PER_MESSAGE),
             frame_bytes: Vec::new(),
-            fanout: Fanout::new(),
+            fanout: Fanout::new(config.fanout_spread),
             quic: Quic::new(config.quic, config.rng_seed),
             subscribers: Subscribers::new(config.subscribers_max, config.rooms_per_subscriber_max),
             http: http::HttpConnections::default(),
@@ -132,7 +136,7 @@ impl Shard {
         match message {
             MeshMessage::Delta(delta) => self.merger.handle_delta(now, from, delta),
             MeshMessage::Recycled(delta) => self.tally.recycle(delta),
-            MeshMessage::Frames(frames) => self.take_frames(&frames),
+            MeshMessage::Frames(frames) => self.take_frames(now, &frames),
             MeshMessage::RoomPrepare(change, room) => {
                 let liveness = self.prepare_room(&room);
                 self.send(ShardId(0), MeshMessage::RoomPrepared(change, liveness));
@@ -184,13 +188,14 @@ impl Shard {
     /// When [`Self::handle_timeout`] must be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let window = (!self.drain.is_closed_to_taps()).then(|| self.window.poll_timeout());
-        [window, self.merger.poll_timeout(), self.quic.poll_timeout(), self.drain.poll_timeout()]
+        let fanout = self.fanout.poll_timeout();
+        [window, self.merger.poll_timeout(), fanout, self.quic.poll_timeout(), self.drain.poll_timeout()]
             .into_iter()
             .flatten()
             .min()
     }
 
-    /// A bounded slice of the work that bursts: merging, framing, fan-out, handshakes. True while more is due.
+    /// A bounded slice of the work that bursts: merging, framing, fan-out, handshakes. True while more is due now.
     pub fn serve(&mut self, now: Now) -> bool {
         self.has_heard_itself = false;
         let merging = self.serve_merge(now);
@@ -323,11 +328,11 @@ impl Shard {
         self.broadcast(|| MeshMessage::Frames(frames.clone()));
     }
 
-    fn take_frames(&mut self, frames: &[SharedFrame]) {
+    fn take_frames(&mut self, now: Now, frames: &[SharedFrame]) {
         for frame in frames {
             self.rooms.keep_newest(frame);
             if self.fanout.audience(frame.room) > 0 {
-                self.fanout.offer(frame.room, subscribers::frame_message(frame));
+                self.fanout.offer(now.instant, frame.room, subscribers::frame_message(frame));
             }
         }
     }

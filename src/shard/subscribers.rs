@@ -161,7 +161,7 @@ impl Shard {
 
     pub(super) fn serve_fanout(&mut self, now: Now) -> bool {
         let Self { fanout, quic, metrics, .. } = self;
-        fanout.serve(limits::FANOUT_SLICE, &mut Streams { quic, metrics, now: now.instant })
+        fanout.serve(now.instant, limits::FANOUT_SLICE, &mut Streams { quic, metrics, now: now.instant })
     }
 
     /// Tells the audience of a replaced room what its emoji mean from now on.
