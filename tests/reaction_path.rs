@@ -297,6 +297,62 @@ fn a_drain_loses_nothing() {
 }
 
 #[test]
+fn subscribers_are_sent_away_evenly_while_the_match_goes_on() {
+    const VIEWERS: usize = 400;
+    const DURATION: Duration = Duration::from_secs(10);
+    let mut simulation = Simulation::with(15, |config| config.drain_duration = DURATION);
+    let viewers: Vec<_> = (0..VIEWERS).map(|number| simulation.viewer(number % SHARDS)).collect();
+    viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
+    simulation.run_through_window();
+    let first = simulation.window();
+    simulation.request_drain();
+    let refused = simulation.viewer(0);
+    for tenth in 1..=10 {
+        simulation.tap(Way::Udp(tenth % SHARDS), ROOM, 0, 10);
+        simulation.tap(Way::Json(tenth % SHARDS), ROOM, 0, 10);
+        simulation.run_for(DURATION / 10);
+        let over = viewers.iter().filter(|&&viewer| simulation.is_over(viewer)).count();
+        let allowed = VIEWERS * tenth / 10;
+        assert!((allowed - VIEWERS / 10..=allowed).contains(&over), "{over} after {tenth} tenths");
+        if tenth < 10 {
+            assert_eq!(simulation.fetch(tenth % SHARDS, "/readyz").0, 503);
+        }
+    }
+    simulation.run_until_drained();
+    let metrics = simulation.metrics();
+    assert_eq!((metrics.reactions.iter().sum::<u64>(), metrics.frame_taps), (200, 200), "taps are taken to the end");
+    assert!(simulation.is_over(refused) && simulation.stream_of(refused).palettes.is_empty());
+    assert_eq!(metrics.frames_skipped, [0, 0]);
+    let mut last_windows: Vec<_> =
+        viewers.iter().map(|&viewer| *simulation.windows_of(viewer).last().unwrap()).collect();
+    last_windows.sort_unstable();
+    assert!(last_windows[0] < first && last_windows[VIEWERS - 1] >= first + 4, "frames go on meanwhile");
+    for &viewer in &viewers {
+        assert_eq!(simulation.close_code_of(viewer), Some(1));
+        let windows = simulation.windows_of(viewer);
+        assert!(windows.windows(2).all(|pair| pair[1] == pair[0] + 1), "whoever is there gets each frame: {windows:?}");
+    }
+}
+
+#[test]
+fn whoever_does_not_read_is_left_to_the_drain() {
+    let mut simulation = Simulation::with(16, |config| config.drain_duration = Duration::from_secs(4));
+    let slow = simulation.viewer_with(0, Habits { rooms: vec![ROOM], window_bytes: 300 });
+    let other = simulation.watching(0);
+    simulation.run_until_watching(slow);
+    simulation.set_reading(slow, false);
+    (0..10).for_each(|_| simulation.run_for(WINDOW));
+    simulation.request_drain();
+    simulation.run_for(Duration::from_millis(4300));
+    assert!(simulation.is_over(other) && !simulation.is_over(slow));
+    simulation.set_reading(slow, true);
+    simulation.tap(Way::Udp(3), ROOM, 0, 1);
+    simulation.run_until_drained();
+    assert_eq!(simulation.close_code_of(slow), Some(1));
+    assert_eq!(simulation.ledger.framed_taps(), simulation.metrics().reactions.iter().sum::<u64>());
+}
+
+#[test]
 fn a_subscriber_that_is_behind_when_the_drain_begins_still_gets_the_newest_frame() {
     let mut simulation = Simulation::new(13);
     let slow = simulation.viewer_with(0, Habits { rooms: vec![ROOM], window_bytes: 300 });

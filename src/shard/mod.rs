@@ -13,6 +13,7 @@
 mod coordinator;
 mod drain;
 mod http;
+mod leave;
 pub mod mesh_message;
 mod reactions;
 mod rooms;
@@ -115,7 +116,7 @@ impl Shard {
             coordinator: (config.id == ShardId(0)).then(|| Coordinator::new(config.shards)),
             outbound: VecDeque::new(),
             has_heard_itself: false,
-            drain: Drain::new(config.drain_timeout),
+            drain: Drain::new(config.drain_duration, config.drain_timeout),
             metrics: ShardMetrics::default(),
             reactions: Vec::new(),
         };
@@ -166,6 +167,7 @@ impl Shard {
             MeshMessage::Scraped(scrape, metrics) => {
                 self.coordinate(|coordinator| coordinator.handle_scraped(scrape, from.index(), *metrics));
             }
+            MeshMessage::Leave => self.begin_leaving(now),
             MeshMessage::Drain => self.drain.handle_request(),
             MeshMessage::DeltasEnd => self.handle_deltas_end(),
             MeshMessage::FramesEnd => self.drain.handle_frames_end(),
@@ -200,10 +202,11 @@ impl Shard {
         self.has_heard_itself = false;
         let merging = self.serve_merge(now);
         let fanning_out = self.serve_fanout(now);
+        let leaving = self.serve_leave(now);
         let draining = self.serve_drain(now);
         // After the frames: who comes waits for those who watch.
         let beginning = self.begin_handshakes(now, fanning_out);
-        merging || fanning_out || draining || beginning
+        merging || fanning_out || leaving || draining || beginning
     }
 
     /// The next message for another shard. Those of the shard to itself are handled on the way.

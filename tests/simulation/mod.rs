@@ -176,8 +176,18 @@ impl Simulation {
 
     /// Asks all shards to drain and runs until they have.
     pub(crate) fn drain(&mut self) {
+        self.request_drain();
+        self.run_until_drained();
+    }
+
+    /// The first signal comes.
+    pub(crate) fn request_drain(&mut self) {
         self.shards[0].request_drain();
         self.due[0] = Some(self.now);
+    }
+
+    /// Runs until all shards have drained.
+    pub(crate) fn run_until_drained(&mut self) {
         self.run_until("the end of the drain", |simulation| simulation.ended.iter().all(|&ended| ended));
         // What is still on its way to subscribers arrives.
         self.run_for(Duration::from_secs(1));
