@@ -335,6 +335,36 @@ fn subscribers_are_sent_away_evenly_while_the_match_goes_on() {
 }
 
 #[test]
+fn leaving_loses_nothing() {
+    for seed in 20..30 {
+        let mut simulation = Simulation::with(seed, |config| {
+            config.drain_duration = Duration::from_secs(5);
+            config.fanout_spread = Duration::from_millis(300);
+        });
+        let viewers: Vec<_> = (0..20).map(|number| simulation.viewer(number % SHARDS)).collect();
+        viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
+        simulation.network.mesh_delay_max = Duration::from_millis(700);
+        simulation.network.impairment =
+            Impairment { loss_percent: 5, duplicate_percent: 5, jitter: Duration::from_millis(20) };
+        simulation.request_drain();
+        for turn in 0..60 {
+            let way = if turn % 3 == 0 { Way::Quic(viewers[turn / 3]) } else { Way::Udp(turn % SHARDS) };
+            simulation.tap(way, ROOM, (turn % 6) as u16, 1);
+            simulation.run_for(Duration::from_millis(100));
+        }
+        simulation.run_until_drained();
+        let metrics = simulation.metrics();
+        let counted = metrics.reactions.iter().sum::<u64>();
+        assert!(counted > 20, "{counted} were counted");
+        assert_eq!((metrics.frame_taps, simulation.ledger.framed_taps()), (counted, counted));
+        viewers.iter().for_each(|&viewer| assert_in_order(&simulation.frames_of(viewer)));
+        // A close is sent once, and packets are lost.
+        let told = viewers.iter().filter(|&&viewer| simulation.close_code_of(viewer) == Some(1)).count();
+        assert!(told > viewers.len() / 2, "{told} were told");
+    }
+}
+
+#[test]
 fn whoever_does_not_read_is_left_to_the_drain() {
     let mut simulation = Simulation::with(16, |config| config.drain_duration = Duration::from_secs(4));
     let slow = simulation.viewer_with(0, Habits { rooms: vec![ROOM], window_bytes: 300 });
