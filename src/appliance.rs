@@ -111,6 +111,8 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
             top_k: config.top_k,
             subscribers_max: config.quic.subscribers_max,
             rooms_per_subscriber_max: config.quic.rooms_per_subscriber_max,
+            fanout_spread: config.fanout.spread,
+            drain_duration: config.drain.duration,
             drain_timeout: config.drain.timeout,
             rooms: rooms.clone(),
             quic: QuicConfig {

@@ -80,6 +80,9 @@ struct ServeArgs {
     /// Private key of the certificate, PEM.
     #[arg(long, value_name = "FILE")]
     private_key: Option<String>,
+    /// How long the node goes on while subscribers are sent away, before it drains [default: 0s].
+    #[arg(long, value_name = "TIME")]
+    drain_duration: Option<String>,
     /// How long connections have to take the last frames when draining [default: 10s].
     #[arg(long, value_name = "TIME")]
     drain_timeout: Option<String>,
@@ -100,6 +103,7 @@ impl ServeArgs {
             .with("--top-k", "top_k", self.top_k)
             .with("--certificate", "quic.certificate", self.certificate)
             .with("--private-key", "quic.private_key", self.private_key)
+            .with("--drain-duration", "drain.duration", self.drain_duration)
             .with("--drain-timeout", "drain.timeout", self.drain_timeout)
             .with("--log", "log", self.log)
     }

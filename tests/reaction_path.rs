@@ -123,6 +123,40 @@ fn late_deltas_join_a_later_window() {
 }
 
 #[test]
+fn a_spread_frame_reaches_a_thousand_viewers_bit_by_bit_and_all_of_them() {
+    const VIEWERS: usize = 1000;
+    const SPREAD: Duration = Duration::from_millis(500);
+    let mut simulation = Simulation::with(14, |config| config.fanout_spread = SPREAD);
+    let viewers: Vec<_> = (0..VIEWERS).map(|number| simulation.viewer(number % SHARDS)).collect();
+    viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
+    simulation.run_through_window();
+    simulation.run_for(SPREAD);
+    let window = simulation.window();
+    let before = simulation.metrics().frames_sent;
+    for _ in 0..3 {
+        simulation.tap(Way::Udp(0), ROOM, 0, 1);
+        simulation.run_for(WINDOW);
+    }
+    assert_eq!(simulation.metrics().frames_sent - before, 3 * VIEWERS as u64);
+    assert_eq!(simulation.metrics().frames_skipped, [0, 0]);
+    for &viewer in &viewers {
+        let windows = simulation.windows_of(viewer);
+        assert_eq!(windows[windows.len() - 3..], [window, window + 1, window + 2]);
+    }
+    simulation.run_until_window_closes();
+    let mut sent = Vec::new();
+    for _ in 0..6 {
+        sent.push((simulation.metrics().frames_sent - before) as usize - 3 * VIEWERS);
+        simulation.run_for(SPREAD / 5);
+    }
+    // The frame is there a little after the window has closed: deltas travel.
+    for (fifth, &sent) in sent.iter().enumerate() {
+        let allowed = VIEWERS * fifth / 5;
+        assert!((allowed.saturating_sub(VIEWERS / 10)..=allowed).contains(&sent), "{sent} after {fifth} fifths");
+    }
+}
+
+#[test]
 fn a_slow_subscriber_gets_the_newest_frame_and_the_skipped_ones_are_counted() {
     let mut simulation = Simulation::new(6);
     let slow = simulation.viewer_with(0, Habits { rooms: vec![ROOM], window_bytes: 300 });
@@ -260,6 +294,92 @@ fn a_drain_loses_nothing() {
     for &viewer in &viewers {
         assert_eq!(simulation.frames_of(viewer).iter().map(|frame| frame.total).sum::<u64>(), 400);
     }
+}
+
+#[test]
+fn subscribers_are_sent_away_evenly_while_the_match_goes_on() {
+    const VIEWERS: usize = 400;
+    const DURATION: Duration = Duration::from_secs(10);
+    let mut simulation = Simulation::with(15, |config| config.drain_duration = DURATION);
+    let viewers: Vec<_> = (0..VIEWERS).map(|number| simulation.viewer(number % SHARDS)).collect();
+    viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
+    simulation.run_through_window();
+    let first = simulation.window();
+    simulation.request_drain();
+    let refused = simulation.viewer(0);
+    for tenth in 1..=10 {
+        simulation.tap(Way::Udp(tenth % SHARDS), ROOM, 0, 10);
+        simulation.tap(Way::Json(tenth % SHARDS), ROOM, 0, 10);
+        simulation.run_for(DURATION / 10);
+        let over = viewers.iter().filter(|&&viewer| simulation.is_over(viewer)).count();
+        let allowed = VIEWERS * tenth / 10;
+        assert!((allowed - VIEWERS / 10..=allowed).contains(&over), "{over} after {tenth} tenths");
+        if tenth < 10 {
+            assert_eq!(simulation.fetch(tenth % SHARDS, "/readyz").0, 503);
+        }
+    }
+    simulation.run_until_drained();
+    let metrics = simulation.metrics();
+    assert_eq!((metrics.reactions.iter().sum::<u64>(), metrics.frame_taps), (200, 200), "taps are taken to the end");
+    assert!(simulation.is_over(refused) && simulation.stream_of(refused).palettes.is_empty());
+    assert_eq!(metrics.frames_skipped, [0, 0]);
+    let mut last_windows: Vec<_> =
+        viewers.iter().map(|&viewer| *simulation.windows_of(viewer).last().unwrap()).collect();
+    last_windows.sort_unstable();
+    assert!(last_windows[0] < first && last_windows[VIEWERS - 1] >= first + 4, "frames go on meanwhile");
+    for &viewer in &viewers {
+        assert_eq!(simulation.close_code_of(viewer), Some(1));
+        let windows = simulation.windows_of(viewer);
+        assert!(windows.windows(2).all(|pair| pair[1] == pair[0] + 1), "whoever is there gets each frame: {windows:?}");
+    }
+}
+
+#[test]
+fn leaving_loses_nothing() {
+    for seed in 20..30 {
+        let mut simulation = Simulation::with(seed, |config| {
+            config.drain_duration = Duration::from_secs(5);
+            config.fanout_spread = Duration::from_millis(300);
+        });
+        let viewers: Vec<_> = (0..20).map(|number| simulation.viewer(number % SHARDS)).collect();
+        viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
+        simulation.network.mesh_delay_max = Duration::from_millis(700);
+        simulation.network.impairment =
+            Impairment { loss_percent: 5, duplicate_percent: 5, jitter: Duration::from_millis(20) };
+        simulation.request_drain();
+        for turn in 0..60 {
+            let way = if turn % 3 == 0 { Way::Quic(viewers[turn / 3]) } else { Way::Udp(turn % SHARDS) };
+            simulation.tap(way, ROOM, (turn % 6) as u16, 1);
+            simulation.run_for(Duration::from_millis(100));
+        }
+        simulation.run_until_drained();
+        let metrics = simulation.metrics();
+        let counted = metrics.reactions.iter().sum::<u64>();
+        assert!(counted > 20, "{counted} were counted");
+        assert_eq!((metrics.frame_taps, simulation.ledger.framed_taps()), (counted, counted));
+        viewers.iter().for_each(|&viewer| assert_in_order(&simulation.frames_of(viewer)));
+        // A close is sent once, and packets are lost.
+        let told = viewers.iter().filter(|&&viewer| simulation.close_code_of(viewer) == Some(1)).count();
+        assert!(told > viewers.len() / 2, "{told} were told");
+    }
+}
+
+#[test]
+fn whoever_does_not_read_is_left_to_the_drain() {
+    let mut simulation = Simulation::with(16, |config| config.drain_duration = Duration::from_secs(4));
+    let slow = simulation.viewer_with(0, Habits { rooms: vec![ROOM], window_bytes: 300 });
+    let other = simulation.watching(0);
+    simulation.run_until_watching(slow);
+    simulation.set_reading(slow, false);
+    (0..10).for_each(|_| simulation.run_for(WINDOW));
+    simulation.request_drain();
+    simulation.run_for(Duration::from_millis(4300));
+    assert!(simulation.is_over(other) && !simulation.is_over(slow));
+    simulation.set_reading(slow, true);
+    simulation.tap(Way::Udp(3), ROOM, 0, 1);
+    simulation.run_until_drained();
+    assert_eq!(simulation.close_code_of(slow), Some(1));
+    assert_eq!(simulation.ledger.framed_taps(), simulation.metrics().reactions.iter().sum::<u64>());
 }
 
 #[test]

@@ -230,6 +230,8 @@ fn config() -> ShardConfig {
         top_k: 8,
         rooms_per_subscriber_max: 1,
         subscribers_max: 1,
+        fanout_spread: Duration::ZERO,
+        drain_duration: Duration::ZERO,
         drain_timeout: Duration::from_secs(1),
         rooms: vec![room().clone()],
         quic: quic(id),

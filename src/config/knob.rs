@@ -46,7 +46,7 @@ const SOCKET_BUFFER_BYTES: RangeInclusive<usize> = 65_536..=1 << 30;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// All knobs, in the order of the default file: those without a table first.
-pub(super) const KNOBS: [Knob; 28] = [
+pub(super) const KNOBS: [Knob; 30] = [
     knob("shards", Field::Shards, "Cores to use, one shard each."),
     knob("window", Field::Time(|c| &mut c.window, WINDOW_MS), "Length of a counting window: one frame a room each."),
     knob("top_k", Field::Number(|c| &mut c.top_k, 1..=TOP_MAX), "Emoji that a frame names, most tapped first."),
@@ -157,9 +157,22 @@ pub(super) const KNOBS: [Knob; 28] = [
         "Names and addresses in the development certificate.",
     ),
     knob(
+        "fanout.spread",
+        Field::Time(|c| &mut c.fanout.spread, 0..=*WINDOW_MS.end() / 2),
+        "A window's frames leave evenly over this long, half a window at most: where links or machines downstream do not \
+         stand the burst. 0s: as fast as the core can, about 0.5 s for 50,000 subscribers of a shard.",
+    ),
+    knob(
+        "drain.duration",
+        Field::Time(|c| &mut c.drain.duration, 0..=60 * MINUTE),
+        "After the first SIGTERM, for this long readiness is denied and subscribers are sent away evenly, while taps are \
+         counted and frames go out as before. 0s: all are sent away at once. Supervisors must wait for this and \
+         drain.timeout together before they kill.",
+    ),
+    knob(
         "drain.timeout",
         Field::Time(|c| &mut c.drain.timeout, 0..=10 * MINUTE),
-        "After the first SIGTERM, connections have this long to take the last frames.",
+        "When no more taps are taken, connections have this long to take the last frames.",
     ),
 ];
 

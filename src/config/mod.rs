@@ -47,6 +47,8 @@ pub struct Config {
     pub http: Http,
     /// The QUIC port.
     pub quic: Quic,
+    /// Frames to subscribers.
+    pub fanout: Fanout,
     /// Shutting down.
     pub drain: Drain,
     /// Rooms that exist from the start.
@@ -119,9 +121,18 @@ pub struct Quic {
     pub server_names: Vec<String>,
 }
 
+/// Frames to subscribers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fanout {
+    /// Time over which a window's frames are spread; half a window at most.
+    pub spread: Duration,
+}
+
 /// Shutting down.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Drain {
+    /// For how long the node goes on while subscribers are sent away, before the last window closes.
+    pub duration: Duration,
     /// How long connections have to take the last frames.
     pub timeout: Duration,
 }
@@ -174,7 +185,8 @@ impl Default for Config {
                 private_key: None,
                 server_names: ["localhost", "127.0.0.1", "::1"].map(String::from).into(),
             },
-            drain: Drain { timeout: Duration::from_secs(10) },
+            fanout: Fanout { spread: Duration::ZERO },
+            drain: Drain { duration: Duration::ZERO, timeout: Duration::from_secs(10) },
             rooms: Vec::new(),
         }
     }
@@ -282,6 +294,14 @@ impl Config {
     }
 
     fn check_together(&self, origins: &Origins) -> Result<(), ConfigError> {
+        if self.fanout.spread > self.window / 2 {
+            return Err(ConfigError::OutOfRange {
+                origin: origins.of("fanout.spread"),
+                key: "fanout.spread".into(),
+                value: quoted(&humantime::format_duration(self.fanout.spread).to_string()),
+                allowed: format!("half of window ({}) at most", humantime::format_duration(self.window)),
+            });
+        }
         let (given, missing) = match (&self.quic.certificate, &self.quic.private_key) {
             (Some(_), None) => ("quic.certificate", "quic.private_key"),
             (None, Some(_)) => ("quic.private_key", "quic.certificate"),

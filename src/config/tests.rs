@@ -76,6 +76,14 @@ fn the_examples_that_the_default_file_comments_out_are_valid() {
 }
 
 #[test]
+fn frames_are_spread_over_half_a_window_at_most() {
+    let refusal = Case::file("window = \"1s\"\n[fanout]\nspread = \"501ms\"\n").refusal();
+    assert_says(&refusal, &["fanout.spread", "501ms", "half of window (1s) at most", ".toml:3:"]);
+    let config = Case::file("[fanout]\nspread = \"1s\"\n").load().unwrap();
+    assert_eq!(config.fanout.spread, config.window / 2);
+}
+
+#[test]
 fn flags_go_over_the_environment_which_goes_over_the_file() {
     let file = "top_k = 1\nshards = 1\nwindow = \"1s\"\n";
     let config = Case::file(file)
@@ -98,6 +106,7 @@ fn every_knob_can_be_set_by_file_environment_and_flag() {
         key if key.ends_with("_bytes") => ("65_536", "65537", "65538"),
         key if key.ends_with("_max") => ("0x11", "18", "19"),
         "window" => ("\"1s\"", "1001ms", "1s 2ms"),
+        "fanout.spread" | "drain.duration" => ("\"3ms\"", "4ms", "1s"),
         key if key.ends_with("timeout") => ("\"3s\"", "4s", "2m"),
         "quic.server_names" => ("[\"a.example\", \"b.example\"]", "c.example", "d.example, e.example"),
         _ => ("\"a.pem\"", "b.pem", "c.pem"),

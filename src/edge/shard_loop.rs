@@ -199,7 +199,9 @@ impl ShardLoop {
             return Ok(());
         }
         if self.shard.is_ready() {
-            tracing::info!("draining: no more taps are taken, the last frames go out");
+            tracing::info!(
+                "draining: subscribers are sent away, then no more taps are taken and the last frames go out"
+            );
             self.shard.request_drain();
         } else {
             tracing::warn!("stopping at once: taps of the open window are lost");

@@ -6,6 +6,7 @@
 //! Not here: what a blocked member still has to get ([`super::outbox`]).
 
 use super::outbox::FrameMessage;
+use super::pace::Pace;
 use uproar_wire::RoomId;
 
 /// Where a subscription's bytes go; fan-out only hands it back.
@@ -71,6 +72,10 @@ pub(super) struct Audience {
     pub(super) frame: Option<FrameMessage>,
     /// Members that the running pass has not reached.
     pub(super) due: usize,
+    /// Members that were due when it began.
+    total: usize,
+    /// How fast it may go; none: as fast as it can.
+    pub(super) pace: Option<Pace>,
     /// Whether it stands in the queue of passes.
     pub(super) queued: bool,
     /// Number of the running pass, or of the last one.
@@ -81,7 +86,7 @@ pub(super) struct Audience {
 
 impl Audience {
     pub(super) fn new(room: RoomId) -> Self {
-        Self { room, members: Vec::new(), frame: None, due: 0, queued: false, pass: 0, cursor: 0 }
+        Self { room, members: Vec::new(), frame: None, due: 0, total: 0, pace: None, queued: false, pass: 0, cursor: 0 }
     }
 
     /// Seats a member and returns its place. The running pass leaves it out.
@@ -106,12 +111,25 @@ impl Audience {
 
     /// Starts the pass of a newer frame where the last one stopped, and returns how many members that had not reached.
     /// Passes go round, so none is missed by as many in a row as their numbers take to come again.
-    pub(super) fn begin_pass(&mut self, frame: FrameMessage) -> usize {
+    pub(super) fn begin_pass(&mut self, frame: FrameMessage, pace: Option<Pace>) -> usize {
         let unreached = self.due;
         self.pass = self.pass.wrapping_add(1);
         self.due = self.members.len();
+        self.total = self.due;
+        self.pace = pace;
         self.frame = Some(frame);
         unreached
+    }
+
+    /// Members that the running pass need not come to any more, those who left since it began included.
+    pub(super) fn reached(&self) -> usize {
+        self.total - self.due
+    }
+
+    /// Whether the member has been handed all that it was offered.
+    pub(super) fn is_caught_up(&self, place: usize) -> bool {
+        let member = &self.members[place];
+        member.state == State::Ready && (self.due == 0 || member.pass == self.pass)
     }
 
     /// Takes the member out of the running pass; says whether it was still due.

@@ -6,6 +6,7 @@
 //!
 //! 1. [`audience`]: who watches a room, and how far its pass has come.
 //! 2. [`outbox`]: what one subscriber still has to get.
+//! 3. [`pace`]: how fast a pass may go, when it shall not go as fast as it can. Whoever waits for an outbox is never paced.
 //!
 //! Invariants: a subscriber receives whole messages, one after the other, and the windows of its frames only grow. Each
 //! frame offered to a subscriber that stays is either sent or skipped for a counted reason.
@@ -14,9 +15,11 @@
 
 pub mod audience;
 pub mod outbox;
+pub mod pace;
 
 pub use audience::{Link, SubscriptionId};
 pub use outbox::{FrameMessage, Wrote};
+pub use pace::{PACE_STEP, Pace};
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +30,9 @@ use audience::{Audience, Member, State, Turn};
 use bytes::Bytes;
 use outbox::{Drained, Outbox};
 use slab::Slab;
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
 use uproar_wire::RoomId;
 
 /// What fan-out writes to.
@@ -64,8 +69,14 @@ pub struct Fanout {
     rooms: HashMap<RoomId, usize, foldhash::fast::RandomState>,
     audiences: Slab<Audience>,
     subscriptions: Slab<Subscription>,
-    /// Audiences with an unfinished pass, each at most once.
+    /// Time over which a pass is spread.
+    spread: Duration,
+    /// Releases come at whole steps since then: when the first of the passes that are under way began.
+    grid: Option<Instant>,
+    /// Audiences whose pass may go on. An audience with an unfinished pass is here or in `paused`, once.
     passes: VecDeque<usize>,
+    /// Audiences whose pass may go on later. The time may be that of the pass before, which is earlier.
+    paused: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Subscriptions whose outbox may go on.
     resuming: VecDeque<SubscriptionId>,
     counts: Counts,
@@ -84,9 +95,15 @@ impl Counts {
 }
 
 impl Fanout {
-    /// Nobody watches anything.
-    pub fn new() -> Self {
-        Self::default()
+    /// Nobody watches anything. Each pass is spread evenly over `spread`; zero: it goes as fast as it can.
+    pub fn new(spread: Duration) -> Self {
+        Self { spread, ..Self::default() }
+    }
+
+    /// Spreads nothing from here on, not even what is under way.
+    pub fn hurry(&mut self) {
+        self.spread = Duration::ZERO;
+        self.passes.extend(self.paused.drain().map(|Reverse((_, key))| key));
     }
 
     /// Takes a subscriber into the room's audience. A pass that is under way does not include it: what it shall see at
@@ -131,10 +148,14 @@ impl Fanout {
     }
 
     /// Offers a frame to all subscribers of a room: starts a pass. Windows of a room's frames grow.
-    pub fn offer(&mut self, room: RoomId, frame: FrameMessage) {
+    pub fn offer(&mut self, now: Instant, room: RoomId, frame: FrameMessage) {
         let Some(&key) = self.rooms.get(&room) else { return };
+        if self.passes.is_empty() && self.paused.is_empty() {
+            self.grid = Some(now);
+        }
         let audience = &mut self.audiences[key];
-        let unreached = audience.begin_pass(frame);
+        let pace = (!self.spread.is_zero()).then(|| Pace::new(now, self.spread, audience.members.len(), room.0));
+        let unreached = audience.begin_pass(frame, pace);
         self.counts.skip(Skip::Overrun, unreached as u64);
         if !std::mem::replace(&mut audience.queued, true) {
             self.passes.push_back(key);
@@ -172,9 +193,11 @@ impl Fanout {
         }
     }
 
-    /// Looks after at most `slice` subscribers, and says whether more is due. Subscribers that can go on and passes share the
-    /// slice, and passes take turns, so that neither a large room nor a crowd of slow readers holds up the others.
-    pub fn serve(&mut self, slice: usize, links: &mut impl Links) -> bool {
+    /// Looks after at most `slice` subscribers, and says whether more is due now; [`Self::poll_timeout`] says when more will
+    /// be. Subscribers that can go on and passes share the slice, and passes take turns, so that neither a large room nor
+    /// a crowd of slow readers holds up the others.
+    pub fn serve(&mut self, now: Instant, slice: usize, links: &mut impl Links) -> bool {
+        self.resume_passes(now);
         let for_passes = if self.passes.is_empty() { 0 } else { slice / 2 };
         let mut left = slice;
         while left > for_passes
@@ -186,26 +209,27 @@ impl Fanout {
         while left > 0
             && let Some(key) = self.passes.pop_front()
         {
-            left = self.advance_pass(key, left, links);
-            if self.audiences[key].due > 0 {
-                self.passes.push_back(key);
-            } else {
-                self.audiences[key].queued = false;
-                self.drop_if_empty(key);
-            }
+            let turns = self.turns_now(now, key).min(left);
+            left -= turns - self.advance_pass(key, turns, links);
+            self.queue_pass(now, key);
         }
-        self.has_work()
-    }
-
-    /// Whether [`Self::serve`] has anything to do.
-    pub fn has_work(&self) -> bool {
         !self.passes.is_empty() || !self.resuming.is_empty()
     }
 
-    /// Whether a subscription has been handed all that was put into its outbox, or its link is gone.
+    /// When [`Self::serve`] may go on with passes that are spread.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.paused.peek().map(|&Reverse((at, _))| at)
+    }
+
+    /// Whether [`Self::serve`] has anything to do, now or later.
+    pub fn has_work(&self) -> bool {
+        !self.passes.is_empty() || !self.paused.is_empty() || !self.resuming.is_empty()
+    }
+
+    /// Whether a subscription has been handed all that it was offered, or its link is gone.
     pub fn is_caught_up(&self, id: SubscriptionId) -> bool {
         let seat = self.subscriptions.get(id.index()).and_then(|subscription| subscription.seat);
-        seat.is_none_or(|seat| self.audiences[seat.audience].members[seat.place].state == State::Ready)
+        seat.is_none_or(|seat| self.audiences[seat.audience].is_caught_up(seat.place))
     }
 
     /// Frames of which the last byte was handed over.
@@ -236,6 +260,41 @@ impl Fanout {
             Drained::Empty => member.state = State::Ready,
             Drained::Blocked => member.state = State::Blocked,
             Drained::Gone => self.leave(id),
+        }
+    }
+
+    fn resume_passes(&mut self, now: Instant) {
+        while let Some(&Reverse((at, key))) = self.paused.peek()
+            && at <= now
+        {
+            self.paused.pop();
+            self.passes.push_back(key);
+        }
+    }
+
+    /// Turns that a pass may take now.
+    fn turns_now(&self, now: Instant, key: usize) -> usize {
+        let audience = &self.audiences[key];
+        match audience.pace.filter(|_| !self.spread.is_zero()) {
+            Some(pace) => pace.released(now).saturating_sub(audience.reached()),
+            None => usize::MAX,
+        }
+    }
+
+    /// Puts a pass where it goes on: at the end of the queue, or later, or nowhere as it is over.
+    fn queue_pass(&mut self, now: Instant, key: usize) {
+        let audience = &mut self.audiences[key];
+        if audience.due == 0 {
+            audience.queued = false;
+            self.drop_if_empty(key);
+            return;
+        }
+        match audience.pace.filter(|pace| !self.spread.is_zero() && pace.released(now) <= audience.reached()) {
+            Some(pace) => {
+                let next = pace.next_release(audience.reached(), self.grid.unwrap_or(now));
+                self.paused.push(Reverse((next, key)));
+            }
+            None => self.passes.push_back(key),
         }
     }
 

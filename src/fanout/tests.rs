@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use uproar_wire::WindowSeq;
 
 const ROOM: RoomId = RoomId(1);
@@ -19,6 +19,7 @@ struct Streams {
     ids: BTreeMap<u64, SubscriptionId>,
     delivered: u64,
     begin: Instant,
+    now: Instant,
 }
 
 /// The streams' other ends, for one call.
@@ -55,24 +56,47 @@ impl Links for Readers<'_> {
 }
 
 impl Streams {
-    #[allow(clippy::disallowed_methods, reason = "an arbitrary beginning of time")]
     fn new() -> Self {
+        Self::spread(Duration::ZERO)
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "an arbitrary beginning of time")]
+    fn spread(spread: Duration) -> Self {
+        let begin = Instant::now();
         Self {
-            fanout: Fanout::new(),
+            fanout: Fanout::new(spread),
             received: BTreeMap::new(),
             room_for: BTreeMap::new(),
             gone: Vec::new(),
             ids: BTreeMap::new(),
             delivered: 0,
-            begin: Instant::now(),
+            begin,
+            now: begin,
         }
     }
 
     /// Some subscribers of one room, each with a stream that takes everything.
     fn watching(subscribers: u64) -> Self {
-        let mut streams = Self::new();
-        (0..subscribers).for_each(|stream| streams.subscribe(ROOM, stream));
-        streams
+        Self::new().watched_by(subscribers)
+    }
+
+    fn watched_by(mut self, subscribers: u64) -> Self {
+        (0..subscribers).for_each(|stream| self.subscribe(ROOM, stream));
+        self
+    }
+
+    fn has(&self, stream: u64, window: u64) -> bool {
+        self.messages(stream).contains(&(b'f', window))
+    }
+
+    /// How many of the first so many streams have the window's frame.
+    fn served(&self, streams: u64, window: u64) -> usize {
+        (0..streams).filter(|&stream| self.has(stream, window)).count()
+    }
+
+    /// Sleeps until fan-out wants to be asked again.
+    fn wake(&mut self) {
+        self.now = self.fanout.poll_timeout().expect("nothing is to be waited for");
     }
 
     fn subscribe(&mut self, room: RoomId, stream: u64) {
@@ -94,7 +118,7 @@ impl Streams {
 
     fn offer(&mut self, room: RoomId, window: u64) {
         let frame = self.frame(window);
-        self.fanout.offer(room, frame);
+        self.fanout.offer(self.now, room, frame);
     }
 
     fn late_join(&mut self, stream: u64, palette: u64, frame: Option<u64>) {
@@ -111,9 +135,9 @@ impl Streams {
     }
 
     fn serve(&mut self, slice: usize) -> bool {
-        let Self { fanout, received, room_for, gone, delivered, .. } = self;
+        let Self { fanout, received, room_for, gone, delivered, now, .. } = self;
         let mut readers = Readers { received, room_for, gone, delivered, writes: 0, approached: 0 };
-        let more = fanout.serve(slice, &mut readers);
+        let more = fanout.serve(*now, slice, &mut readers);
         // One subscriber's outbox holds at most three messages.
         assert!(readers.writes <= 3 * slice);
         assert!(readers.approached <= slice, "nobody is fetched whose turn does not come");
@@ -290,6 +314,79 @@ fn a_removed_room_hands_back_its_links_and_can_come_again() {
 }
 
 #[test]
+fn a_spread_pass_releases_its_audience_evenly() {
+    const STEPS: u64 = 50;
+    let mut streams = Streams::spread(PACE_STEP * STEPS as u32).watched_by(100);
+    streams.offer(ROOM, 1);
+    assert!(!streams.serve(64), "nobody is due yet");
+    for step in 1..=STEPS {
+        streams.wake();
+        assert_eq!(streams.now, streams.begin + PACE_STEP * step as u32);
+        streams.serve_all();
+        assert!((2 * step - 1..=2 * step).contains(&(streams.served(100, 1) as u64)), "step {step}");
+    }
+    assert_eq!((streams.served(100, 1), streams.fanout.has_work(), streams.fanout.poll_timeout()), (100, false, None));
+}
+
+#[test]
+fn whom_a_spread_pass_has_not_reached_comes_first_in_the_next() {
+    let mut streams = Streams::spread(Duration::from_millis(100)).watched_by(10);
+    streams.offer(ROOM, 1);
+    streams.now += Duration::from_millis(50);
+    streams.serve_all();
+    let reached: Vec<_> = (0..10).filter(|&stream| streams.has(stream, 1)).collect();
+    streams.offer(ROOM, 2);
+    streams.now += Duration::from_millis(50);
+    streams.serve_all();
+    assert_eq!(reached.len(), 5);
+    assert!((0..10).all(|stream| streams.messages(stream).len() == 1), "each has one of the two");
+    assert_eq!(streams.skipped(), [0, 5]);
+    streams.now += Duration::from_millis(50);
+    streams.serve_all();
+    assert_eq!(streams.served(10, 2), 10);
+}
+
+#[test]
+fn a_late_joiner_does_not_wait_for_a_spread_pass() {
+    let mut streams = Streams::spread(Duration::from_secs(1)).watched_by(2);
+    streams.offer(ROOM, 1);
+    streams.subscribe(ROOM, 2);
+    streams.late_join(2, 0, Some(1));
+    streams.late_join(1, 0, None);
+    streams.serve_all();
+    assert_eq!(streams.messages(2), [(b'p', 0), (b'f', 1)]);
+    assert_eq!((streams.messages(1), streams.served(2, 1)), (vec![(b'p', 0)], 0));
+}
+
+#[test]
+fn in_a_hurry_nothing_is_spread() {
+    let mut streams = Streams::spread(Duration::from_secs(1)).watched_by(10);
+    streams.offer(ROOM, 1);
+    streams.serve_all();
+    assert_eq!(streams.served(10, 1), 0);
+    streams.fanout.hurry();
+    streams.serve_all();
+    assert_eq!((streams.served(10, 1), streams.fanout.has_work()), (10, false));
+    streams.offer(ROOM, 2);
+    streams.serve_all();
+    assert_eq!(streams.served(10, 2), 10);
+}
+
+#[test]
+fn a_room_that_is_removed_or_left_during_a_spread_pass_is_forgotten_with_it() {
+    let mut streams = Streams::spread(Duration::from_millis(10)).watched_by(4);
+    streams.subscribe(RoomId(2), 9);
+    streams.offer(ROOM, 1);
+    streams.offer(RoomId(2), 1);
+    streams.serve_all();
+    streams.fanout.remove_room(ROOM);
+    streams.unsubscribe(9);
+    streams.now += Duration::from_millis(10);
+    streams.serve_all();
+    assert_eq!((streams.fanout.audiences.len(), streams.fanout.has_work()), (0, false));
+}
+
+#[test]
 fn reasons_have_the_labels_of_the_metric() {
     assert_eq!(Skip::ALL.map(Skip::label), ["slow_subscriber", "overrun"]);
 }
@@ -333,6 +430,48 @@ proptest! {
     #[test]
     fn leaving_disturbs_nobody_else(steps in prop::collection::vec(step(), 0..120)) {
         replay(&steps, true)?;
+    }
+}
+
+proptest! {
+    /// Frames come and time passes; members come and go.
+    #[test]
+    fn a_spread_pass_is_never_ahead_of_time_and_reaches_all_in_time(
+        spread_ms in 1..200u64,
+        members in 1..120u64,
+        slice in 1..20usize,
+        steps in prop::collection::vec((1..40_000u64, 0..120u64, any::<bool>()), 0..60),
+    ) {
+        let spread = Duration::from_millis(spread_ms);
+        let mut streams = Streams::spread(spread).watched_by(members);
+        streams.offer(ROOM, 1);
+        let mut begun = streams.now;
+        let mut window = 1;
+        for (micros, stream, leaves) in steps {
+            if leaves {
+                streams.unsubscribe(stream);
+            } else if stream == 0 && streams.fanout.audience(ROOM) as u64 == members {
+                window += 1;
+                streams.offer(ROOM, window);
+                begun = streams.now;
+            }
+            streams.now += Duration::from_micros(micros);
+            while streams.serve(slice) {}
+            let elapsed = (streams.now - begun).as_nanos();
+            let allowed = (elapsed * u128::from(members)).div_ceil(spread.as_nanos());
+            prop_assert!(streams.served(members, window) as u128 <= allowed);
+        }
+        streams.serve_all();
+        let mut wakes = 0;
+        while streams.fanout.poll_timeout().is_some() {
+            streams.wake();
+            prop_assert!(streams.now <= begun + spread, "all is over by then");
+            while streams.serve(slice) {}
+            wakes += 1;
+        }
+        prop_assert!(wakes <= spread.as_nanos() / PACE_STEP.as_nanos() + 2);
+        prop_assert!(streams.ids.keys().all(|&stream| streams.has(stream, window)), "all that stayed have the newest");
+        prop_assert!(!streams.fanout.has_work());
     }
 }
 

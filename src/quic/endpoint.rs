@@ -52,7 +52,6 @@ pub struct Quic {
     max_connections: usize,
     hello_timeout: Duration,
     refusing: bool,
-    draining: Option<(CloseCode, &'static str)>,
     #[cfg(test)]
     pub(super) polls: usize,
 }
@@ -84,7 +83,6 @@ impl Quic {
             max_connections: config.max_connections,
             hello_timeout: config.hello_timeout,
             refusing: false,
-            draining: None,
             #[cfg(test)]
             polls: 0,
         }
@@ -243,15 +241,32 @@ impl Quic {
     /// Closes every connection, each as soon as its peer has everything of its finished streams; those without streams
     /// at once. Finish the streams first. The only pass over all connections.
     pub fn drain(&mut self, now: Instant, code: CloseCode, reason: &'static str) {
-        self.draining = Some((code, reason));
         for conn in self.slots.numbers() {
-            self.close_if_drained(now, conn);
+            self.part(now, conn, code, reason);
         }
     }
 
-    fn close_if_drained(&mut self, now: Instant, conn: usize) {
-        if let Some((code, reason)) = self.draining
-            && self.slots.slot_mut(conn).is_some_and(|slot| slot.open_streams == 0)
+    /// Closes one connection in the same way.
+    pub fn part(&mut self, now: Instant, conn: usize, code: CloseCode, reason: &'static str) {
+        if let Some(slot) = self.slots.slot_mut(conn) {
+            slot.parting = Some((code, reason));
+            self.close_if_parted(now, conn);
+        }
+    }
+
+    /// Whether `conn` will be closed once its peer has everything.
+    pub fn is_parting(&mut self, conn: usize) -> bool {
+        self.slots.slot_mut(conn).is_some_and(|slot| slot.parting.is_some())
+    }
+
+    /// The first slot in use from `conn` on.
+    pub fn connection_from(&self, conn: usize) -> Option<usize> {
+        self.slots.first_from(conn)
+    }
+
+    fn close_if_parted(&mut self, now: Instant, conn: usize) {
+        if let Some(slot) = self.slots.slot_mut(conn).filter(|slot| slot.open_streams == 0)
+            && let Some((code, reason)) = slot.parting
         {
             self.close(now, conn, code, reason);
         }
@@ -490,7 +505,7 @@ impl Quic {
             }
             Event::Stream(StreamEvent::Finished { id }) if !session.is_control(id) => {
                 slot.open_streams = slot.open_streams.saturating_sub(1);
-                self.close_if_drained(now, conn);
+                self.close_if_parted(now, conn);
                 Heard::Nothing
             }
             Event::Stream(StreamEvent::Stopped { id, error_code }) if !session.is_control(id) => {
@@ -498,7 +513,7 @@ impl Quic {
                 // What waits on it is let go.
                 let _ = connection.send_stream(id).reset(error_code);
                 self.events.push_back(QuicEvent::Stopped { conn, stream: id.into() });
-                self.close_if_drained(now, conn);
+                self.close_if_parted(now, conn);
                 Heard::Nothing
             }
             Event::Stream(_) | Event::HandshakeDataReady | Event::DatagramsUnblocked => Heard::Nothing,

@@ -13,6 +13,7 @@ use super::session::Session;
 use crate::ids::ClientAddress;
 use quinn_proto::{Connection, EndpointEvent};
 use std::time::Instant;
+use uproar_wire::hello::CloseCode;
 
 /// One connection and what the server knows of it.
 pub(super) struct Slot {
@@ -26,6 +27,8 @@ pub(super) struct Slot {
     pub(super) established: bool,
     /// Room streams that were opened and whose end the peer has not confirmed.
     pub(super) open_streams: u16,
+    /// What the peer is told when it is closed, which it is once no room stream is left.
+    pub(super) parting: Option<(CloseCode, &'static str)>,
     /// Whether its end has been reported: nothing else of it will be.
     pub(super) closed: bool,
     /// Whether the report has been polled.
@@ -43,6 +46,7 @@ impl Slot {
             hello_deadline,
             established: false,
             open_streams: 0,
+            parting: None,
             closed: false,
             closed_polled: false,
             drained: None,
@@ -99,6 +103,12 @@ impl Slots {
     /// Slots in use.
     pub(super) fn len(&self) -> usize {
         self.used
+    }
+
+    /// The first slot in use from `conn` on.
+    pub(super) fn first_from(&self, conn: usize) -> Option<usize> {
+        let behind = self.table.get(conn..)?;
+        behind.iter().position(Option::is_some).map(|gap| conn + gap)
     }
 
     /// The numbers below which all slots in use lie.

@@ -1,5 +1,7 @@
 //! Draining: how a shard stops without losing an accepted tap.
 //!
+//! 0. *Leaving*, if time is given to it: the shard goes on, but takes no new subscribers and sends away those it has
+//!    ([`super::leave`]).
 //! 1. *Requested*: the edge takes what the kernel already holds, then calls [`Shard::begin_drain`].
 //! 2. *Delivering*: no tap is accepted any more. The open window closes early; every shard tells every merger that no
 //!    delta follows, every merger tells every shard that no frame follows.
@@ -7,6 +9,7 @@
 //!    each connection is closed once its peer has them.
 //! 4. *Done*, or the time limit has passed: every shard tells every shard, and all end together.
 
+use super::leave::Leave;
 use super::{MeshMessage, Shard};
 use crate::fanout::{Link, SubscriptionId};
 use crate::window::Now;
@@ -16,6 +19,9 @@ use uproar_wire::hello::CloseCode;
 /// How far a shard's drain has come.
 pub(super) struct Drain {
     phase: Phase,
+    /// How long the shard leaves before it drains.
+    duration: Duration,
+    leave: Option<Leave>,
     timeout: Duration,
     deadline: Option<Instant>,
     deltas_ended: usize,
@@ -29,6 +35,7 @@ pub(super) struct Drain {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
+    Leaving,
     Requested,
     Delivering,
     Closing,
@@ -36,10 +43,12 @@ enum Phase {
 }
 
 impl Drain {
-    pub(super) fn new(timeout: Duration) -> Self {
+    pub(super) fn new(duration: Duration, timeout: Duration) -> Self {
         let phase = Phase::Serving;
         Self {
             phase,
+            duration,
+            leave: None,
             timeout,
             deadline: None,
             deltas_ended: 0,
@@ -50,8 +59,25 @@ impl Drain {
         }
     }
 
+    /// How long the shard leaves before it drains.
+    pub(super) fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// The shard leaves; this is how far it has come.
+    pub(super) fn handle_leave(&mut self, leave: Leave) {
+        self.phase = self.phase.max(Phase::Leaving);
+        self.leave = (self.phase == Phase::Leaving).then_some(leave);
+    }
+
+    /// How far leaving has come, for whoever moves it on.
+    pub(super) fn take_leave(&mut self) -> Option<Leave> {
+        self.leave.take()
+    }
+
     pub(super) fn handle_request(&mut self) {
         self.phase = self.phase.max(Phase::Requested);
+        self.leave = None;
     }
 
     pub(super) fn handle_frames_end(&mut self) {
@@ -67,14 +93,18 @@ impl Drain {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline.filter(|_| self.phase < Phase::Done)
+        let leave = self.leave.as_ref().and_then(Leave::poll_timeout);
+        leave.into_iter().chain(self.deadline.filter(|_| self.phase < Phase::Done)).min()
     }
 }
 
 impl Shard {
-    /// Asks all shards to drain. Only the coordinating shard is asked to.
+    /// Asks all shards to drain, after they have left if time is given to that. Only the coordinating shard is asked to.
     pub fn request_drain(&mut self) {
-        self.broadcast(|| MeshMessage::Drain);
+        match self.drain.duration.is_zero() {
+            true => self.broadcast(|| MeshMessage::Drain),
+            false => self.broadcast(|| MeshMessage::Leave),
+        }
     }
 
     /// Whether a drain was asked for and [`Self::begin_drain`] has not been called.
@@ -82,7 +112,7 @@ impl Shard {
         self.drain.phase == Phase::Requested
     }
 
-    /// Whether the shard takes taps and means to go on doing so.
+    /// Whether the shard takes taps and subscribers and means to go on doing so.
     pub fn is_ready(&self) -> bool {
         self.drain.phase == Phase::Serving
     }
@@ -92,6 +122,7 @@ impl Shard {
         self.drain.phase = Phase::Delivering;
         self.drain.deadline = Some(now.instant + self.drain.timeout);
         self.quic.refuse_new();
+        self.fanout.hurry();
         self.close_window(now, self.window.open());
         self.broadcast(|| MeshMessage::DeltasEnd);
     }
@@ -138,7 +169,7 @@ impl Shard {
                 }
                 false
             }
-            Phase::Serving | Phase::Requested | Phase::Done => false,
+            Phase::Serving | Phase::Leaving | Phase::Requested | Phase::Done => false,
         }
     }
 

@@ -55,6 +55,9 @@ pub enum MeshMessage {
     Scrape(u64),
     /// Every shard to the coordinator: a copy of its metrics. Lost: as above.
     Scraped(u64, Box<ShardMetrics>),
+    /// Coordinator to every shard: take no new subscribers and send away those you have, until told to drain. Lost: the
+    /// subscribers of that shard are sent away all at once.
+    Leave,
     /// Coordinator to every shard: take nothing more, close the window, deliver, stop. Lost: the process does not end.
     Drain,
     /// Every shard to every merger: no delta follows. Lost: the last frames wait for the drain's time limit.

@@ -13,6 +13,7 @@
 mod coordinator;
 mod drain;
 mod http;
+mod leave;
 pub mod mesh_message;
 mod reactions;
 mod rooms;
@@ -56,6 +57,10 @@ pub struct ShardConfig {
     pub subscribers_max: usize,
     /// Rooms that one of them may watch.
     pub rooms_per_subscriber_max: usize,
+    /// Time over which a window's frames are spread; see [`Fanout::new`].
+    pub fanout_spread: Duration,
+    /// Time over which subscribers are sent away before a drain.
+    pub drain_duration: Duration,
     /// Time that a drain may take before connections are cut.
     pub drain_timeout: Duration,
     /// Rooms that exist from the start.
@@ -104,14 +109,14 @@ impl Shard {
             merger: Merger::new(config.shards, config.window_ms, config.top_k),
             frames: Vec::with_capacity(limits::FRAMES_PER_MESSAGE),
             frame_bytes: Vec::new(),
-            fanout: Fanout::new(),
+            fanout: Fanout::new(config.fanout_spread),
             quic: Quic::new(config.quic, config.rng_seed),
             subscribers: Subscribers::new(config.subscribers_max, config.rooms_per_subscriber_max),
             http: http::HttpConnections::default(),
             coordinator: (config.id == ShardId(0)).then(|| Coordinator::new(config.shards)),
             outbound: VecDeque::new(),
             has_heard_itself: false,
-            drain: Drain::new(config.drain_timeout),
+            drain: Drain::new(config.drain_duration, config.drain_timeout),
             metrics: ShardMetrics::default(),
             reactions: Vec::new(),
         };
@@ -132,7 +137,7 @@ impl Shard {
         match message {
             MeshMessage::Delta(delta) => self.merger.handle_delta(now, from, delta),
             MeshMessage::Recycled(delta) => self.tally.recycle(delta),
-            MeshMessage::Frames(frames) => self.take_frames(&frames),
+            MeshMessage::Frames(frames) => self.take_frames(now, &frames),
             MeshMessage::RoomPrepare(change, room) => {
                 let liveness = self.prepare_room(&room);
                 self.send(ShardId(0), MeshMessage::RoomPrepared(change, liveness));
@@ -162,6 +167,7 @@ impl Shard {
             MeshMessage::Scraped(scrape, metrics) => {
                 self.coordinate(|coordinator| coordinator.handle_scraped(scrape, from.index(), *metrics));
             }
+            MeshMessage::Leave => self.begin_leaving(now),
             MeshMessage::Drain => self.drain.handle_request(),
             MeshMessage::DeltasEnd => self.handle_deltas_end(),
             MeshMessage::FramesEnd => self.drain.handle_frames_end(),
@@ -184,21 +190,23 @@ impl Shard {
     /// When [`Self::handle_timeout`] must be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let window = (!self.drain.is_closed_to_taps()).then(|| self.window.poll_timeout());
-        [window, self.merger.poll_timeout(), self.quic.poll_timeout(), self.drain.poll_timeout()]
+        let fanout = self.fanout.poll_timeout();
+        [window, self.merger.poll_timeout(), fanout, self.quic.poll_timeout(), self.drain.poll_timeout()]
             .into_iter()
             .flatten()
             .min()
     }
 
-    /// A bounded slice of the work that bursts: merging, framing, fan-out, handshakes. True while more is due.
+    /// A bounded slice of the work that bursts: merging, framing, fan-out, handshakes. True while more is due now.
     pub fn serve(&mut self, now: Now) -> bool {
         self.has_heard_itself = false;
         let merging = self.serve_merge(now);
         let fanning_out = self.serve_fanout(now);
+        let leaving = self.serve_leave(now);
         let draining = self.serve_drain(now);
         // After the frames: who comes waits for those who watch.
         let beginning = self.begin_handshakes(now, fanning_out);
-        merging || fanning_out || draining || beginning
+        merging || fanning_out || leaving || draining || beginning
     }
 
     /// The next message for another shard. Those of the shard to itself are handled on the way.
@@ -323,11 +331,11 @@ impl Shard {
         self.broadcast(|| MeshMessage::Frames(frames.clone()));
     }
 
-    fn take_frames(&mut self, frames: &[SharedFrame]) {
+    fn take_frames(&mut self, now: Now, frames: &[SharedFrame]) {
         for frame in frames {
             self.rooms.keep_newest(frame);
             if self.fanout.audience(frame.room) > 0 {
-                self.fanout.offer(frame.room, subscribers::frame_message(frame));
+                self.fanout.offer(now.instant, frame.room, subscribers::frame_message(frame));
             }
         }
     }

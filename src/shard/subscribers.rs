@@ -149,19 +149,28 @@ impl Shard {
                     }
                 }
                 QuicEvent::Stopped { conn, stream } => self.end_subscription(conn, stream),
-                QuicEvent::Closed { conn, .. } => {
-                    for subscribed in self.subscribers.take(conn).as_slice() {
-                        self.fanout.unsubscribe(subscribed.subscription);
-                        self.unwatch_if_alone(subscribed.room);
-                    }
-                }
+                QuicEvent::Closed { conn, .. } => self.end_subscriptions(conn),
             }
+        }
+    }
+
+    /// Whether a connection has been handed every frame that it was offered.
+    pub(super) fn is_caught_up(&self, conn: usize) -> bool {
+        self.subscribers.held(conn).iter().all(|subscribed| self.fanout.is_caught_up(subscribed.subscription))
+    }
+
+    /// Ends whatever a connection watches. If it lives, what was written to it still arrives.
+    pub(super) fn end_subscriptions(&mut self, conn: usize) {
+        for subscribed in self.subscribers.take(conn).as_slice() {
+            self.quic.finish(conn, subscribed.stream);
+            self.fanout.unsubscribe(subscribed.subscription);
+            self.unwatch_if_alone(subscribed.room);
         }
     }
 
     pub(super) fn serve_fanout(&mut self, now: Now) -> bool {
         let Self { fanout, quic, metrics, .. } = self;
-        fanout.serve(limits::FANOUT_SLICE, &mut Streams { quic, metrics, now: now.instant })
+        fanout.serve(now.instant, limits::FANOUT_SLICE, &mut Streams { quic, metrics, now: now.instant })
     }
 
     /// Tells the audience of a replaced room what its emoji mean from now on.

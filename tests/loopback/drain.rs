@@ -85,6 +85,39 @@ fn a_draining_server_says_that_it_is_not_ready() {
 }
 
 #[test]
+fn a_server_that_leaves_sends_its_subscribers_away_one_after_the_other() {
+    let mut server = Server::start(&["--shards", "2", "--window", "100ms", "--drain-duration", "2s"]);
+    let viewers: Vec<_> = (0..8).map(|_| Viewer::watching(&server, &[ROOM])).collect();
+    server.send_sigterm();
+    let accepted = AtomicU64::new(0);
+    tap_until_refused(server.http(), &accepted);
+    let ended = server.wait_for_end();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let (reactions, frame_taps) = ended.drained.expect("a drained line");
+    assert_eq!(reactions, frame_taps);
+    let accepted = accepted.into_inner();
+    assert!((accepted..=accepted + 1).contains(&(reactions / 1000)), "{accepted} accepted, {reactions} counted");
+    let last_windows = viewers.into_iter().map(|viewer| {
+        let (frames, code) = viewer.watch_to_the_end();
+        assert_eq!(code, Some(uproar_wire::hello::CloseCode::Draining));
+        frames.last().map(|frame| frame.window)
+    });
+    let last_windows: Vec<_> = last_windows.collect();
+    assert!(last_windows.iter().min() < last_windows.iter().max(), "frames go on meanwhile: {last_windows:?}");
+}
+
+#[test]
+fn a_second_signal_stops_a_server_that_leaves() {
+    let mut server = Server::start(&["--shards", "2", "--drain-duration", "10m"]);
+    server.send_sigterm();
+    server.await_log("draining");
+    let answer = Http::to(server.http()).ask(&http::reactions(ROOM, r#"{"emoji":"fire"}"#));
+    assert_eq!(answer.status, 202, "taps are still taken");
+    server.send_sigterm();
+    assert_eq!(server.wait_for_end().code, Some(1));
+}
+
+#[test]
 fn a_second_signal_stops_a_drain() {
     let mut server = Server::start(&["--shards", "2", "--window", "100ms", "--drain-timeout", "10m"]);
     hold_a_drain_open(&server);

@@ -11,6 +11,18 @@ fn put(server: &Server, room: u32, name: &str, emoji: &[&str]) -> u16 {
 }
 
 #[test]
+fn spread_frames_reach_everybody_in_the_end() {
+    let server = Server::configured("window = \"200ms\"\n[fanout]\nspread = \"100ms\"\n", &["--shards", "2"]);
+    let mut viewers: Vec<_> = (0..12).map(|_| Viewer::watching(&server, &[1])).collect();
+    for viewer in &mut viewers {
+        viewer.see_taps(1, |viewer| viewer.tap(1, &[(0, 1)]));
+    }
+    let ended = server.terminate();
+    let (reactions, frame_taps) = ended.drained.expect("a drained line");
+    assert_eq!((ended.code, reactions), (Some(0), frame_taps), "{}", ended.log);
+}
+
+#[test]
 fn a_late_joiner_gets_the_palette_and_then_the_newest_frame() {
     let server = Server::start(&["--shards", "2", "--window", "200ms"]);
     let mut early = Viewer::watching(&server, &[1]);

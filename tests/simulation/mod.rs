@@ -81,12 +81,22 @@ pub(crate) fn room_spec(palette_len: u16) -> RoomSpec {
 
 impl Simulation {
     pub(crate) fn new(seed: u64) -> Self {
+        Self::with(seed, |_| {})
+    }
+
+    /// The same with shards that are told something else.
+    pub(crate) fn with(seed: u64, tell: impl Fn(&mut ShardConfig)) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         #[expect(clippy::disallowed_methods, reason = "the one reading; from here on time is added up")]
         let started = Instant::now();
         let now = Now { instant: started, unix_ms: START_UNIX_MS };
         let room = Arc::new(Room::new(RoomId(ROOM), room_spec(PALETTE_LEN)).unwrap());
-        let shards = ShardId::all(SHARDS).map(|id| Shard::new(shard_config(id, &room, rng.random()), now)).collect();
+        let shards = ShardId::all(SHARDS).map(|id| {
+            let mut config = shard_config(id, &room, rng.random());
+            tell(&mut config);
+            Shard::new(config, now)
+        });
+        let shards = shards.collect();
         Self {
             seed,
             started,
@@ -143,8 +153,14 @@ impl Simulation {
 
     /// Lets time pass until the window that is open now has closed and its frames have arrived.
     pub(crate) fn run_through_window(&mut self) {
+        self.run_until_window_closes();
+        self.run_for(Duration::from_millis(300));
+    }
+
+    /// Lets time pass until the window that is open now closes.
+    pub(crate) fn run_until_window_closes(&mut self) {
         let rest_ms = WINDOW_MS - self.now().unix_ms % WINDOW_MS;
-        self.run_for(Duration::from_millis(rest_ms + 300));
+        self.run_for(Duration::from_millis(rest_ms));
     }
 
     /// Lets time pass until `done`.
@@ -160,8 +176,18 @@ impl Simulation {
 
     /// Asks all shards to drain and runs until they have.
     pub(crate) fn drain(&mut self) {
+        self.request_drain();
+        self.run_until_drained();
+    }
+
+    /// The first signal comes.
+    pub(crate) fn request_drain(&mut self) {
         self.shards[0].request_drain();
         self.due[0] = Some(self.now);
+    }
+
+    /// Runs until all shards have drained.
+    pub(crate) fn run_until_drained(&mut self) {
         self.run_until("the end of the drain", |simulation| simulation.ended.iter().all(|&ended| ended));
         // What is still on its way to subscribers arrives.
         self.run_for(Duration::from_secs(1));
@@ -237,6 +263,8 @@ fn shard_config(id: ShardId, room: &Arc<Room>, rng_seed: [u8; 32]) -> ShardConfi
         top_k: 64,
         subscribers_max: 10_000,
         rooms_per_subscriber_max: 64,
+        fanout_spread: Duration::ZERO,
+        drain_duration: Duration::ZERO,
         drain_timeout: Duration::from_secs(30),
         rooms: vec![room.clone()],
         quic: QuicConfig {

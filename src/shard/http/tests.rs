@@ -42,6 +42,8 @@ fn shard() -> Shard {
         top_k: 8,
         subscribers_max: 1,
         rooms_per_subscriber_max: 1,
+        fanout_spread: Duration::ZERO,
+        drain_duration: Duration::ZERO,
         drain_timeout: Duration::from_secs(1),
         rooms: vec![Arc::new(demo_room())],
         quic,

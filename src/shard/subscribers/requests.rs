@@ -1,7 +1,7 @@
 //! What a subscriber asks for: its hello, and the rooms it joins and leaves while it is connected.
 //!
-//! Invariant: every request gets one answer with a status for each of its rooms, unless the shard is draining: then
-//! subscribers keep what they have, and are told by the close.
+//! Invariant: every request gets one answer with a status for each of its rooms, unless the shard is draining or has
+//! sent the subscriber away: then it keeps what it has, and is told by the close.
 
 use super::Subscribed;
 use super::{Shard, frame_message};
@@ -13,7 +13,7 @@ use uproar_wire::hello::{CloseCode, Hello, RoomStatus, Welcome};
 
 impl Shard {
     pub(super) fn handle_hello(&mut self, now: Now, conn: usize, hello: &Hello) {
-        if self.drain.is_closed_to_taps() {
+        if !self.is_ready() {
             return self.quic.close(now.instant, conn, CloseCode::Draining, "the server is going away");
         }
         if self.subscribers.is_full() {
@@ -27,7 +27,7 @@ impl Shard {
     }
 
     pub(super) fn handle_request(&mut self, now: Now, conn: usize, request: &RoomsRequest) {
-        if self.drain.is_closed_to_taps() {
+        if self.drain.is_closed_to_taps() || self.quic.is_parting(conn) {
             return;
         }
         let carry_out = |&room| match request.change {
