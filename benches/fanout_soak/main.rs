@@ -18,6 +18,8 @@
 //! cargo bench --bench fanout_soak -- --quick                   a small run; also what tests run
 //! ```
 
+#![allow(clippy::disallowed_methods, reason = "a bench is the clock's business from end to end")]
+
 #[path = "../process/mod.rs"]
 mod process;
 
