@@ -11,6 +11,8 @@ mod drain;
 mod drops;
 mod fleet;
 mod http;
+mod impaired;
+mod interop;
 mod joining;
 mod malformed;
 mod rooms;
