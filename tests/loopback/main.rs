@@ -14,6 +14,7 @@ mod http;
 mod impaired;
 mod interop;
 mod joining;
+mod life;
 mod malformed;
 mod rooms;
 mod startup;
