@@ -123,7 +123,10 @@ pub const RETRY_TOKEN_LIFETIME: Duration = Duration::from_secs(30);
 pub const QUIC_HANDSHAKES: RangeInclusive<usize> = 1..=1_000_000;
 /// Handshakes that one shard begins in a second.
 pub const QUIC_HANDSHAKE_RATE: RangeInclusive<usize> = 1..=1_000_000;
-/// Time a connection has to say hello.
+/// Time a handshake has. Who has not measured the path yet sends again after 1, 3 and 7 s: three losses in a row, as in a
+/// stadium, do not end it. Longer, and who only pretends to come would keep others out for longer.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time a connection has to say hello once its handshake has been completed.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 const _: () = assert!(SHARDS_MAX <= 256, "a connection id carries its shard in one byte");

@@ -126,7 +126,7 @@ fn send(sender: &mut DatagramSender, socket: RawFd, mut outgoing: &[Outgoing<'_>
     while !outgoing.is_empty() {
         match sender.send(socket, outgoing.iter().copied()) {
             Sent::Some(sent) => outgoing = &outgoing[sent..],
-            Sent::Full => process::wait(NAP),
+            Sent::Full | Sent::Congested => process::wait(NAP),
             Sent::Refused(errno) => panic!("an answer is refused: {}", std::io::Error::from_raw_os_error(errno)),
         }
     }

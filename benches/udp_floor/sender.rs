@@ -89,7 +89,7 @@ impl Sender {
                     left -= count as u64;
                     self.next = (self.next + count) % units;
                 }
-                Sent::Full => std::thread::yield_now(),
+                Sent::Full | Sent::Congested => std::thread::yield_now(),
                 Sent::Refused(errno) => panic!("sending failed: {}", std::io::Error::from_raw_os_error(errno)),
             }
         }

@@ -336,7 +336,7 @@ impl ShardLoop {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        [self.shard.poll_timeout(), self.tcp.poll_timeout()].into_iter().flatten().min()
+        [self.shard.poll_timeout(), self.tcp.poll_timeout(), self.quic.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Has the ring complete at the next deadline, unless it will complete earlier anyway.

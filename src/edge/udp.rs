@@ -1,5 +1,6 @@
 //! The two UDP sockets of a shard: drained in batches while they have datagrams, polled by the ring when they are empty.
 
+use super::outlet::Outlet;
 use super::sys::datagram_receiver::{DatagramReceiver, Detail};
 use super::sys::datagram_sender::{DatagramSender, Outgoing, Sent};
 use super::sys::ring::Ring;
@@ -14,6 +15,7 @@ use quinn_proto::EcnCodepoint;
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
+use std::time::Instant;
 
 /// Whether a socket has to be asked, or will say so itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,7 +116,7 @@ pub struct QuicSocket {
     batch: TransmitBatch,
     /// Of the batch, how many the kernel has taken.
     sent: usize,
-    is_full: bool,
+    outlet: Outlet,
 }
 
 /// Receives of QUIC datagrams in one system call.
@@ -130,7 +132,7 @@ impl QuicSocket {
             sender: DatagramSender::default(),
             batch: TransmitBatch::new(TRANSMIT_BYTES),
             sent: 0,
-            is_full: false,
+            outlet: Outlet::default(),
         })
     }
 
@@ -141,7 +143,7 @@ impl QuicSocket {
 
     /// The ring has seen room in the send buffer.
     pub fn handle_writable(&mut self) {
-        self.is_full = false;
+        self.outlet.handle_writable();
     }
 
     /// Whether there may be more to receive at once.
@@ -178,13 +180,18 @@ impl QuicSocket {
 
     /// Sends what the shard wants to send; true while it wants to send more and the kernel takes it.
     pub fn transmit(&mut self, now: Now, shard: &mut Shard, ring: &mut Ring) -> io::Result<bool> {
-        if self.is_full {
+        if !self.outlet.is_open(now.instant) {
             return Ok(false);
         }
         self.forget_sent();
         let has_more = shard.poll_transmit(now, &mut self.batch);
-        self.send(shard, ring)?;
-        Ok(has_more && !self.is_full)
+        self.send(now.instant, shard, ring)?;
+        Ok(has_more && self.outlet == Outlet::Open)
+    }
+
+    /// When to send again although nothing says so.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.outlet.poll_timeout()
     }
 
     /// Once the kernel has taken the whole batch, its memory serves again.
@@ -209,7 +216,7 @@ impl QuicSocket {
         }
     }
 
-    fn send(&mut self, shard: &mut Shard, ring: &mut Ring) -> io::Result<()> {
+    fn send(&mut self, now: Instant, shard: &mut Shard, ring: &mut Ring) -> io::Result<()> {
         let fd = self.intake.socket.as_raw_fd();
         while self.sent < self.batch.len() {
             let bytes = self.batch.bytes();
@@ -218,8 +225,12 @@ impl QuicSocket {
             match self.sender.send(fd, rest) {
                 Sent::Some(count) => self.sent += count,
                 Sent::Full => {
-                    self.is_full = true;
+                    self.outlet.handle_full();
                     return ring.poll_writable(fd, Purpose::QuicWritable.token());
+                }
+                Sent::Congested => {
+                    self.outlet.handle_congestion(now);
+                    return Ok(());
                 }
                 // One destination cannot be reached, or its path takes no trains. QUIC treats what is lost as loss, and
                 // the others go on.

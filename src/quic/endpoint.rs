@@ -425,7 +425,7 @@ impl Quic {
                 self.accepted += 1;
                 self.handshakes.handle_begun();
                 self.addresses.add(client);
-                self.slots.insert(conn, Slot::new(connection, client, now + self.hello_timeout));
+                self.slots.insert(conn, Slot::new(connection, client, now + limits::HANDSHAKE_TIMEOUT));
                 self.settle(now, conn);
             }
             Err(error) => {
@@ -475,6 +475,7 @@ impl Quic {
         let heard = match event {
             Event::Connected => {
                 slot.established = true;
+                slot.hello_deadline = now + self.hello_timeout;
                 self.established += 1;
                 self.handshakes.handle_ended();
                 Heard::Nothing

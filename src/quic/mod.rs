@@ -76,7 +76,7 @@ pub struct QuicConfig {
     pub connections_per_address_max: usize,
     /// Silence after which a connection is given up.
     pub idle_timeout: Duration,
-    /// Time from a connection's first packet to its hello.
+    /// Time from the end of a connection's handshake to its hello.
     pub hello_timeout: Duration,
     /// How many handshakes there may be, and how fast they begin.
     pub handshakes: HandshakeLimits,

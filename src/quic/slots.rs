@@ -21,7 +21,7 @@ pub(super) struct Slot {
     pub(super) session: Session,
     /// For whom it counts until its end is reported; `None` where nobody counts.
     pub(super) client: Option<ClientAddress>,
-    /// When the time for its hello is up.
+    /// When the time for its handshake is up, and after that the time for its hello.
     pub(super) hello_deadline: Instant,
     /// Whether the handshake has been completed.
     pub(super) established: bool,

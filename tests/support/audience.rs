@@ -3,10 +3,11 @@
 //! Each has a runtime of its own, which acknowledges what comes whether or not the test looks, and which can be torn
 //! down in an instant, as when a phone's battery ends.
 
+use super::impairment::ImpairedPath;
 use super::{DEADLINE, Server};
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use uproar_client::{Client, ClientConfig, ClientEndpoint, Error, RoomEvent, Subscription, Trust};
@@ -36,6 +37,10 @@ impl Viewer {
 
     /// Connects, if the server wants it to.
     pub(crate) fn try_connect(server: &Server) -> Result<Self, Error> {
+        Self::connect_to(server.quic())
+    }
+
+    fn connect_to(address: SocketAddr) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let config = ClientConfig::new(Trust::DangerAnyCertificate)
             .bind(([127, 0, 0, 1], 0).into())
@@ -43,7 +48,7 @@ impl Viewer {
             .keep_alive(Some(Duration::from_millis(200)));
         let (endpoint, client) = runtime.block_on(async {
             let endpoint = ClientEndpoint::bind(&config).unwrap();
-            let client = within(endpoint.connect(server.quic(), "localhost")).await;
+            let client = within(endpoint.connect(address, "localhost")).await;
             (endpoint, client)
         });
         Ok(Self { endpoint, client: client?, subscription: None, runtime })
@@ -52,6 +57,13 @@ impl Viewer {
     /// Connects and subscribes.
     pub(crate) fn watching(server: &Server, rooms: &[u32]) -> Self {
         let mut viewer = Self::connect(server);
+        viewer.subscribe(rooms).unwrap();
+        viewer
+    }
+
+    /// Connects to wherever a path to the server begins, and subscribes.
+    pub(crate) fn watching_through(path: &ImpairedPath, rooms: &[u32]) -> Self {
+        let mut viewer = Self::connect_to(path.address()).unwrap();
         viewer.subscribe(rooms).unwrap();
         viewer
     }
@@ -139,10 +151,15 @@ impl Viewer {
     /// Goes on from another port, as when a phone changes networks. Returns the ports before and after.
     pub(crate) fn rebind(&self) -> (u16, u16) {
         let before = self.client.local_addr().unwrap().port();
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        (before, self.move_to([127, 0, 0, 1]).port())
+    }
+
+    /// Goes on from another address. Returns it.
+    pub(crate) fn move_to(&self, ip: [u8; 4]) -> SocketAddr {
+        let socket = UdpSocket::bind(SocketAddr::from((ip, 0))).unwrap();
         let _context = self.runtime.enter();
         self.client.rebind(socket).unwrap();
-        (before, self.client.local_addr().unwrap().port())
+        self.client.local_addr().unwrap()
     }
 
     /// All frames up to the end of the connection, and why it ended.

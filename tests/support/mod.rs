@@ -6,6 +6,7 @@
 pub(crate) mod audience;
 pub(crate) mod hostile;
 pub(crate) mod http;
+pub(crate) mod impairment;
 pub(crate) mod metrics;
 pub(crate) mod random;
 pub(crate) mod server;

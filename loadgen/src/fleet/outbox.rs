@@ -60,7 +60,7 @@ impl Outbox {
             });
             match sender.send(socket.as_raw_fd(), waiting) {
                 Sent::Some(count) => self.sent += count,
-                Sent::Full => return false,
+                Sent::Full | Sent::Congested => return false,
                 // The server's port may just have gone; QUIC finds out by its own means.
                 Sent::Refused(_) => {
                     self.sent += 1;

@@ -33,6 +33,8 @@ pub enum Sent {
     Some(usize),
     /// The socket's buffer is full: try again when it is writable.
     Full,
+    /// A queue below the socket is full, while the socket itself is writable: try again in a moment.
+    Congested,
     /// The kernel refused the first one, with this errno: it cannot be sent.
     Refused(i32),
 }
@@ -80,7 +82,8 @@ impl DatagramSender {
             return Sent::Some(sent as usize);
         }
         match io::Error::last_os_error().raw_os_error() {
-            Some(libc::EAGAIN | libc::ENOBUFS) => Sent::Full,
+            Some(libc::EAGAIN) => Sent::Full,
+            Some(libc::ENOBUFS) => Sent::Congested,
             Some(libc::EINTR) => Sent::Some(0),
             errno => Sent::Refused(errno.unwrap_or_default()),
         }

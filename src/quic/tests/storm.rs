@@ -2,7 +2,7 @@
 
 use super::pair::{Clock, DELAY, HELLO_TIMEOUT, Pair, client_tls, config};
 use super::{is_closed, pattern};
-use crate::limits::{QUIC_HANDSHAKES_PER_TURN, RETRY_TOKEN_LIFETIME};
+use crate::limits::{HANDSHAKE_TIMEOUT, QUIC_HANDSHAKES_PER_TURN, RETRY_TOKEN_LIFETIME};
 use crate::metrics::Outcome;
 use crate::quic::{Arrival, HandshakeLimits, MasterSecret, Quic, QuicConfig, WriteOutcome};
 use quinn_proto::ConnectionError;
@@ -168,7 +168,7 @@ fn a_flood_from_invented_addresses_takes_no_more_than_its_places_and_delays_no_f
     // Somebody who is really there finds a place.
     pair.connected();
     // Nobody answers from invented addresses, and their places become free.
-    pair.run_for(4 * HELLO_TIMEOUT);
+    pair.run_for(HANDSHAKE_TIMEOUT + 2 * HELLO_TIMEOUT);
     assert_eq!((pair.server.handshakes_under_way(), pair.server.handshakes_waiting()), (0, 0));
     assert_eq!(counted(&pair, Outcome::HandshakeFailed), limits.retry_above as u64);
     assert_eq!(pair.server.established(), 1, "the one that said no hello is gone, the one that watches is not");
