@@ -133,7 +133,12 @@ impl ShardLoop {
                 self.ring.enter(&mut self.completions)?;
                 return Ok(ShardEnd::Drained(Box::new(self.shard.metrics())));
             }
-            if !(has_work || has_output || self.shard.has_heard_itself() || self.has_arrivals()) {
+            if has_work || has_output || self.shard.has_heard_itself() || self.has_arrivals() {
+                self.quic.ask_again();
+                if let Some(reactions) = &mut self.reactions {
+                    reactions.ask_again();
+                }
+            } else {
                 self.sleep(now.instant).await?;
             }
             if glommio::executor().need_preempt() {

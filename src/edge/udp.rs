@@ -59,6 +59,14 @@ impl Intake {
         Ok(has_received)
     }
 
+    /// Has the socket asked in the next turn although it was empty in this one: nothing else says that datagrams came as
+    /// long as the shard does not sleep.
+    fn ask_again(&mut self) {
+        if self.readiness == Readiness::Empty {
+            self.readiness = Readiness::Ready;
+        }
+    }
+
     fn poll(&mut self, ring: &mut Ring, purpose: Purpose) -> io::Result<()> {
         if self.readiness == Readiness::Empty {
             ring.poll_readable(self.socket.as_raw_fd(), purpose.token())?;
@@ -89,6 +97,11 @@ impl ReactionSocket {
         self.intake.readiness == Readiness::Ready
     }
 
+    /// The shard works on and does not sleep: what comes meanwhile is not to wait for the end of that.
+    pub fn ask_again(&mut self) {
+        self.intake.ask_again();
+    }
+
     /// Hands at most `batches` to the shard; true when there were any.
     pub fn receive(&mut self, batches: usize, shard: &mut Shard) -> io::Result<bool> {
         self.intake.receive(batches, |batch| {
@@ -111,6 +124,8 @@ impl ReactionSocket {
 
 /// The QUIC port of one shard.
 pub struct QuicSocket {
+    /// Whether it is bound to one address, so that packets need not say which they leave from.
+    has_address: bool,
     intake: Intake,
     sender: DatagramSender,
     batch: TransmitBatch,
@@ -128,6 +143,7 @@ impl QuicSocket {
     /// Takes over a bound socket.
     pub fn new(socket: UdpSocket) -> io::Result<Self> {
         Ok(Self {
+            has_address: !socket.local_addr()?.ip().is_unspecified(),
             intake: Intake::new(socket, QUIC_BATCH, Detail::Addresses)?,
             sender: DatagramSender::default(),
             batch: TransmitBatch::new(TRANSMIT_BYTES),
@@ -149,6 +165,11 @@ impl QuicSocket {
     /// Whether there may be more to receive at once.
     pub fn is_ready(&self) -> bool {
         self.intake.readiness == Readiness::Ready
+    }
+
+    /// As [`ReactionSocket::ask_again`].
+    pub fn ask_again(&mut self) {
+        self.intake.ask_again();
     }
 
     /// Hands at most `batches` to the shard; true when there were any.
@@ -211,7 +232,7 @@ impl QuicSocket {
     fn send_without_train(&mut self, at: usize) {
         let Some(train) = self.batch.iter().nth(at).filter(|train| train.segment_len.is_some()) else { return };
         for bytes in self.batch.datagrams(train) {
-            let datagram = outgoing(train, bytes, None);
+            let datagram = outgoing(train, bytes, None, self.has_address);
             self.sender.send(self.intake.socket.as_raw_fd(), std::iter::once(datagram));
         }
     }
@@ -221,7 +242,9 @@ impl QuicSocket {
         while self.sent < self.batch.len() {
             let bytes = self.batch.bytes();
             let rest = self.batch.iter().skip(self.sent);
-            let rest = rest.map(|transmit| outgoing(transmit, &bytes[transmit.range.clone()], transmit.segment_len));
+            let rest = rest.map(|transmit| {
+                outgoing(transmit, &bytes[transmit.range.clone()], transmit.segment_len, self.has_address)
+            });
             match self.sender.send(fd, rest) {
                 Sent::Some(count) => self.sent += count,
                 Sent::Full => {
@@ -245,12 +268,12 @@ impl QuicSocket {
     }
 }
 
-fn outgoing<'a>(transmit: &Transmit, bytes: &'a [u8], segment_len: Option<usize>) -> Outgoing<'a> {
+fn outgoing<'a>(transmit: &Transmit, bytes: &'a [u8], segment_len: Option<usize>, has_address: bool) -> Outgoing<'a> {
     Outgoing {
         bytes,
         segment_len,
         remote: transmit.destination,
-        local_ip: transmit.src_ip,
+        local_ip: transmit.src_ip.filter(|_| !has_address),
         ecn: transmit.ecn.map_or(0, |ecn| ecn as u8),
     }
 }
