@@ -75,6 +75,8 @@ pub const QUIC_ROUTED_MAX: usize = 64;
 /// Connections whose memory is fetched ahead of the one that is served. A connection is more than a hundred cache lines,
 /// and a core waits for some dozens at a time; with more, the first ones are pushed out before their turn.
 pub const PREFETCH_AHEAD: usize = 3;
+/// Deadlines of QUIC connections handled before the loop looks at arrivals again: about a millisecond.
+pub const QUIC_TIMEOUTS_PER_CALL: usize = 256;
 /// QUIC connections polled for output before the loop looks at arrivals again.
 pub const TRANSMIT_SLICE: usize = 64;
 /// Rooms merged or framed before the loop looks at arrivals again.
@@ -102,7 +104,8 @@ pub const QUIC_CRYPTO_BUFFER: usize = 4096;
 /// Datagrams of one connection that leave as one train (GSO). A frame is one or two; a palette fills the train.
 pub const QUIC_TRAIN_DATAGRAMS: usize = 10;
 /// Bytes of answers that belong to no connection (refusals, version negotiation, stateless resets) kept for one turn.
-/// More than a thousand; those beyond are dropped, as anybody can ask for them under any address.
+/// A thousand refusals, or a hundred resets of long packets; those beyond are dropped, as anybody can ask for them under
+/// any address.
 pub const QUIC_RESPONSES_BYTES: usize = 128 * 1024;
 /// Bytes of the memory that received QUIC datagrams share: what QUIC keeps of one of them, such as a part of a stream
 /// that came before its turn, keeps all of it.

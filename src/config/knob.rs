@@ -139,7 +139,7 @@ pub(super) const KNOBS: [Knob; 30] = [
     knob(
         "quic.key_file",
         Field::File(|c| &mut c.quic.key_file, "uproar.keys"),
-        "Secret of tickets and resets, made if missing. With it sessions resume after a restart and on nodes with copies.",
+        "Secret of tickets and resets, made if missing. With it sessions resume after a restart, and on nodes with copies, which can then reset one another's connections.",
     ),
     knob(
         "quic.certificate",

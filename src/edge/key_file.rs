@@ -13,6 +13,7 @@
 use crate::quic::{MASTER_SECRET_LEN, MasterSecret};
 use aws_lc_rs::rand;
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -93,12 +94,13 @@ fn random() -> Result<[u8; MASTER_SECRET_LEN], KeyFileError> {
 /// Makes the file under another name and gives it its own once it is whole. Another process that was faster wins.
 fn make(path: &Path, secret: &[u8; MASTER_SECRET_LEN]) -> io::Result<()> {
     let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(format!(".{}", std::process::id()));
-    let written = write(Path::new(&unfinished), secret);
-    let named = written.and_then(|()| match fs::hard_link(&unfinished, path) {
+    // Nobody else's: processes in containers share their numbers.
+    unfinished.push(format!(".{:016x}", RandomState::new().build_hasher().finish()));
+    write(Path::new(&unfinished), secret)?;
+    let named = match fs::hard_link(&unfinished, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
-    });
+    };
     // What was left behind is of no use, but does no harm either.
     let _ = fs::remove_file(&unfinished);
     named

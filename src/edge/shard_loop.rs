@@ -134,10 +134,7 @@ impl ShardLoop {
                 return Ok(ShardEnd::Drained(Box::new(self.shard.metrics())));
             }
             if has_work || has_output || self.shard.has_heard_itself() || self.has_arrivals() {
-                self.quic.ask_again();
-                if let Some(reactions) = &mut self.reactions {
-                    reactions.ask_again();
-                }
+                self.ask_sockets_again();
             } else {
                 self.sleep(now.instant).await?;
             }
@@ -205,7 +202,7 @@ impl ShardLoop {
         }
         if self.shard.is_ready() {
             tracing::info!(
-                "draining: subscribers are sent away, then no more taps are taken and the last frames go out"
+                "draining: subscribers are sent away for drain.duration, then no more taps are taken and the last frames go out"
             );
             self.shard.request_drain();
         } else {
@@ -287,17 +284,14 @@ impl ShardLoop {
             Sleep::Nap => {
                 self.shard.metrics_mut().detail.naps += 1;
                 self.wait_in_ring(now, NAP)?;
-                if let Some(reactions) = &mut self.reactions {
-                    reactions.handle_readable();
-                }
-                self.quic.handle_readable();
+                self.ask_sockets_again();
             }
             Sleep::Doze { gathers_quic } => {
                 self.shard.metrics_mut().detail.dozes += 1;
                 self.poll_reactions()?;
                 if gathers_quic {
                     self.wait_in_ring(now, DOZE)?;
-                    self.quic.handle_readable();
+                    self.quic.ask_again();
                 } else {
                     self.quic.poll(&mut self.ring)?;
                     self.wait_in_ring(now, DOZE)?;
@@ -309,6 +303,14 @@ impl ShardLoop {
             }
         }
         Ok(())
+    }
+
+    /// Sockets that no poll watches are looked at in the next turn.
+    fn ask_sockets_again(&mut self) {
+        self.quic.ask_again();
+        if let Some(reactions) = &mut self.reactions {
+            reactions.ask_again();
+        }
     }
 
     fn wait_in_ring(&mut self, now: Instant, longest: Duration) -> io::Result<()> {

@@ -59,8 +59,8 @@ impl Intake {
         Ok(has_received)
     }
 
-    /// Has the socket asked in the next turn although it was empty in this one: nothing else says that datagrams came as
-    /// long as the shard does not sleep.
+    /// Has the socket asked in the next turn although it was empty in this one: nothing else says that datagrams came while
+    /// no poll watches it. One that is watched stays so, as each new poll would be one more.
     fn ask_again(&mut self) {
         if self.readiness == Readiness::Empty {
             self.readiness = Readiness::Ready;

@@ -34,8 +34,8 @@ impl Addresses {
 
     /// Whether the client has half of the connections that it may have.
     pub(super) fn is_half_full(&self, client: Option<ClientAddress>) -> bool {
-        let half = self.per_address_max.div_ceil(2);
-        client.is_some_and(|client| self.connections.get(&client).is_some_and(|&count| count >= half))
+        let count = |client| self.connections.get(&client).copied().unwrap_or(0);
+        client.is_some_and(|client| count(client) >= self.per_address_max / 2)
     }
 
     /// A connection of the client was accepted.

@@ -27,9 +27,6 @@ use std::time::{Duration, Instant};
 use uproar_wire::control::RoomsAnswer;
 use uproar_wire::hello::{CloseCode, Welcome};
 
-/// Bytes below which a packet has room to spare: half of the smallest that every path carries.
-const SPARE_PACKET: usize = 600;
-
 /// The QUIC part of one shard; the calling order stands at [`super`].
 pub struct Quic {
     endpoint: Endpoint,
@@ -144,7 +141,8 @@ impl Quic {
 
     /// The time that [`Self::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(conn) = self.timers.poll_due(now) {
+        for _ in 0..limits::QUIC_TIMEOUTS_PER_CALL {
+            let Some(conn) = self.timers.poll_due(now) else { break };
             let Some(slot) = self.slots.slot_mut(conn) else { continue };
             slot.connection.handle_timeout(now);
             let hello_missing = slot.awaits_hello() && slot.hello_deadline <= now;
@@ -249,7 +247,14 @@ impl Quic {
         }
     }
 
-    /// Closes one connection in the same way.
+    /// Closes every connection, whatever its peer still has to get.
+    pub fn close_all(&mut self, now: Instant, code: CloseCode, reason: &'static str) {
+        for conn in self.slots.numbers() {
+            self.close(now, conn, code, reason);
+        }
+    }
+
+    /// Closes one connection once its peer has everything of its finished streams.
     pub fn part(&mut self, now: Instant, conn: usize, code: CloseCode, reason: &'static str) {
         if let Some(slot) = self.slots.slot_mut(conn) {
             slot.parting = Some((code, reason));
@@ -355,20 +360,12 @@ impl Quic {
         while !batch.is_full() {
             self.scratch.clear();
             match slot.connection.poll_transmit(now, QUIC_TRAIN_DATAGRAMS, &mut self.scratch) {
-                Some(transmit) => {
-                    batch.push(&transmit, &self.scratch);
-                    // A packet with room to spare held everything there was to say; asking again costs a tenth of a frame.
-                    // Handshakes, challenges of paths and trains are packets that are full.
-                    if slot.established && transmit.segment_size.is_none() && transmit.size < SPARE_PACKET {
-                        break;
-                    }
+                Some(transmit) => batch.push(&transmit, &self.scratch),
+                None => {
+                    self.timers.arm(now, conn, slot.deadline());
+                    return;
                 }
-                None => break,
             }
-        }
-        if !batch.is_full() {
-            self.timers.arm(now, conn, slot.deadline());
-            return;
         }
         // Not known to have said everything: asked again, after those that wait already.
         self.timers.arm(now, conn, slot.deadline());
@@ -420,7 +417,10 @@ impl Quic {
                 self.respond(&retry);
             }
             // QUIC allows one for every address that is not validated.
-            Err(error) => self.endpoint.ignore(error.into_incoming()),
+            Err(error) => {
+                self.endpoint.ignore(error.into_incoming());
+                self.outcomes[Outcome::Dropped.index()] += 1;
+            }
         }
     }
 
@@ -429,6 +429,9 @@ impl Quic {
         // Others of its address may have come in while it waited.
         if self.addresses.is_full(client) {
             return self.refuse(incoming, Outcome::AddressFull);
+        }
+        if self.addresses.is_half_full(client) && !incoming.remote_address_validated() {
+            return self.retry(incoming);
         }
         self.scratch.clear();
         match self.endpoint.accept(incoming, now, &mut self.scratch, None) {
@@ -521,9 +524,9 @@ impl Quic {
                 Heard::Nothing
             }
             Event::Stream(StreamEvent::Stopped { id, error_code }) if !session.is_control(id) => {
-                slot.open_streams = slot.open_streams.saturating_sub(1);
-                // What waits on it is let go.
-                let _ = connection.send_stream(id).reset(error_code);
+                // What waits on it is let go. If everything has left already, its end is reported apart.
+                let is_over = connection.send_stream(id).reset(error_code).is_ok();
+                slot.open_streams = slot.open_streams.saturating_sub(is_over.into());
                 self.events.push_back(QuicEvent::Stopped { conn, stream: id.into() });
                 self.close_if_parted(now, conn);
                 Heard::Nothing

@@ -163,6 +163,7 @@ impl Shard {
             Phase::Closing => {
                 self.finish_streams();
                 if self.quic.connections() == 0 || self.is_overdue(now) {
+                    self.quic.close_all(now.instant, CloseCode::Draining, "the server is going away");
                     self.drain.phase = Phase::Done;
                     self.broadcast(|| MeshMessage::Drained);
                     return true;
