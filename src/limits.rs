@@ -21,8 +21,11 @@ pub const GRACE_DIVISOR: u64 = 4;
 
 /// Reaction datagrams taken in one system call. Beyond 64 the cost per datagram no longer falls.
 pub const DATAGRAM_BATCH: usize = 64;
-/// Batches taken from one socket in one turn of the loop, so that no socket starves the others: about 1 ms of work.
+/// Batches of reactions taken in one turn of the loop, so that no socket starves the others: about 1 ms of work.
 pub const BATCHES_PER_TURN: usize = 8;
+/// Batches taken from the QUIC socket in one turn: a datagram there costs five times one of reactions, and those who tap
+/// wait for the turn to end.
+pub const QUIC_BATCHES_PER_TURN: usize = 1;
 /// Batches taken from one socket when a drain begins: more than its buffer can hold, so that a peer that goes on sending
 /// does not keep the drain from beginning.
 pub const BATCHES_AT_DRAIN: usize = 1024;
@@ -67,8 +70,8 @@ pub const TCP_BUFFER: usize = 4096;
 /// Provided receive buffers of one shard.
 pub const TCP_BUFFERS: u16 = 2048;
 
-/// Subscribers served before the loop looks at arrivals again: about a quarter of a millisecond of writing.
-pub const FANOUT_SLICE: usize = 64;
+/// Subscribers served before the loop looks at arrivals again: with sealing and sending, about a quarter of a millisecond.
+pub const FANOUT_SLICE: usize = 32;
 /// Received QUIC datagrams that are routed before the first is handled: enough to fetch ahead, few enough that what was
 /// routed is still in the cache.
 pub const QUIC_ROUTED_MAX: usize = 64;

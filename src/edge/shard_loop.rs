@@ -161,7 +161,7 @@ impl ShardLoop {
         {
             self.sleeper.handle_reactions();
         }
-        if self.quic.receive(now, limits::BATCHES_PER_TURN, &mut self.shard)? {
+        if self.quic.receive(now, limits::QUIC_BATCHES_PER_TURN, &mut self.shard)? {
             self.sleeper.handle_quic();
         }
         Ok(())
