@@ -5,6 +5,7 @@ use crate::edge::board::Board;
 use crate::edge::clock::WallClock;
 use crate::edge::key_file::{self, KeyFileError};
 use crate::edge::listen::{self, ListenError};
+use crate::edge::process::ProcessReader;
 use crate::edge::shard_loop::{ShardEnd, ShardLoop, ShardStart};
 use crate::edge::sys::{descriptor, ring};
 use crate::edge::tls::{self, IdentityError};
@@ -12,7 +13,7 @@ use crate::edge::{mesh, placement};
 use crate::ids::ShardId;
 use crate::metrics::ShardMetrics;
 use crate::quic::{self, HandshakeLimits, QuicConfig, Tickets};
-use crate::shard::ShardConfig;
+use crate::shard::{ReadProcess, ShardConfig};
 use glommio::{LocalExecutorBuilder, Placement};
 use std::io::{self, Write};
 use std::sync::{Arc, mpsc};
@@ -93,6 +94,9 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     let tickets = Tickets::new(&keys.ticket, clock.clone());
     let tls = quic::server_crypto(quic::tls_config(identity.chain, identity.key, tickets)?)?;
 
+    let process = ProcessReader::new().map_err(kernel("page size and clock ticks"))?;
+    let read_process: ReadProcess = Arc::new(move || process.read());
+
     // Sockets exist before shards: what arrives from now on waits in the kernel.
     let sockets = listen::open(&config, cores.len())?;
     let listening = sockets.listening;
@@ -134,6 +138,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
                     per_second: config.quic.handshakes_per_second as u32,
                 },
             },
+            read_process: read_process.clone(),
             rng_seed: random()?,
         };
         // Shard 0 coordinates, so it hears the signals.

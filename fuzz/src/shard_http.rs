@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use uproar::ids::ShardId;
 use uproar::ingest::http::{ContentKind, Method};
 use uproar::limits::{HTTP_BODY_MAX, HTTP_HEAD_MAX, ROOM_SPEC_BYTES_MAX};
-use uproar::metrics::{Outcome, Proto, ShardMetrics};
+use uproar::metrics::{Outcome, ProcessMetrics, Proto, ShardMetrics};
 use uproar::quic::{HandshakeLimits, QuicConfig, TimeSource, server_crypto};
 use uproar::room::{Room, demo_room};
 use uproar::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig};
@@ -235,6 +235,7 @@ fn config() -> ShardConfig {
         drain_timeout: Duration::from_secs(1),
         rooms: vec![room().clone()],
         quic: quic(id),
+        read_process: Arc::new(ProcessMetrics::default),
         rng_seed: [1; 32],
     }
 }

@@ -3,8 +3,8 @@
 //! In the order in which a process meets them: [`placement`] picks cores, [`listen`] binds ports with the
 //! [`socket_buffer`]s that were asked for, [`tls`] brings the certificate and [`key_file`] the other keys, [`mesh`] connects the shards and [`board`] tells
 //! them who is least busy. Each shard then lives in its [`shard_loop`], which reads [`udp`] (and sends through its [`outlet`]) and [`tcp`]
-//! (whose connections [`admission`] lets in), asks the [`clock`] once per turn, and sleeps at its [`doorbell`], or shorter ([`sleep`]). Unsafe
-//! code is in [`sys`] only.
+//! (whose connections [`admission`] lets in), asks the [`clock`] once per turn, and sleeps at its [`doorbell`], or shorter ([`sleep`]). What
+//! the kernel knows about the [`process`] is asked when somebody scrapes. Unsafe code is in [`sys`] only.
 
 pub mod admission;
 pub mod board;
@@ -15,6 +15,7 @@ pub mod listen;
 pub mod mesh;
 pub mod outlet;
 pub mod placement;
+pub mod process;
 pub mod shard_loop;
 pub mod sleep;
 pub mod socket_buffer;

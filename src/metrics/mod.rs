@@ -4,14 +4,16 @@
 //! or locked. Whoever wants to know asks the shards for clones and adds them up.
 //!
 //! Not here: the admin port that asks and answers. In order: `label`, what labels can say;
-//! `latency`, durations; `render`, the text.
+//! `latency`, durations; `process`, what the kernel says; `render`, the text.
 
 mod label;
 mod latency;
+mod process;
 mod render;
 
 pub use label::{HTTP_CODE_COUNT, HTTP_CODES, Outcome, Proto, Reject, Skip, Socket, http_code_index};
 pub use latency::Latency;
+pub use process::ProcessMetrics;
 pub use render::{BuildInfo, render, render_shards};
 
 /// Everything that one shard counts. Tables are indexed by the `index()` of their label.

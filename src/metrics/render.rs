@@ -1,12 +1,14 @@
 //! Metrics as Prometheus text, version 0.0.4.
 //!
 //! Invariant: every family stands once with HELP and TYPE, every series once, and series that can occur are there
-//! from the start with 0, so that a rate over them is right from the first increment.
+//! from the start with 0, so that a rate over them is right from the first increment. What the kernel did not tell about
+//! the process is left out.
 
 use super::label::{HTTP_CODES, Outcome, Proto, Reject, Skip, Socket};
 use super::latency::BUCKETS;
-use super::{Latency, ShardMetrics};
+use super::{Latency, ProcessMetrics, ShardMetrics};
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 /// What this binary is; the labels of `uproar_build_info`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +30,7 @@ impl BuildInfo {
 }
 
 /// Appends the metrics of the whole node.
-pub fn render(total: &ShardMetrics, build: &BuildInfo, out: &mut String) {
+pub fn render(total: &ShardMetrics, process: &ProcessMetrics, build: &BuildInfo, out: &mut String) {
     let BuildInfo { version, profile, arch } = build;
     let text = &mut Text { out };
     text.head("uproar_build_info", "What this binary is; always 1.", Kind::Gauge);
@@ -37,6 +39,18 @@ pub fn render(total: &ShardMetrics, build: &BuildInfo, out: &mut String) {
         text.head(family.name, family.help, family.kind);
         (family.write)(&mut Writer { text, name: family.name, shard: None }, total);
     }
+    render_process(process, text);
+}
+
+fn render_process(process: &ProcessMetrics, text: &mut Text<'_>) {
+    let ProcessMetrics { cpu, resident_bytes, open_files, open_files_max, started } = process;
+    let [cpu, started] = [cpu, started].map(|time| time.as_ref().map(Duration::as_secs_f64));
+    text.figure("process_cpu_seconds_total", "User and system CPU time spent in seconds.", Kind::Counter, cpu);
+    text.figure("process_resident_memory_bytes", "Resident memory size in bytes.", Kind::Gauge, *resident_bytes);
+    text.figure("process_open_fds", "Number of open file descriptors.", Kind::Gauge, *open_files);
+    text.figure("process_max_fds", "Maximum number of open file descriptors.", Kind::Gauge, *open_files_max);
+    let started_help = "Start time of the process since unix epoch in seconds.";
+    text.figure("process_start_time_seconds", started_help, Kind::Gauge, started);
 }
 
 /// Appends the metrics of each shard, labelled by its place, and how its loop runs.
@@ -236,6 +250,13 @@ impl Text<'_> {
             Kind::Histogram => "histogram",
         };
         self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    fn figure(&mut self, name: &str, help: &str, kind: Kind, value: Option<impl fmt::Display>) {
+        if let Some(value) = value {
+            self.head(name, help, kind);
+            self.series(name, &[], value);
+        }
     }
 
     fn series(&mut self, name: &str, labels: &[(&str, &str)], value: impl fmt::Display) {

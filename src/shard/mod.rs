@@ -28,7 +28,7 @@ pub use reactions::Train;
 use crate::fanout::Fanout;
 use crate::ids::{ShardId, merger_of};
 use crate::limits;
-use crate::metrics::{Outcome, Proto, ShardMetrics, Skip};
+use crate::metrics::{Outcome, ProcessMetrics, Proto, ShardMetrics, Skip};
 use crate::quic::{Arrival, Quic, QuicConfig, TransmitBatch};
 use crate::room::Room;
 use crate::tally::{Delta, MergeOutput, Merger, Tally};
@@ -67,9 +67,14 @@ pub struct ShardConfig {
     pub rooms: Vec<Arc<Room>>,
     /// QUIC: keys, certificate, limits.
     pub quic: QuicConfig,
+    /// Reads what the kernel says about the process; called when a scrape is answered.
+    pub read_process: ReadProcess,
     /// Seed of everything random on this shard.
     pub rng_seed: [u8; 32],
 }
+
+/// How a shard, which touches no kernel, learns the figures of its process.
+pub type ReadProcess = Arc<dyn Fn() -> ProcessMetrics + Send + Sync>;
 
 /// Everything that one core owns. See the module for the calling order.
 pub struct Shard {
@@ -93,6 +98,7 @@ pub struct Shard {
     has_heard_itself: bool,
     drain: Drain,
     metrics: ShardMetrics,
+    read_process: ReadProcess,
     reactions: Vec<(EmojiId, u16)>,
 }
 
@@ -118,6 +124,7 @@ impl Shard {
             has_heard_itself: false,
             drain: Drain::new(config.drain_duration, config.drain_timeout),
             metrics: ShardMetrics::default(),
+            read_process: config.read_process,
             reactions: Vec::new(),
         };
         for room in config.rooms {

@@ -109,6 +109,16 @@ fn the_metrics_page_has_every_published_name() {
             assert!(is_of_the_node || kind.is_some(), "uproar_{name} is not on the page:\n{}", page.page());
         }
     }
+    let published: Vec<_> =
+        section.lines().filter_map(|line| Some(line.strip_prefix("| `process_")?.split('`').next().unwrap())).collect();
+    assert_eq!(published.len(), 5, "{published:?}");
+    let metrics = server.metrics();
+    for name in published {
+        let value = metrics.value(&format!("process_{name}"));
+        // A server that has just started may have spent less than one of the kernel's ticks.
+        assert!(value > 0.0 || name == "cpu_seconds_total", "process_{name} is {value}");
+    }
+    assert!(metrics.value("process_open_fds") <= metrics.value("process_max_fds"));
     for labels in ["proto", "reason", "socket", "outcome", "code"] {
         assert!(section.contains(labels) && server.metrics().page().contains(&format!("{labels}=\"")), "{labels}");
     }

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use subscriber::Subscriber;
 use uproar::ids::ShardId;
-use uproar::metrics::ShardMetrics;
+use uproar::metrics::{ProcessMetrics, ShardMetrics};
 use uproar::quic::{HandshakeLimits, QuicConfig, TransmitBatch};
 use uproar::room::Room;
 use uproar::shard::{Shard, ShardConfig};
@@ -281,6 +281,7 @@ fn shard_config(id: ShardId, room: &Arc<Room>, rng_seed: [u8; 32]) -> ShardConfi
             handshakes: HandshakeLimits::default(),
             prefetch: |_, _| {},
         },
+        read_process: Arc::new(ProcessMetrics::default),
         rng_seed,
     }
 }

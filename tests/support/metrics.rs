@@ -16,6 +16,16 @@ impl Metrics {
         &self.page
     }
 
+    /// The value of the one series of a name that has no labels.
+    ///
+    /// # Panics
+    /// When there is no such series.
+    pub(crate) fn value(&self, name: &str) -> f64 {
+        let value = self.page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("no series {name} in\n{}", self.page));
+        value.parse().unwrap_or_else(|_| panic!("{name} is {value}, not a number"))
+    }
+
     /// The sum of all series of a name, or of those that have every label named: `uproar_subscribers{shard="0"}`.
     ///
     /// # Panics

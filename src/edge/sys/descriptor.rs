@@ -39,6 +39,14 @@ fn owned(fd: libc::c_int) -> io::Result<File> {
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
+/// How many descriptors the process may have open; [`u64::MAX`] without a limit.
+pub fn open_files_max() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a whole rlimit, written by the call.
+    let failed = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) < 0 };
+    if failed { Err(io::Error::last_os_error()) } else { Ok(limit.rlim_cur) }
+}
+
 /// Raises the limit of open descriptors to what the process may have.
 pub fn raise_open_files() -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

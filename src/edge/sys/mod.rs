@@ -12,3 +12,4 @@ pub mod prefetch;
 pub mod ring;
 pub mod socket_address;
 pub mod socket_option;
+pub mod system;

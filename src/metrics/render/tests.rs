@@ -82,8 +82,12 @@ impl Scrape {
 }
 
 fn page(metrics: &ShardMetrics) -> String {
+    page_with(metrics, &ProcessMetrics::default())
+}
+
+fn page_with(metrics: &ShardMetrics, process: &ProcessMetrics) -> String {
     let mut page = String::new();
-    render(metrics, &BuildInfo::current(), &mut page);
+    render(metrics, process, &BuildInfo::current(), &mut page);
     page
 }
 
@@ -180,6 +184,35 @@ fn what_is_counted_shows_under_its_own_labels() {
     ] {
         assert_eq!(scrape.value(series), value, "{series}");
     }
+}
+
+#[test]
+fn figures_of_the_process_have_their_usual_names() {
+    let process = ProcessMetrics {
+        cpu: Some(Duration::from_millis(38_070)),
+        resident_bytes: Some(25_436_160),
+        open_files: Some(21),
+        open_files_max: Some(20_000),
+        started: Some(Duration::from_millis(1_802_469_134_370)),
+    };
+    let scrape = Scrape::read(&page_with(&ShardMetrics::default(), &process));
+    for (name, kind, value) in [
+        ("process_cpu_seconds_total", "counter", 38.07),
+        ("process_resident_memory_bytes", "gauge", 25_436_160.0),
+        ("process_open_fds", "gauge", 21.0),
+        ("process_max_fds", "gauge", 20_000.0),
+        ("process_start_time_seconds", "gauge", 1_802_469_134.37),
+    ] {
+        assert_eq!((scrape.types[name].as_str(), scrape.value(name)), (kind, value), "{name}");
+    }
+}
+
+#[test]
+fn what_the_kernel_did_not_tell_is_left_out() {
+    let process = ProcessMetrics { resident_bytes: Some(4096), ..ProcessMetrics::default() };
+    let scrape = Scrape::read(&page_with(&ShardMetrics::default(), &process));
+    let names: Vec<_> = scrape.types.keys().filter(|name| name.starts_with("process_")).collect();
+    assert_eq!(names, ["process_resident_memory_bytes"]);
 }
 
 #[test]

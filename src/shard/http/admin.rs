@@ -105,7 +105,7 @@ impl Shard {
                 for shard in shards {
                     total.absorb(shard);
                 }
-                metrics::render(&total, &BuildInfo::current(), &mut page);
+                metrics::render(&total, &(self.read_process)(), &BuildInfo::current(), &mut page);
             }
             ScrapeForm::Shards => metrics::render_shards(shards, &mut page),
         }

@@ -4,7 +4,7 @@
 //! hold for any bytes.
 
 use crate::ids::ShardId;
-use crate::metrics::Proto;
+use crate::metrics::{ProcessMetrics, Proto};
 use crate::quic::{HandshakeLimits, QuicConfig, server_crypto};
 use crate::room::demo_room;
 use crate::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig};
@@ -47,6 +47,7 @@ fn shard() -> Shard {
         drain_timeout: Duration::from_secs(1),
         rooms: vec![Arc::new(demo_room())],
         quic,
+        read_process: Arc::new(ProcessMetrics::default),
         rng_seed: [0; 32],
     };
     #[expect(clippy::disallowed_methods, reason = "no time passes in these tests")]
