@@ -3,7 +3,7 @@
 //! Invariant: a reaction is never cut short silently. It is split where it exceeds a datagram, and waits where the
 //! connection's buffer is full. What the network loses stays lost: reactions are not sent again.
 
-use crate::config::{ClientConfig, DATAGRAM_BUFFER};
+use crate::config::ClientConfig;
 use crate::control::Control;
 use crate::endpoint::ClientEndpoint;
 use crate::error::Error;
@@ -32,6 +32,8 @@ pub struct Client {
     connection: quinn::Connection,
     id: ClientId,
     subscribed: AtomicBool,
+    /// Bytes of datagrams it takes while none waits.
+    datagram_space: usize,
     /// There once the server has welcomed the hello.
     control: OnceLock<Arc<Control>>,
 }
@@ -51,7 +53,8 @@ impl Client {
     }
 
     pub(crate) fn new(endpoint: ClientEndpoint, connection: quinn::Connection, id: ClientId) -> Self {
-        Self { endpoint, connection, id, subscribed: AtomicBool::new(false), control: OnceLock::new() }
+        let datagram_space = connection.datagram_send_buffer_space();
+        Self { endpoint, connection, id, subscribed: AtomicBool::new(false), datagram_space, control: OnceLock::new() }
     }
 
     /// Says hello and starts watching `rooms`: 1 to [`ROOMS_MAX`], each once. A connection says hello once, and the
@@ -187,17 +190,17 @@ impl Client {
         self.connection.stats()
     }
 
-    /// Waits until the reactions handed over have left, at most a second.
-    pub async fn flush(&self) {
+    /// Waits until the reactions handed over have left, at most a second; whether they have. What has not left by then
+    /// waits for a path that does not carry it, or for a connection that is gone.
+    pub async fn flush(&self) -> bool {
+        let is_empty = || self.connection.datagram_send_buffer_space() >= self.datagram_space;
         let empty = async {
-            while self.connection.close_reason().is_none()
-                && self.connection.datagram_send_buffer_space() < DATAGRAM_BUFFER
-            {
+            while self.connection.close_reason().is_none() && !is_empty() {
                 tokio::time::sleep(FLUSH_LOOK).await;
             }
         };
-        // What has not left by then waits for a path that does not carry it.
         let _ = tokio::time::timeout(FLUSH_MAX, empty).await;
+        is_empty()
     }
 
     /// Lets reactions leave, closes this connection, and waits until the server has been told. Others of its endpoint stay.

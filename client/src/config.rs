@@ -16,7 +16,7 @@ const STREAM_WINDOW: u32 = uproar_wire::stream::MESSAGE_MAX as u32 + 4;
 /// Bytes all rooms' streams together may run ahead: frames are small, a few full palettes at once are rare.
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 /// Bytes of reactions waiting to be sent; beyond this, reacting waits.
-pub(crate) const DATAGRAM_BUFFER: usize = 64 * 1024;
+const DATAGRAM_BUFFER: usize = 64 * 1024;
 /// Bytes of datagrams from the server kept. It sends none, but without any room for them none may be sent either.
 const DATAGRAM_RECEIVE_BUFFER: usize = uproar_wire::reaction::DATAGRAM_MAX;
 

@@ -51,7 +51,11 @@ impl Trust {
     }
 
     /// The TLS side of a connection that believes these servers.
-    pub(crate) fn tls(&self) -> Result<rustls::ClientConfig, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Trust`] when the cryptography does not come about.
+    #[doc(hidden)]
+    pub fn tls(&self) -> Result<rustls::ClientConfig, Error> {
         let provider = Arc::new(provider());
         let algorithms = provider.signature_verification_algorithms;
         let builder = rustls::ClientConfig::builder_with_provider(provider)
