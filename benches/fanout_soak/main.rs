@@ -245,6 +245,8 @@ impl Soak<'_> {
         // Those that did not stop, so all of them are there.
         let first = self.effort.subscribers / 10;
         let range = first..(first + self.effort.churned).min(self.effort.subscribers);
+        // Whoever heard nothing may be lost, which is no matter of those who come anew.
+        self.fleet.leave(first / 2..first).expect("they are known");
         let rss_bytes = (0..self.effort.churns).map(|_| {
             self.fleet.churn(range.clone(), PATIENCE).unwrap_or_else(|error| panic!("{error}"));
             self.windows(2 * self.effort.window);

@@ -119,7 +119,7 @@ fn run(sockets: &[UdpSocket], answers: &[Answer], is_over: &AtomicBool) {
 fn reply<'a>(received: &Received<'_>, answers: &'a [Answer]) -> Option<Outgoing<'a>> {
     let answer = answers.get(packet::destination_of(received.bytes)? as usize)?;
     let (remote, local_ip): (SocketAddr, IpAddr) = (received.remote?, received.local_ip?);
-    Some(Outgoing { bytes: answer, segment_len: None, remote, local_ip: Some(local_ip), ecn: 0 })
+    Some(Outgoing { bytes: answer, segment_len: None, remote: Some(remote), local_ip: Some(local_ip), ecn: 0 })
 }
 
 fn send(sender: &mut DatagramSender, socket: RawFd, mut outgoing: &[Outgoing<'_>]) {

@@ -80,7 +80,7 @@ impl Sender {
             let batch = (0..batch).map(|at| Outgoing {
                 bytes: &self.bytes[(self.next + at) % units * unit..][..unit],
                 segment_len,
-                remote: to,
+                remote: Some(to),
                 local_ip: None,
                 ecn: 0,
             });

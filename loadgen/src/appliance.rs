@@ -24,25 +24,32 @@ const LOG_LINES: usize = 40;
 
 /// Why there is no appliance.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ApplianceError {
+pub enum ApplianceError {
+    /// The kernel does not start it.
     #[error("cannot start the appliance: {0}")]
     Start(#[from] io::Error),
+    /// It ended before it was ready.
     #[error("the appliance ended before it was ready:\n{0}")]
     Ended(String),
+    /// It was not ready in time.
     #[error("the appliance was not ready within {max} s:\n{0}", max = READY_MAX.as_secs())]
     Slow(String),
+    /// It says something that is no announcement.
     #[error("the appliance said `{0}`, which is no listening address")]
     BadLine(String),
+    /// It does not listen where it should.
     #[error("the appliance said it is ready, but not where its {0} port is")]
     NoPort(&'static str),
+    /// It does not end.
     #[error("the appliance did not end within {max} s of SIGTERM:\n{0}", max = STOP_MAX.as_secs())]
     Stuck(String),
+    /// It ended, and not well.
     #[error("the appliance ended with {0}:\n{1}")]
     Failed(ExitStatus, String),
 }
 
 /// The child's side: serves until it is told to stop, or its parent is gone.
-pub(crate) fn serve(args: Vec<OsString>) -> ExitCode {
+pub fn serve(args: Vec<OsString>) -> ExitCode {
     if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
         eprintln!("cannot follow the parent's end: {error}");
     }
@@ -51,29 +58,29 @@ pub(crate) fn serve(args: Vec<OsString>) -> ExitCode {
 
 /// Where an appliance listens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Listening {
+pub struct Listening {
     /// Reaction datagrams.
-    pub(crate) reactions: SocketAddr,
+    pub reactions: SocketAddr,
     /// QUIC.
-    pub(crate) quic: SocketAddr,
+    pub quic: SocketAddr,
     /// Public HTTP.
-    pub(crate) http: SocketAddr,
+    pub http: SocketAddr,
     /// Admin HTTP.
-    pub(crate) admin: SocketAddr,
+    pub admin: SocketAddr,
 }
 
 /// A running appliance.
 #[derive(Debug)]
-pub(crate) struct Appliance {
+pub struct Appliance {
     child: Child,
     log: Log,
     /// Where it listens.
-    pub(crate) listening: Listening,
+    pub listening: Listening,
 }
 
 impl Appliance {
     /// Starts one on free loopback ports, and waits until it is ready. It makes a certificate of its own.
-    pub(crate) async fn start(shards: u32, window: &str) -> Result<Self, ApplianceError> {
+    pub async fn start(shards: u32, window: &str) -> Result<Self, ApplianceError> {
         let shards = shards.to_string();
         let mut child = Command::new(std::env::current_exe()?)
             .args(["appliance", "--", "uproar", "serve", "--shards", &shards, "--window", window])
@@ -107,7 +114,7 @@ impl Appliance {
     }
 
     /// Tells it to drain, and waits until it has.
-    pub(crate) async fn stop(mut self) -> Result<(), ApplianceError> {
+    pub async fn stop(mut self) -> Result<(), ApplianceError> {
         if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id as i32)) {
             // One that is gone already is seen by its status.
             let _ = kill_process(pid, Signal::TERM);

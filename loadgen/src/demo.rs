@@ -5,9 +5,11 @@
 //! loopback and nowhere else.
 
 use crate::appliance::Appliance;
-use crate::play::{self, RunError, Targets};
-use crate::report::Report;
-use crate::scenario::{Http, Moment, Quic, Scenario, Subscribers, Udp};
+use crate::crowd::Part;
+use crate::live::Live;
+use crate::play::{self, Options, Targets};
+use crate::report::{Quantiles, Report};
+use crate::scenario::{Http, Moment, Quic, Scenario, Sources, Subscribers, Udp};
 use crate::table::grouped;
 use crate::view::{RoomView, Screen};
 use futures_util::StreamExt;
@@ -27,13 +29,14 @@ const WATCHING: u32 = 100;
 const LIVE_EVENTS: usize = 64;
 
 /// Plays the demo; true when nothing was lost.
-pub(crate) fn run(seconds: u32, taps_per_second: u32, shards: u32) -> Result<bool, String> {
-    play::runtime().map_err(|error| error.to_string())?.block_on(async {
+pub fn run(seconds: u32, taps_per_second: u32, shards: u32) -> Result<bool, String> {
+    let runtime = play::runtime().map_err(|error| error.to_string())?;
+    let played = runtime.block_on(async {
         println!("starting an appliance of {shards} shards on loopback");
         let appliance = Appliance::start(shards, WINDOW).await.map_err(|error| error.to_string())?;
         let targets = targets(&appliance);
         let played = tokio::select! {
-            played = play_match(seconds, taps_per_second, &targets) => played.map_err(|error| error.to_string()),
+            played = play_match(seconds, taps_per_second, &targets) => played,
             signal = interrupted() => Err(signal),
         };
         // In every case the child is ended in order; only then is there something to say.
@@ -43,7 +46,10 @@ pub(crate) fn run(seconds: u32, taps_per_second: u32, shards: u32) -> Result<boo
         println!("\n{report}");
         println!("{}", verdict(&report));
         Ok(report.passed)
-    })
+    });
+    // Threads that still send are not waited for.
+    runtime.shutdown_background();
+    played
 }
 
 fn targets(appliance: &Appliance) -> Targets {
@@ -67,7 +73,7 @@ async fn interrupted() -> String {
     "interrupted; the appliance was stopped".into()
 }
 
-async fn play_match(seconds: u32, taps_per_second: u32, targets: &Targets) -> Result<Report, RunError> {
+async fn play_match(seconds: u32, taps_per_second: u32, targets: &Targets) -> Result<Report, String> {
     let palette = palette(targets).await?;
     let scenario = scenario(seconds, taps_per_second, &palette);
     println!(
@@ -78,11 +84,14 @@ async fn play_match(seconds: u32, taps_per_second: u32, targets: &Targets) -> Re
         seconds,
         scenario.moments.iter().map(|m| format!("{} at {:.0} s", m.name, m.at_s)).collect::<Vec<_>>().join(", ")
     );
-    let (live, events) = mpsc::channel(LIVE_EVENTS);
+    let (told, events) = mpsc::channel(LIVE_EVENTS);
     let showing = tokio::spawn(show(events));
-    let report = play::play(&scenario, targets, Some(live)).await;
+    // The frames are what is to be seen here.
+    let mut live = Live::in_lines(Box::new(std::io::sink()));
+    let options = Options { part: Part::WHOLE, start_unix_ms: None };
+    let report = play::play(scenario, targets, &options, &mut live, Some(told)).await;
     showing.abort();
-    report
+    report.map_err(|error| error.to_string())
 }
 
 async fn show(mut events: mpsc::Receiver<RoomEvent>) {
@@ -96,16 +105,17 @@ async fn show(mut events: mpsc::Receiver<RoomEvent>) {
 }
 
 /// What the room's emoji are; the match is made for them.
-async fn palette(targets: &Targets) -> Result<Palette, RunError> {
-    let client = Client::connect(targets.quic, &targets.server_name, targets.trust.clone()).await?;
-    let mut subscription = client.subscribe(&[ROOM]).await?;
+async fn palette(targets: &Targets) -> Result<Palette, String> {
+    let client = Client::connect(targets.quic, &targets.server_name, targets.trust.clone()).await;
+    let client = client.map_err(|error| error.to_string())?;
+    let mut subscription = client.subscribe(&[ROOM]).await.map_err(|error| error.to_string())?;
     while let Some(event) = subscription.next().await {
-        if let RoomEvent::Palette(_, palette) = event? {
+        if let RoomEvent::Palette(_, palette) = event.map_err(|error| error.to_string())? {
             client.close().await;
             return Ok(palette);
         }
     }
-    Err(RunError::NoPalette(ROOM))
+    Err(format!("room {ROOM} has no palette"))
 }
 
 /// A short match: quiet stretches, and moments that everybody reacts to. Most taps come packed by UDP gateways, some
@@ -118,23 +128,31 @@ fn scenario(seconds: u32, taps_per_second: u32, palette: &Palette) -> Scenario {
         Moment {
             name: name.into(),
             at_s: begins * length_s,
-            lasts_s: lasts * length_s,
             times,
+            rise_s: 0.2,
+            hold_s: lasts * length_s,
+            decay_s: 0.1 * lasts * length_s,
             emoji: Some(known.map_or(otherwise % emoji.max(1), |place| place as u16)),
+            share: 0.8,
         }
     };
-    let taps = f64::from(taps_per_second);
     Scenario {
+        name: "demo".to_owned(),
         seed: 11,
         duration_s: length_s,
         people: 1_000_000,
-        rooms: vec![ROOM.0],
         emoji: emoji.max(1),
-        taps_max: 1,
-        udp: Some(Udp { reactions_per_second: taps * 0.85, sockets: 2, records_per_datagram: 32 }),
-        http: Some(Http { reactions_per_second: taps * 0.05, connections: 8, reactions_per_request: 8 }),
-        quic: Some(Quic { reactions_per_second: taps * 0.10, connections: 16, records_per_datagram: 8 }),
-        subscribers: Subscribers { count: WATCHING, endpoints: 2, arriving: 16 },
+        reactions_per_second: taps_per_second.into(),
+        udp: Some(Udp {
+            share: 0.85,
+            sockets: 4,
+            from: Sources::Loopback(4),
+            records_per_datagram: 32,
+            ..Udp::default()
+        }),
+        http: Some(Http { share: 0.05, connections: 8, reactions_per_request: 8, ..Http::default() }),
+        quic: Some(Quic { share: 0.10, connections: 16, records_per_datagram: 8, ..Quic::default() }),
+        subscribers: Subscribers { count: WATCHING, ..Subscribers::default() },
         moments: vec![
             moment("kick-off", 0.05, 0.10, 2.0, &["clap", "party"], 0),
             moment("a six", 0.35, 0.10, 4.0, &["six", "fire"], 1),
@@ -147,15 +165,18 @@ fn scenario(seconds: u32, taps_per_second: u32, palette: &Palette) -> Scenario {
 
 fn verdict(report: &Report) -> String {
     let by: Vec<String> =
-        report.transports.iter().map(|t| format!("{} {}", t.transport, grouped(t.taps_sent))).collect();
+        report.transports.iter().map(|t| format!("{} {}", t.transport.label(), grouped(t.taps_sent))).collect();
+    let delay = |of: fn(&Quantiles) -> u64| {
+        report.latency.get("tap_to_frame").map_or(0.0, |latency| of(&latency.all) as f64 / 1000.0)
+    };
     let equal = if report.taps_sent == report.taps_framed { "=" } else { "is not" };
     format!(
         "taps sent ({}) {equal} taps in frames: {} {equal} {}; tap to frame p50 {:.0} ms, p99 {:.0} ms",
         by.join(" + "),
         grouped(report.taps_sent),
         grouped(report.taps_framed),
-        report.latency.tap_to_frame.p50_us as f64 / 1000.0,
-        report.latency.tap_to_frame.p99_us as f64 / 1000.0
+        delay(|delay| delay.p50_us),
+        delay(|delay| delay.p99_us)
     )
 }
 

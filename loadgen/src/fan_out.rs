@@ -1,16 +1,17 @@
 //! A fleet for a while: one line a window, totals at the end, and whether anybody missed anything.
 
-use serde_json::json;
+use crate::fleet::{Fleet, FleetConfig, FleetMeasures, FleetTotals, WindowArrivals};
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use uproar_loadgen::fleet::{Fleet, FleetConfig, FleetTotals, WindowArrivals};
 
 /// How long all may take to be subscribed: this, and the second share for each of them.
 const ARRIVE_MAX: Duration = Duration::from_secs(30);
 const ARRIVE_EACH_MAX: Duration = Duration::from_millis(5);
 
 /// Seats the fleet and watches for `watch`; true when every subscriber had every frame.
-pub(crate) fn run(config: FleetConfig, watch: Duration, json: Option<&Path>) -> Result<bool, String> {
+pub fn run(config: FleetConfig, watch: Duration, json: Option<&Path>) -> Result<bool, String> {
     let subscribers = config.subscribers;
     let arrive_max = ARRIVE_MAX + ARRIVE_EACH_MAX * subscribers as u32;
     let fleet = Fleet::start(config).map_err(|error| format!("the fleet cannot start: {error}"))?;
@@ -31,11 +32,12 @@ pub(crate) fn run(config: FleetConfig, watch: Duration, json: Option<&Path>) -> 
         windows.push(window);
     }
     let cpu = fleet.cpu().map_err(|error| error.to_string())? - cpu_of_arrival;
-    let totals = fleet.stop().map_err(|error| error.to_string())?;
+    let (totals, measures) = fleet.stop_measured().map_err(|error| error.to_string())?;
     let cpu_us_per_frame = cpu.as_secs_f64() * 1e6 / (totals.frames - frames_before).max(1) as f64;
-    println!("{}", summary(&totals, cpu_us_per_frame));
+    println!("{}\n{}", summary(&totals, cpu_us_per_frame), durations(&measures));
     if let Some(path) = json {
-        write(path, &windows, &totals, cpu_us_per_frame).map_err(|error| format!("{}: {error}", path.display()))?;
+        let report = report(&windows, &totals, &measures, cpu_us_per_frame);
+        std::fs::write(path, format!("{report:#}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(has_everything(&windows, &totals))
 }
@@ -43,11 +45,15 @@ pub(crate) fn run(config: FleetConfig, watch: Duration, json: Option<&Path>) -> 
 /// Whether nobody missed a frame, and there was one to miss.
 fn has_everything(windows: &[WindowArrivals], totals: &FleetTotals) -> bool {
     let missing: u64 = windows.iter().map(|window| window.missing).sum();
-    !windows.is_empty() && missing + totals.gaps + totals.duplicates + totals.lost_connections() == 0
+    !windows.is_empty()
+        && missing + totals.gaps + totals.duplicates + totals.conflicting + totals.lost_connections() == 0
+}
+
+fn ms(us: u64) -> f64 {
+    us as f64 / 1000.0
 }
 
 fn line(window: &WindowArrivals) -> String {
-    let ms = |us: u64| us as f64 / 1000.0;
     format!(
         "window {}  frames {:>8}  missing {:>6}  late p50 {:>8.1} ms  p99 {:>8.1} ms  max {:>8.1} ms  spread {:>8.1} ms",
         window.window,
@@ -61,9 +67,9 @@ fn line(window: &WindowArrivals) -> String {
 }
 
 fn summary(totals: &FleetTotals, cpu_us_per_frame: f64) -> String {
-    let FleetTotals { subscribers, frames, duplicates, gaps, handshakes, socket_drops, .. } = totals;
+    let FleetTotals { subscribers, frames, duplicates, conflicting, gaps, handshakes, socket_drops, .. } = totals;
     let mut text = format!(
-        "{subscribers} subscribers, {frames} frames, {gaps} gaps, {duplicates} duplicates, {handshakes} handshakes, \
+        "{subscribers} subscribers, {frames} frames, {gaps} gaps, {duplicates} duplicates, {conflicting} conflicting, {handshakes} handshakes, \
          {} lost, {socket_drops} dropped at the fleet's sockets; {cpu_us_per_frame:.1} us of the fleet's CPU a frame",
         totals.lost_connections(),
     );
@@ -73,7 +79,27 @@ fn summary(totals: &FleetTotals, cpu_us_per_frame: f64) -> String {
     text
 }
 
-fn write(path: &Path, windows: &[WindowArrivals], totals: &FleetTotals, cpu_us_per_frame: f64) -> std::io::Result<()> {
+/// The measures by what they are called, as text and JSON have them.
+fn named(measures: &FleetMeasures) -> [(&'static str, &Histogram<u64>); 5] {
+    let FleetMeasures { handshake_us, subscribe_us, lateness_us, spread_us, staleness_us } = measures;
+    [
+        ("handshake", handshake_us),
+        ("subscribe", subscribe_us),
+        ("lateness", lateness_us),
+        ("spread", spread_us),
+        ("staleness", staleness_us),
+    ]
+}
+
+fn durations(measures: &FleetMeasures) -> String {
+    let lines = named(measures).map(|(name, us)| {
+        let [p50, p99] = [0.5, 0.99].map(|quantile| ms(us.value_at_quantile(quantile)));
+        format!("{name:<9}  p50 {p50:>8.1} ms  p99 {p99:>8.1} ms  max {:>8.1} ms", ms(us.max()))
+    });
+    lines.join("\n")
+}
+
+fn report(windows: &[WindowArrivals], totals: &FleetTotals, measures: &FleetMeasures, cpu_us_per_frame: f64) -> Value {
     let windows: Vec<_> = windows
         .iter()
         .map(|window| {
@@ -90,14 +116,19 @@ fn write(path: &Path, windows: &[WindowArrivals], totals: &FleetTotals, cpu_us_p
             })
         })
         .collect();
-    let report = json!({ "windows": windows, "totals": totals, "cpu_us_per_frame": cpu_us_per_frame });
-    std::fs::write(path, format!("{report:#}\n"))
+    let mut report = json!({ "windows": windows, "totals": totals, "cpu_us_per_frame": cpu_us_per_frame });
+    for (name, us) in named(measures) {
+        for (suffix, quantile) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
+            report[format!("{name}_us_{suffix}")] = us.value_at_quantile(quantile).into();
+        }
+    }
+    report
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uproar_loadgen::fleet::Moment;
+    use crate::fleet::Moment;
     use uproar_wire::WindowSeq;
 
     fn window(missing: u64) -> WindowArrivals {
@@ -121,6 +152,7 @@ mod tests {
         assert!(!has_everything(&[], &nothing), "no window was seen");
         assert!(!has_everything(&[window(0), window(1)], &nothing));
         assert!(!has_everything(&[window(0)], &FleetTotals { gaps: 1, ..nothing.clone() }));
+        assert!(!has_everything(&[window(0)], &FleetTotals { conflicting: 1, ..nothing.clone() }));
         let lost = [("timed out".to_owned(), 1)].into();
         assert!(!has_everything(&[window(0)], &FleetTotals { lost, ..nothing }));
     }
@@ -131,5 +163,18 @@ mod tests {
         for part in ["window 9 ", "frames        3", "missing      2", "p50      1.5 ms", "max      2.5 ms"] {
             assert!(line.contains(part), "{part:?} is not in {line:?}");
         }
+    }
+
+    #[test]
+    fn durations_are_in_text_and_report() {
+        let mut measures = FleetMeasures::default();
+        measures.handshake_us.record(1500).unwrap();
+        measures.staleness_us.record_n(2_400_000, 3).unwrap();
+        let text = durations(&measures);
+        assert!(text.contains("handshake  p50      1.5 ms"), "{text}");
+        assert!(text.lines().last().unwrap().starts_with("staleness  p50   240"), "{text}");
+        let report = report(&[window(0)], &FleetTotals::default(), &measures, 1.0);
+        assert_eq!((&report["handshake_us_p99"], &report["spread_us_max"]), (&json!(1500), &json!(0)));
+        assert_eq!(report["windows"][0]["frames"], 3);
     }
 }

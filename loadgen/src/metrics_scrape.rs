@@ -2,69 +2,126 @@
 //!
 //! Deliberately not here: the rest of the exposition format. Types, help, timestamps and exemplars are skipped.
 
-use crate::drivers::http::{Connection, ExchangeError};
+use crate::exchange::{Connection, ExchangeError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// Why the metrics could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ScrapeError {
+pub enum ScrapeError {
+    /// Nobody answered.
     #[error("metrics of {0}: {1}")]
     Exchange(SocketAddr, ExchangeError),
+    /// Somebody refused.
     #[error("metrics of {0}: status {1}; is it the admin port?")]
     Status(SocketAddr, u16),
 }
 
-/// One reading of all counters: by name, then by labels as they stand between the braces.
+/// Samples by name and labels as they are scraped: `uproar_windows_total`, `uproar_reactions_total{proto="udp"}`.
+pub type Samples = BTreeMap<String, f64>;
+
+/// One reading of all counters.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(crate) struct Scrape(BTreeMap<String, BTreeMap<String, f64>>);
+pub struct Scrape(Samples);
 
 impl Scrape {
     /// Asks the server.
-    pub(crate) async fn read(admin: SocketAddr) -> Result<Self, ScrapeError> {
-        let request = format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
-        let reply = Connection::new(admin).exchange(request.as_bytes()).await;
+    pub async fn read(admin: SocketAddr) -> Result<Self, ScrapeError> {
+        Self::ask(&mut Connection::new(admin), admin, "Connection: close\r\n").await
+    }
+
+    /// Asks the server over a connection that stays, for the next time.
+    pub async fn read_over(connection: &mut Connection, admin: SocketAddr) -> Result<Self, ScrapeError> {
+        Self::ask(connection, admin, "").await
+    }
+
+    async fn ask(connection: &mut Connection, admin: SocketAddr, fields: &str) -> Result<Self, ScrapeError> {
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\n{fields}\r\n");
+        let reply = connection.exchange(request.as_bytes()).await;
         match reply.map_err(|error| ScrapeError::Exchange(admin, error))? {
             (200, body) => Ok(Self::parse(&String::from_utf8_lossy(&body))),
             (status, _) => Err(ScrapeError::Status(admin, status)),
         }
     }
 
-    fn parse(text: &str) -> Self {
+    /// Reads a page.
+    pub fn parse(text: &str) -> Self {
         let mut scrape = Self::default();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
-            if let Some((name, labels, value)) = sample(line) {
-                scrape.0.entry(name.into()).or_default().insert(labels.into(), value);
+            if let Some((series, value)) = sample(line) {
+                scrape.0.insert(series.into(), value);
             }
         }
         scrape
     }
 
+    /// All samples.
+    pub fn samples(&self) -> Samples {
+        self.0.clone()
+    }
+
+    /// The sum of all samples of a name; `None` when there are none.
+    pub fn total(&self, name: &str) -> Option<f64> {
+        series_of(&self.0, name).map(|(_, _, value)| value).reduce(|sum, value| sum + value)
+    }
+
+    /// A counter, per value of one label. Samples without the label come under "".
+    pub fn totals(&self, name: &str, label: &str) -> BTreeMap<String, u64> {
+        growth_by(&Samples::new(), &self.0, name, label)
+    }
+
     /// How much a counter grew since `before`, per value of one label. Samples without the label come under "".
-    pub(crate) fn growth(&self, before: &Self, name: &str, label: &str) -> BTreeMap<String, u64> {
-        let mut growth = BTreeMap::new();
-        for (labels, value) in self.0.get(name).into_iter().flatten() {
-            let earlier = before.0.get(name).and_then(|samples| samples.get(labels)).unwrap_or(&0.0);
-            *growth.entry(label_value(labels, label).to_owned()).or_default() += (value - earlier).max(0.0) as u64;
-        }
-        growth
+    pub fn growth(&self, before: &Self, name: &str, label: &str) -> BTreeMap<String, u64> {
+        growth_by(&before.0, &self.0, name, label)
     }
 }
 
-fn sample(line: &str) -> Option<(&str, &str, f64)> {
+/// How much a counter grew between two looks, per value of one label. Samples without the label come under "".
+pub(crate) fn growth_by(before: &Samples, after: &Samples, name: &str, label: &str) -> BTreeMap<String, u64> {
+    growth(before, after, name).fold(BTreeMap::new(), |mut sums, (labels, growth)| {
+        *sums.entry(label_value(labels, label).to_owned()).or_default() += growth;
+        sums
+    })
+}
+
+/// How much each sample of a counter grew between two looks, by its labels as they stand between the braces. One that was
+/// not there before was 0; one that fell, as after a restart, did not grow.
+pub(crate) fn growth<'a>(
+    before: &'a Samples,
+    after: &'a Samples,
+    name: &'a str,
+) -> impl Iterator<Item = (&'a str, u64)> {
+    series_of(after, name).map(|(series, labels, value)| {
+        let earlier = before.get(series).copied().unwrap_or(0.0);
+        (labels, (value - earlier).max(0.0) as u64)
+    })
+}
+
+/// All samples of a name: what they are called, their labels and their values.
+fn series_of<'a>(samples: &'a Samples, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str, f64)> {
+    samples.iter().filter_map(move |(series, value)| {
+        let labels = match series.strip_prefix(name)? {
+            "" => "",
+            labels => labels.strip_prefix('{')?.strip_suffix('}')?,
+        };
+        Some((series.as_str(), labels, *value))
+    })
+}
+
+/// The value of a label, empty where it is not there.
+pub(crate) fn label_value<'a>(labels: &'a str, label: &str) -> &'a str {
+    let value = labels.split(',').find_map(|pair| pair.trim().strip_prefix(label)?.strip_prefix("=\""));
+    value.and_then(|value| value.strip_suffix('"')).unwrap_or_default()
+}
+
+fn sample(line: &str) -> Option<(&str, f64)> {
     let (series, value) = match line.rfind('}') {
         // Label values may hold spaces.
         Some(end) => (&line[..=end], line[end + 1..].trim()),
         None => line.split_once(' ')?,
     };
-    let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
     let value = value.split(' ').next()?.parse().ok()?;
-    Some((name, labels.strip_suffix('}')?, value))
-}
-
-fn label_value<'a>(labels: &'a str, label: &str) -> &'a str {
-    let value = labels.split(',').find_map(|pair| pair.trim().strip_prefix(label)?.strip_prefix("=\""));
-    value.and_then(|value| value.strip_suffix('"')).unwrap_or_default()
+    (series.contains('{') == series.ends_with('}')).then_some((series, value))
 }
 
 #[cfg(test)]
@@ -84,5 +141,7 @@ mod tests {
         assert_eq!(growth("uproar_rejected_total", "reason"), [("unknown_room".into(), 2)].into());
         assert_eq!(growth("uproar_windows_total", ""), [(String::new(), 2)].into());
         assert!(growth("uproar_nothing_total", "proto").is_empty());
+        assert_eq!(after.totals("uproar_reactions_total", "proto"), [("http".into(), 4), ("udp".into(), 25)].into());
+        assert_eq!((after.total("uproar_reactions_total"), after.total("uproar_nothing_total")), (Some(29.0), None));
     }
 }

@@ -21,7 +21,7 @@ const NAME_LEN: usize = 14;
 
 /// One room, as far as its frames tell.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RoomView {
+pub struct RoomView {
     name: String,
     /// Glyph and name by emoji id.
     emoji: Vec<(String, String)>,
@@ -31,7 +31,7 @@ pub(crate) struct RoomView {
 
 impl RoomView {
     /// Takes what is new; true when there is a new frame to show.
-    pub(crate) fn handle_event(&mut self, event: RoomEvent) -> bool {
+    pub fn handle_event(&mut self, event: RoomEvent) -> bool {
         match event {
             RoomEvent::Palette(_, palette) => {
                 self.name = palette.name;
@@ -50,7 +50,7 @@ impl RoomView {
     }
 
     /// The room as a picture of always the same number of lines.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let Some(frame) = &self.frame else {
             return vec![format!("{}: waiting for the first frame", self.name)];
         };
@@ -69,7 +69,7 @@ impl RoomView {
     }
 
     /// The newest frame in one line.
-    pub(crate) fn plain_line(&self) -> Option<String> {
+    pub fn plain_line(&self) -> Option<String> {
         let frame = self.frame.as_ref()?;
         let top: Vec<String> = frame
             .top
@@ -114,19 +114,19 @@ impl RoomView {
 
 /// Where a view is put.
 #[derive(Debug)]
-pub(crate) struct Screen {
+pub struct Screen {
     terminal: bool,
     lines: usize,
 }
 
 impl Screen {
     /// Standard output.
-    pub(crate) fn stdout() -> Self {
+    pub fn stdout() -> Self {
         Self { terminal: io::stdout().is_terminal(), lines: 0 }
     }
 
     /// Shows the newest frame: in place of the one before on a terminal, below it elsewhere.
-    pub(crate) fn show(&mut self, view: &RoomView) -> io::Result<()> {
+    pub fn show(&mut self, view: &RoomView) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if self.terminal {
             let lines = view.lines();

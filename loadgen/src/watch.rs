@@ -8,7 +8,7 @@ use uproar_client::{Client, Trust};
 use uproar_wire::RoomId;
 
 /// Watches a room; true when the server ended it in order.
-pub(crate) fn run(server: SocketAddr, server_name: &str, trust: Trust, room: RoomId) -> Result<bool, String> {
+pub fn run(server: SocketAddr, server_name: &str, trust: Trust, room: RoomId) -> Result<bool, String> {
     let watching = async {
         let client = Client::connect(server, server_name, trust).await?;
         let mut subscription = client.subscribe(&[room]).await?;

@@ -272,7 +272,7 @@ fn outgoing<'a>(transmit: &Transmit, bytes: &'a [u8], segment_len: Option<usize>
     Outgoing {
         bytes,
         segment_len,
-        remote: transmit.destination,
+        remote: Some(transmit.destination),
         local_ip: transmit.src_ip.filter(|_| !has_address),
         ecn: transmit.ecn.map_or(0, |ecn| ecn as u8),
     }

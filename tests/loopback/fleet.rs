@@ -1,7 +1,10 @@
 //! Hundreds of real subscribers of one thread: every frame reaches each of them, also those who come, go and stall.
 
-use crate::support::{DEADLINE, Server};
+use crate::support::hostile::Identity;
+use crate::support::{DEADLINE, Server, Tapper, eventually};
 use std::ops::Range;
+use std::time::Duration;
+use uproar_client::Trust;
 use uproar_loadgen::fleet::{Fleet, FleetConfig, Pause, WindowArrivals};
 use uproar_wire::RoomId;
 
@@ -47,7 +50,7 @@ fn every_subscriber_has_every_frame() {
     let totals = fleet.stop().unwrap();
     assert!(totals.frames >= 900);
     assert_eq!((totals.subscribers, totals.handshakes, totals.lost_connections()), (300, 300, 0));
-    assert_eq!((totals.gaps, totals.duplicates), (0, 0));
+    assert_eq!((totals.gaps, totals.duplicates, totals.conflicting), (0, 0, 0));
     // Told, not timed out.
     server.await_shards("uproar_subscribers", |now| now == 0);
     assert_eq!(server.metric("uproar_connections_total{proto=\"quic\",outcome=\"done\"}"), 300);
@@ -102,4 +105,159 @@ fn a_room_that_does_not_exist_is_a_loss_that_says_so() {
     let fleet = Fleet::start(FleetConfig::new(server.quic(), vec![RoomId(99)], 3)).unwrap();
     let error = fleet.wait_subscribed(DEADLINE).unwrap_err().to_string();
     assert!(error.starts_with("3 of 3 connections are lost"), "{error}");
+}
+
+fn await_settled(fleet: &Fleet) {
+    eventually(|| fleet.is_settled().unwrap().then_some(()), || format!("on the way: {:?}", fleet.totals()));
+}
+
+/// A server with rooms of these numbers.
+fn server_of(rooms: &[u32]) -> Server {
+    let palette = r#"[{ name = "fire", glyph = "f" }]"#;
+    let room = |id| format!("[[rooms]]\nid = {id}\nname = \"Room {id}\"\npalette = {palette}\n");
+    let toml: String = rooms.iter().map(room).collect();
+    Server::configured(&toml, &["--shards", "2", "--window", "200ms"])
+}
+
+#[test]
+fn each_watches_a_room_of_its_own() {
+    let server = server_of(&[1, 2, 3]);
+    let rooms = vec![(RoomId(3), 100), (RoomId(1), 0), (RoomId(2), 50)];
+    let fleet = Fleet::start(FleetConfig::one_each(server.quic(), rooms)).unwrap();
+    fleet.wait_subscribed(DEADLINE).unwrap();
+    let tapper = Tapper::to(server.reactions());
+    window_of(&fleet, 150);
+    (0..5).for_each(|count| tapper.tap(3, 0, count + 1));
+    window_of(&fleet, 150);
+    // All of one room, so that the other's are left.
+    fleet.leave(0..100).unwrap();
+    window_of(&fleet, 50);
+    let totals = fleet.stop().unwrap();
+    assert_eq!((totals.subscribers, totals.wanted, totals.lost_connections()), (50, 50, 0), "{totals:?}");
+    assert_eq!((totals.gaps, totals.duplicates, totals.conflicting), (0, 0, 0), "{totals:?}");
+}
+
+#[test]
+fn the_rooms_numbers_are_consecutive() {
+    let server = server_of(&[1]);
+    let rooms = vec![(RoomId(1), 3), (RoomId(99), 2)];
+    let fleet = Fleet::start(FleetConfig::one_each(server.quic(), rooms)).unwrap();
+    let error = fleet.wait_subscribed(DEADLINE).unwrap_err().to_string();
+    assert!(error.starts_with("2 of 5 connections are lost") && error.contains("none of the rooms exists"), "{error}");
+    window_of(&fleet, 3);
+    // Whoever is told to go is not held against the server.
+    fleet.leave(3..5).unwrap();
+    fleet.wait_subscribed(DEADLINE).unwrap();
+    assert_eq!(fleet.stop().unwrap().wanted, 3);
+}
+
+#[test]
+fn parts_of_the_fleet_come_and_go_while_nobody_waits() {
+    let server = server();
+    let fleet = fleet(&server, 300, |config| config.present = 100);
+    window_of(&fleet, 100);
+    fleet.join(50..300).unwrap();
+    await_settled(&fleet);
+    window_of(&fleet, 300);
+    fleet.churn_begin(290..300).unwrap();
+    fleet.leave(0..200).unwrap();
+    fleet.join(10..20).unwrap();
+    await_settled(&fleet);
+    window_of(&fleet, 110);
+    server.await_shards("uproar_subscribers", |now| now == 110);
+    let totals = fleet.stop().unwrap();
+    assert_eq!((totals.handshakes, totals.subscribers, totals.wanted, totals.on_the_way), (320, 110, 110, 0));
+    assert_eq!((totals.gaps, totals.lost_connections()), (0, 0), "{totals:?}");
+}
+
+#[test]
+fn whoever_leaves_on_the_way_is_neither_there_nor_lost() {
+    let server = server();
+    let fleet = Fleet::start(FleetConfig::new(server.quic(), vec![ROOM], 300)).unwrap();
+    fleet.leave(0..300).unwrap();
+    fleet.wait_subscribed(DEADLINE).unwrap();
+    let totals = fleet.totals().unwrap();
+    assert_eq!((totals.subscribers, totals.wanted, totals.lost_connections()), (0, 0, 0), "{totals:?}");
+    fleet.join(0..300).unwrap();
+    fleet.wait_subscribed(DEADLINE).unwrap();
+    window_of(&fleet, 300);
+}
+
+#[test]
+fn handshakes_and_frames_are_measured() {
+    let server = server();
+    let fleet = fleet(&server, 100, |_| {});
+    (0..3).for_each(|_| _ = window_of(&fleet, 100));
+    assert_eq!(fleet.measures().unwrap().handshake_us.len(), 100);
+    let (totals, measures) = fleet.stop_measured().unwrap();
+    assert_eq!((measures.handshake_us.len(), measures.subscribe_us.len()), (100, 100));
+    assert!(measures.handshake_us.max() <= measures.subscribe_us.max());
+    let due = measures.lateness_us.len();
+    assert!((300..=totals.frames - 100).contains(&due), "{due} of {}", totals.frames);
+    assert_eq!(measures.staleness_us.len(), due);
+    // No more than the first of a window has nobody before it.
+    assert!(measures.spread_us.len() < due && measures.spread_us.len() >= due - due / 50, "{due}");
+    // A picture is replaced one window after its end at the earliest, but for three digits.
+    assert!(measures.staleness_us.min() > 199_000, "{}", measures.staleness_us.min());
+}
+
+/// Waits until so many are lost, all of them for this reason.
+fn await_lost(fleet: &Fleet, reason: &str, count: u64) {
+    let expected = [(reason.to_owned(), count)].into();
+    let lost = || fleet.totals().unwrap().lost;
+    eventually(|| (lost() == expected).then_some(()), || format!("lost: {:?}", lost()));
+}
+
+/// With keys that outlive the process.
+fn start(key_file: &std::path::Path, quic: &str) -> Server {
+    let toml = format!("[quic]\nkey_file = {:?}\n", key_file.display().to_string());
+    Server::configured(&toml, &["--shards", "2", "--window", "200ms", "--quic", quic])
+}
+
+#[test]
+fn who_was_given_up_unheard_is_lost_when_it_listens_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let key_file = directory.path().join("keys");
+    let first = start(&key_file, "127.0.0.1:0");
+    // Silence is believed in for longer than the test waits.
+    let fleet = fleet(&first, 20, |config| config.idle_timeout = 10 * DEADLINE);
+    window_of(&fleet, 20);
+    fleet.pause(0..10, Pause::Deaf).unwrap();
+    fleet.pause(10..20, Pause::Unread).unwrap();
+    let quic = first.quic().to_string();
+    first.kill();
+    let second = start(&key_file, &quic);
+    fleet.resume_reading(0..20).unwrap();
+    await_lost(&fleet, "reset by peer", 20);
+    // They do not come back by themselves.
+    assert!(fleet.is_settled().unwrap());
+    assert_eq!(second.metric("uproar_subscribers"), 0);
+    fleet.join(0..20).unwrap();
+    fleet.wait_subscribed(DEADLINE).unwrap();
+    window_of(&fleet, 20);
+}
+
+#[test]
+fn who_hears_nothing_for_too_long_is_lost() {
+    let server = server();
+    let fleet = fleet(&server, 20, |config| config.idle_timeout = Duration::from_secs(2));
+    window_of(&fleet, 20);
+    fleet.pause(0..5, Pause::Deaf).unwrap();
+    await_lost(&fleet, "timed out", 5);
+    fleet.resume_reading(0..5).unwrap();
+    let totals = fleet.stop().unwrap();
+    assert_eq!((totals.subscribers, totals.wanted, totals.lost_connections()), (15, 20, 5), "{totals:?}");
+}
+
+#[test]
+fn only_a_server_that_is_trusted_gets_subscribers() {
+    let (identity, stranger) = (Identity::new(), Identity::new());
+    let flags = identity.flags();
+    let args = ["--shards", "2", "--window", "200ms", &flags[0], &flags[1]];
+    let server = Server::start(&args);
+    let trusting = |identity: &Identity| Trust::roots_from_der(vec![identity.certificate()]).unwrap();
+    window_of(&fleet(&server, 5, |config| config.trust = trusting(&identity)), 5);
+    let config = FleetConfig { trust: trusting(&stranger), ..FleetConfig::new(server.quic(), vec![ROOM], 5) };
+    let error = Fleet::start(config).unwrap().wait_subscribed(DEADLINE).unwrap_err().to_string();
+    assert!(error.starts_with("5 of 5 connections are lost") && error.contains("certificate"), "{error}");
 }

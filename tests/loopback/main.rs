@@ -7,6 +7,7 @@
 mod support;
 
 mod connections;
+mod crowd;
 mod drain;
 mod drops;
 mod fleet;
@@ -16,6 +17,7 @@ mod interop;
 mod joining;
 mod life;
 mod malformed;
+mod match_play;
 mod rooms;
 mod startup;
 mod storm;

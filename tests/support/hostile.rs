@@ -22,6 +22,11 @@ impl Identity {
         Self { directory, certificate: made.cert.der().clone() }
     }
 
+    /// The certificate, which is its own authority.
+    pub(crate) fn certificate(&self) -> rustls::pki_types::CertificateDer<'static> {
+        self.certificate.clone()
+    }
+
     /// The flags of `uproar serve` that use it.
     pub(crate) fn flags(&self) -> [String; 2] {
         let path = self.directory.path().display();

@@ -3,7 +3,10 @@
 //! A *place* is one subscriber's watch of one room. From the window after its first frame on, a place is *due* a frame of
 //! every window. Invariant: a window's record counts the frames of due places only, so that `frames + missing` are exactly
 //! those who waited for it.
+//! All rooms of a server cut time at the same boundaries, so that a window is one record, whatever the rooms.
 
+use super::delays::Delays;
+use super::sightings::Sightings;
 use super::viewer::Picture;
 use hdrhistogram::Histogram;
 use std::collections::VecDeque;
@@ -97,6 +100,8 @@ pub(super) struct Arrivals {
     told: u64,
     newest: u64,
     due: u64,
+    sightings: Sightings,
+    pub(super) delays: Delays,
     pub(super) frames: u64,
     pub(super) duplicates: u64,
     pub(super) gaps: u64,
@@ -104,8 +109,8 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
-    /// Nothing has come; records appear at the other end.
-    pub(super) fn new() -> (Self, Receiver<WindowArrivals>) {
+    /// Nothing has come of so many rooms; records appear at the other end.
+    pub(super) fn new(rooms: usize) -> (Self, Receiver<WindowArrivals>) {
         let (records, taken) = mpsc::sync_channel(RECORDS_MAX);
         let arrivals = Self {
             open: VecDeque::with_capacity(OPEN_MAX + 1),
@@ -114,6 +119,8 @@ impl Arrivals {
             told: 0,
             newest: 0,
             due: 0,
+            sightings: Sightings::new(rooms),
+            delays: Delays::new(),
             frames: 0,
             duplicates: 0,
             gaps: 0,
@@ -126,8 +133,10 @@ impl Arrivals {
     pub(super) fn handle_frame(&mut self, at: Moment, place: &mut Place, picture: Picture) {
         let window = picture.window;
         self.frames += 1;
+        let spread = self.sightings.handle_frame(at.instant, &picture);
         let next = NonZeroU64::MIN.saturating_add(window);
-        if let Some(last) = place.last {
+        let last = place.last;
+        if let Some(last) = last {
             if next <= last {
                 self.duplicates += 1;
                 return;
@@ -138,6 +147,8 @@ impl Arrivals {
         place.last = Some(next);
         self.newest = self.newest.max(window);
         if place.first.is_some() {
+            let windows = last.map_or(1, |last| next.get() - last.get());
+            self.delays.handle_frame(at, &picture, spread, windows);
             self.record(at, picture);
         } else if window >= place.from {
             place.first = Some(next);
@@ -179,6 +190,11 @@ impl Arrivals {
             }
             self.tell(due.saturating_sub(has_come));
         }
+    }
+
+    /// Frames whose bytes were others than the first one's of the same room and window.
+    pub(super) fn conflicting(&self) -> u64 {
+        self.sightings.conflicting
     }
 
     fn record(&mut self, at: Moment, picture: Picture) {
@@ -242,102 +258,4 @@ fn histogram() -> Histogram<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WINDOW_US: u64 = 2_000_000;
-
-    struct Crowd {
-        arrivals: Arrivals,
-        records: Receiver<WindowArrivals>,
-        places: Vec<Place>,
-        start: Instant,
-    }
-
-    impl Crowd {
-        fn of(places: usize) -> Self {
-            let (arrivals, records) = Arrivals::new();
-            let places = (0..places).map(|_| Place::default()).collect();
-            Self { arrivals, records, places, start: Instant::now() }
-        }
-
-        fn frame(&mut self, place: usize, window: u64, late_us: u64) {
-            let end_unix_us = (window + 1) * WINDOW_US;
-            let at = Moment { instant: self.start + Duration::from_micros(late_us), unix_us: end_unix_us + late_us };
-            self.arrivals.handle_frame(at, &mut self.places[place], Picture { window, end_unix_us });
-            self.arrivals.settle();
-        }
-
-        fn frames(&mut self, places: std::ops::Range<usize>, window: u64) {
-            places.for_each(|place| self.frame(place, window, 1000 * (place as u64 + 1)));
-        }
-
-        fn told(&self) -> Vec<(u64, u64, u64)> {
-            self.records.try_iter().map(|record| (record.window.0, record.frames, record.missing)).collect()
-        }
-    }
-
-    #[test]
-    fn a_window_is_told_once_all_who_waited_have_it() {
-        let mut crowd = Crowd::of(4);
-        crowd.frames(0..4, 7);
-        crowd.frames(0..3, 8);
-        assert_eq!(crowd.told(), [], "7 was everybody's first, and one still waits for 8");
-        crowd.frame(3, 8, 9000);
-        let record = crowd.records.try_recv().unwrap();
-        assert_eq!((record.window.0, record.frames, record.missing), (8, 4, 0));
-        assert_eq!((record.spread(), record.lateness_us_max / 100), (Duration::from_micros(8000), 90));
-        assert!((2000..2100).contains(&record.lateness_us_p50), "{record:?}");
-    }
-
-    #[test]
-    fn who_has_not_come_when_most_are_past_is_missing() {
-        let mut crowd = Crowd::of(4);
-        crowd.frames(0..4, 7);
-        crowd.frames(0..3, 8);
-        crowd.frames(0..2, 9);
-        assert_eq!(crowd.told(), []);
-        crowd.frame(2, 9, 1);
-        assert_eq!(crowd.told(), [(8, 3, 1)]);
-        crowd.frame(3, 9, 1);
-        assert_eq!(crowd.told(), [(9, 4, 0)]);
-        assert_eq!((crowd.arrivals.gaps, crowd.arrivals.duplicates), (1, 0));
-        crowd.frame(3, 9, 1);
-        assert_eq!((crowd.arrivals.gaps, crowd.arrivals.duplicates), (1, 1));
-    }
-
-    #[test]
-    fn who_comes_in_the_middle_is_due_from_the_next_window_on() {
-        let mut crowd = Crowd::of(4);
-        crowd.frames(0..2, 7);
-        crowd.frame(0, 8, 1);
-        crowd.frames(2..4, 8);
-        crowd.frame(1, 8, 1);
-        assert_eq!(crowd.told(), [(8, 2, 0)]);
-        crowd.frames(0..4, 9);
-        assert_eq!(crowd.told(), [(9, 4, 0)]);
-    }
-
-    #[test]
-    fn who_leaves_is_missed_by_nobody() {
-        let mut crowd = Crowd::of(4);
-        crowd.frames(0..4, 7);
-        crowd.frames(0..2, 8);
-        for place in [0, 3] {
-            let Crowd { arrivals, places, .. } = &mut crowd;
-            arrivals.leave(&mut places[place]);
-        }
-        crowd.frame(2, 8, 1);
-        assert_eq!(crowd.told(), [(8, 3, 0)], "one of the two who left had it");
-        // What was skipped meanwhile is no gap, and what comes late is not waited for.
-        let Crowd { arrivals, places, .. } = &mut crowd;
-        arrivals.frames = 0;
-        arrivals.come_back(&mut places[3]);
-        crowd.frames(1..3, 9);
-        crowd.frame(3, 9, 1);
-        assert_eq!(crowd.told(), [(9, 2, 0)]);
-        assert_eq!((crowd.arrivals.gaps, crowd.arrivals.gaps_while_paused), (0, 1));
-        crowd.frames(1..4, 10);
-        assert_eq!(crowd.told(), [(10, 3, 0)]);
-    }
-}
+mod tests;

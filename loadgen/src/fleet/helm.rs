@@ -1,24 +1,29 @@
 //! The fleet's thread. One turn, in this order:
 //!
-//! 1. commands; 2. connect whoever may; 3. arrivals of every socket, in bounded batches, each connection answering at once;
-//! 4. timers; 5. what found no room before; 6. records of windows that are over; 7. sleep.
+//! 1. commands, and some of the orders;
+//! 2. connect some of those who may;
+//! 3. arrivals of every socket, in bounded batches, each connection answering at once;
+//! 4. timers, and what found no room before;
+//! 5. records of windows that are over;
+//! 6. sleep.
 //!
 //! After arrivals it naps without looking at sockets, so that a burst of frames is taken in batches and not one by one;
-//! with nothing to do it sleeps in the ring until a socket, a deadline or [`DOZE`], at which it looks for commands.
+//! with nothing to do it sleeps in the ring until a socket, a deadline or [`DOZE`], at which it looks for commands. While
+//! there is somebody to connect it does not sleep.
 
 use super::arrivals::{Arrivals, Moment, WindowArrivals};
-use super::crew::{Course, Crew, Ledger};
-use super::viewer::Wishes;
-use super::{FleetConfig, FleetTotals, Pause, transport};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use super::crew::{Course, Crew};
+use super::ledger::Ledger;
+use super::orders::{Deed, Orders};
+use super::seating::Chart;
+use super::{FleetConfig, FleetMeasures, FleetTotals, Pause, transport};
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 use uproar::edge::sys::datagram_receiver::{DatagramReceiver, Detail};
-use uproar::edge::sys::datagram_sender::DatagramSender;
 use uproar::edge::sys::ring::{Completion, Ring};
-use uproar_wire::hello::Hello;
 
 /// Subscribers of one socket: their frames, all at once, fit its receive buffer.
 const CREW: usize = 4096;
@@ -28,21 +33,26 @@ const RECEIVE_BATCH: usize = 64;
 const DOZE: Duration = Duration::from_millis(5);
 /// Sleep between batches; what lateness is off by at most.
 const NAP: Duration = Duration::from_micros(200);
-/// Connections closed before the server gets time to take note.
-const CLOSE_BATCH: usize = 256;
+/// Subscribers that do as they are told before the server gets time to take note.
+const ORDER_BATCH: usize = 256;
+/// Connections begun before those on their way are listened to again: what a handshake takes is not to be the time for
+/// which its answer lay unread.
+const CONNECT_BATCH: usize = 8;
 /// With this bit a token is of a socket that was full.
 const WRITABLE: u64 = 1 << 32;
 
-/// What the face asks for. Each is answered when it is done.
+/// What the face asks for. Each is answered when it is done; orders have no answer.
 pub(super) enum Command {
     /// How many are lost, once nobody is on the way.
     AwaitSubscribed(SyncSender<usize>),
+    /// Whether nobody is on the way.
+    IsSettled(SyncSender<bool>),
     Totals(SyncSender<FleetTotals>),
+    Measures(SyncSender<FleetMeasures>),
     Cpu(SyncSender<Duration>),
     Pause(Range<usize>, Pause, SyncSender<()>),
     Resume(Range<usize>, SyncSender<()>),
-    Churn(Range<usize>, SyncSender<()>),
-    Vanish(Range<usize>, SyncSender<()>),
+    Order(Deed, Range<usize>),
 }
 
 /// Everything that the thread owns.
@@ -51,8 +61,9 @@ pub(super) struct Helm {
     crews: Vec<Crew>,
     ledger: Ledger,
     receiver: DatagramReceiver,
-    /// Who is to connect next.
-    waiting: VecDeque<usize>,
+    orders: Orders,
+    /// Who is to connect, those with the lowest numbers first.
+    waiting: BTreeSet<usize>,
     connecting_max: usize,
     commands: Receiver<Command>,
     awaiting: Vec<SyncSender<usize>>,
@@ -68,7 +79,7 @@ impl Helm {
         if let Some(id) = config.core {
             core_affinity::set_for_current(core_affinity::CoreId { id });
         }
-        let (arrivals, records) = Arrivals::new();
+        let (arrivals, records) = Arrivals::new(config.seating.rooms().count());
         let opened = Self::new(config, commands, arrivals).and_then(|helm| Ok((helm, Ring::new()?)));
         let (mut helm, mut ring) = match opened {
             Ok(opened) => opened,
@@ -89,29 +100,21 @@ impl Helm {
 
     fn new(config: &FleetConfig, commands: Receiver<Command>, arrivals: Arrivals) -> io::Result<Self> {
         config.check().map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
-        let mut hello = Vec::new();
-        Hello { rooms: config.rooms.clone(), token: Vec::new() }.encode(&mut hello);
         let course = Course {
             server: config.server,
             server_name: config.server_name.clone(),
             client: transport::client(config).map_err(io::Error::other)?,
-            wishes: Wishes { rooms: config.rooms.clone().into(), hello: hello.into() },
+            chart: Chart::new(&config.seating),
         };
         let numbers = |first| first..config.subscribers.min(first + CREW);
         let crews = (0..config.subscribers).step_by(CREW).map(|first| Crew::new(config.server, numbers(first)));
         Ok(Self {
             course,
             crews: crews.collect::<io::Result<_>>()?,
-            ledger: Ledger {
-                arrivals,
-                sender: DatagramSender::default(),
-                arriving: 0,
-                subscribed: 0,
-                handshakes: 0,
-                lost: BTreeMap::new(),
-            },
+            ledger: Ledger::new(arrivals),
             receiver: DatagramReceiver::new(RECEIVE_BATCH, Detail::BytesOnly)?,
-            waiting: (0..config.subscribers).collect(),
+            orders: Orders::default(),
+            waiting: (0..config.present).collect(),
             connecting_max: config.connecting_max,
             commands,
             awaiting: Vec::new(),
@@ -120,6 +123,7 @@ impl Helm {
 
     /// One turn but for commands and sleep; true when something has come.
     fn turn(&mut self) -> io::Result<bool> {
+        self.handle_orders();
         self.connect();
         let Self { course, crews, ledger, receiver, .. } = self;
         let mut has_received = false;
@@ -136,24 +140,56 @@ impl Helm {
         Ok(has_received)
     }
 
-    fn connect(&mut self) {
-        let at = Moment::now();
-        while self.ledger.arriving < self.connecting_max
-            && let Some(number) = self.waiting.pop_front()
-        {
+    /// Lets the next few do as they are told.
+    fn handle_orders(&mut self) {
+        let Some((deed, numbers)) = self.orders.take(ORDER_BATCH) else { return };
+        let now = Moment::now().instant;
+        let Self { crews, ledger, waiting, .. } = self;
+        for number in numbers {
             let (crew, member) = place(number);
-            self.crews[crew].connect(at.instant, member, &self.course, &mut self.ledger);
+            let crew = &mut crews[crew];
+            match deed {
+                Deed::Vanish => crew.vanish(member, ledger),
+                Deed::Leave | Deed::Churn => crew.close(now, member, ledger),
+                Deed::Join => {}
+            }
+            crew.forget_loss(member, ledger);
+            match deed {
+                Deed::Join if !crew.is_out(member) => {}
+                Deed::Join | Deed::Churn => _ = waiting.insert(number),
+                Deed::Leave | Deed::Vanish => _ = waiting.remove(&number),
+            }
         }
     }
 
+    fn connect(&mut self) {
+        for _ in 0..CONNECT_BATCH {
+            if !self.can_connect() {
+                break;
+            }
+            let Some(number) = self.waiting.pop_first() else { break };
+            let (crew, member) = place(number);
+            self.crews[crew].connect(Moment::now().instant, member, &self.course, &mut self.ledger);
+        }
+    }
+
+    /// Whether somebody may connect at once.
+    fn can_connect(&self) -> bool {
+        self.ledger.arriving < self.connecting_max && !self.waiting.is_empty()
+    }
+
+    /// Whether nobody is on the way, nor will be by what was ordered.
+    fn is_settled(&self) -> bool {
+        self.ledger.arriving == 0 && self.waiting.is_empty() && self.orders.is_empty()
+    }
+
     fn answer_awaiting(&mut self) {
-        if self.awaiting.is_empty() || self.ledger.arriving > 0 || !self.waiting.is_empty() {
+        if self.awaiting.is_empty() || !self.is_settled() {
             return;
         }
-        let lost = self.crews.iter().map(Crew::lost).sum();
         for asked in self.awaiting.drain(..) {
             // Whoever has asked may have given up.
-            let _ = asked.send(lost);
+            let _ = asked.send(self.ledger.lost_now);
         }
     }
 
@@ -172,6 +208,8 @@ impl Helm {
         // Whoever has asked may have given up.
         match command {
             Command::AwaitSubscribed(asked) => self.awaiting.push(asked),
+            Command::IsSettled(asked) => _ = asked.send(self.is_settled()),
+            Command::Measures(asked) => _ = asked.send(self.ledger.measures()),
             Command::Totals(asked) => _ = asked.send(self.totals()),
             Command::Cpu(asked) => _ = asked.send(thread_cpu()),
             Command::Pause(numbers, how, done) => {
@@ -182,44 +220,37 @@ impl Helm {
                 self.for_each(numbers, |crew, member, course, ledger| crew.resume(at, member, course, ledger));
                 let _ = done.send(());
             }
-            Command::Churn(numbers, done) => {
-                let numbers = self.for_each(numbers, |crew, member, _, ledger| {
-                    crew.close(at.instant, member, ledger);
-                    crew.forget_loss(member);
-                });
-                let already: BTreeSet<usize> = self.waiting.iter().copied().collect();
-                self.waiting.extend(numbers.filter(|number| !already.contains(number)));
-                let _ = done.send(());
-            }
-            Command::Vanish(numbers, done) => {
-                let numbers = self.for_each(numbers, |crew, member, _, ledger| crew.vanish(member, ledger));
-                self.waiting.retain(|number| !numbers.contains(number));
-                let _ = done.send(());
+            Command::Order(deed, numbers) => {
+                let numbers = self.known(numbers);
+                self.orders.push(deed, numbers);
             }
         }
+    }
+
+    /// Those of these numbers that somebody has.
+    fn known(&self, numbers: Range<usize>) -> Range<usize> {
+        let end = self.crews.last().map_or(0, |crew| crew.numbers().end);
+        numbers.start.min(end)..numbers.end.min(end)
     }
 
     /// Calls `act` for each of these that there are.
-    fn for_each(
-        &mut self,
-        numbers: Range<usize>,
-        mut act: impl FnMut(&mut Crew, usize, &Course, &mut Ledger),
-    ) -> Range<usize> {
-        let end = self.crews.last().map_or(0, |crew| crew.numbers().end);
-        let numbers = numbers.start.min(end)..numbers.end.min(end);
-        for number in numbers.clone() {
+    fn for_each(&mut self, numbers: Range<usize>, mut act: impl FnMut(&mut Crew, usize, &Course, &mut Ledger)) {
+        for number in self.known(numbers) {
             let (crew, member) = place(number);
             act(&mut self.crews[crew], member, &self.course, &mut self.ledger);
         }
-        numbers
     }
 
     fn totals(&self) -> FleetTotals {
-        let Ledger { arrivals, subscribed, handshakes, lost, .. } = &self.ledger;
+        let Ledger { arrivals, arriving, subscribed, lost_now, handshakes, lost, .. } = &self.ledger;
+        let on_the_way = arriving + self.waiting.len();
         FleetTotals {
             subscribers: *subscribed as u64,
+            on_the_way: on_the_way as u64,
+            wanted: (subscribed + on_the_way + lost_now) as u64,
             frames: arrivals.frames,
             duplicates: arrivals.duplicates,
+            conflicting: arrivals.conflicting(),
             gaps: arrivals.gaps,
             gaps_while_paused: arrivals.gaps_while_paused,
             handshakes: *handshakes,
@@ -233,18 +264,25 @@ impl Helm {
         if self.crews.iter().any(Crew::is_ready) {
             return Ok(());
         }
+        // Sockets are asked again after the nap, as the ring is not to look at them for so short a time.
+        let is_short = has_received || self.can_connect() || !self.orders.is_empty();
         for (place, crew) in self.crews.iter_mut().enumerate() {
             if let Some(socket) = crew.poll_writable() {
                 ring.poll_writable(socket, place as u64 | WRITABLE)?;
             }
-            if !has_received && let Some(socket) = crew.poll_readable() {
+            if !is_short && let Some(socket) = crew.poll_readable() {
                 ring.poll_readable(socket, place as u64)?;
             }
         }
         let now = Moment::now().instant;
         let deadline = self.crews.iter().filter_map(Crew::poll_timeout).min();
         let until = deadline.map_or(DOZE, |deadline| deadline.saturating_duration_since(now));
-        ring.wait(until.min(if has_received { NAP } else { DOZE }), completions)?;
+        let longest = match is_short {
+            _ if self.can_connect() => Duration::ZERO,
+            true => NAP,
+            false => DOZE,
+        };
+        ring.wait(until.min(longest), completions)?;
         for completion in completions.drain(..) {
             let Some(crew) = self.crews.get_mut((completion.token & !WRITABLE) as usize) else { continue };
             match completion.token & WRITABLE {
@@ -252,7 +290,7 @@ impl Helm {
                 _ => crew.handle_writable(),
             }
         }
-        if has_received {
+        if is_short {
             self.crews.iter_mut().for_each(Crew::ask_again);
         }
         Ok(())
@@ -260,10 +298,10 @@ impl Helm {
 
     fn close_all(&mut self, ring: &mut Ring, completions: &mut Vec<Completion>) -> io::Result<()> {
         self.waiting.clear();
-        let end = self.crews.last().map_or(0, |crew| crew.numbers().end);
-        for first in (0..end).step_by(CLOSE_BATCH) {
+        let end = self.known(0..usize::MAX).end;
+        for first in (0..end).step_by(ORDER_BATCH) {
             let now = Moment::now().instant;
-            self.for_each(first..first + CLOSE_BATCH, |crew, member, _, ledger| crew.close(now, member, ledger));
+            self.for_each(first..first + ORDER_BATCH, |crew, member, _, ledger| crew.close(now, member, ledger));
             self.crews.iter_mut().for_each(|crew| crew.transmit_queued(now, &mut self.ledger));
             ring.wait(NAP, completions)?;
             completions.clear();

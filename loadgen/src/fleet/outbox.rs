@@ -54,7 +54,7 @@ impl Outbox {
             let waiting = self.departures[self.sent..].iter().map(|departure| Outgoing {
                 bytes: &self.bytes[departure.range.clone()],
                 segment_len: None,
-                remote: departure.remote,
+                remote: Some(departure.remote),
                 local_ip: departure.local_ip,
                 ecn: departure.ecn,
             });

@@ -1,18 +1,13 @@
 //! What the fleet asks of QUIC and TLS: a viewer's phone, as lean as it can be.
 //!
-//! Deliberately not here: trust. The fleet believes whoever answers and checks no signature, as what it measures is the
-//! server; an application takes `uproar-client`.
+//! Deliberately not here: trust, which is that of `uproar-client`: a subscriber's handshake costs the server and the fleet
+//! what an application's does.
 
 use super::FleetConfig;
 use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{ClientConfig, Endpoint, EndpointConfig, IdleTimeout, RandomConnectionIdGenerator};
 use quinn_proto::{TransportConfig, VarInt};
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::{self as provider, cipher_suite, kx_group};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, SignatureScheme};
 use std::sync::Arc;
 
 /// Bytes of the connection ids that the fleet is addressed by.
@@ -41,7 +36,7 @@ pub(super) fn client(config: &FleetConfig) -> Result<ClientConfig, String> {
 }
 
 fn transport(config: &FleetConfig) -> TransportConfig {
-    let rooms = config.rooms.len() as u32;
+    let rooms = config.seating.rooms_each() as u32;
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
@@ -62,61 +57,12 @@ fn transport(config: &FleetConfig) -> TransportConfig {
     transport
 }
 
-fn tls(config: &FleetConfig) -> Result<rustls::ClientConfig, rustls::Error> {
-    let provider = CryptoProvider {
-        cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
-        kx_groups: vec![kx_group::X25519],
-        ..provider::default_provider()
-    };
-    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![uproar_wire::ALPN.to_vec()];
+fn tls(config: &FleetConfig) -> Result<rustls::ClientConfig, uproar_client::Error> {
+    let mut tls = config.trust.tls()?;
     tls.resumption = match config.resume {
         // One server name: the cache keeps a few of its tickets for whoever comes next.
         true => Resumption::in_memory_sessions(1),
         false => Resumption::disabled(),
     };
     Ok(tls)
-}
-
-/// Believes whoever answers.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::ED25519, SignatureScheme::RSA_PSS_SHA256]
-    }
 }

@@ -5,14 +5,18 @@
 
 use super::arrivals::{Arrivals, Moment, Place};
 use bytes::Bytes;
+use foldhash::fast::FixedState;
 use quinn_proto::{Connection, Dir, StreamId};
+use std::hash::{BuildHasher, Hasher};
 use uproar_wire::RoomId;
 use uproar_wire::frame::access_frame;
 use uproar_wire::hello::{self, RoomStatus, Welcome};
 use uproar_wire::stream::{MESSAGE_MAX, PREFIX_LEN, frame_archive};
 
-/// What all subscribers of a fleet have in common.
+/// What subscribers of the same rooms have in common.
 pub(super) struct Wishes {
+    /// Place of the first of them among all rooms of the fleet.
+    pub(super) first: u32,
     /// The rooms that each watches.
     pub(super) rooms: Box<[RoomId]>,
     /// The hello that asks for them, as bytes.
@@ -206,12 +210,17 @@ fn split(bytes: &[u8], hear: &mut impl FnMut(&[u8]) -> Result<(), Fault>) -> Res
     Ok(taken)
 }
 
-/// What a frame says about when it was made.
+/// What a frame says about when it was made, and what it says in sum.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Picture {
+    /// Place of the room among all of the fleet.
+    pub(super) room: u32,
     pub(super) window: u64,
     /// Unix time at which the window ended.
     pub(super) end_unix_us: u64,
+    pub(super) window_us: u64,
+    /// Of the archive's bytes.
+    pub(super) hash: u64,
 }
 
 enum Message {
@@ -225,16 +234,31 @@ impl Message {
         match bytes[PREFIX_LEN - 1] {
             1 => Ok(Self::Palette),
             2 => {
-                let frame = access_frame(frame_archive(bytes)).map_err(|_| "not a frame")?;
-                if !wishes.rooms.contains(&RoomId(frame.room.into())) {
-                    return Err("a frame of a room that was not asked for");
-                }
-                let end_ms = u64::from(frame.start_ms).saturating_add(u32::from(frame.window_ms).into());
-                Ok(Self::Frame(Picture { window: frame.window.into(), end_unix_us: end_ms.saturating_mul(1000) }))
+                let archive = frame_archive(bytes);
+                let frame = access_frame(archive).map_err(|_| "not a frame")?;
+                let id = RoomId(frame.room.into());
+                let place = wishes.rooms.iter().position(|room| *room == id);
+                let room = wishes.first + place.ok_or("a frame of a room that was not asked for")? as u32;
+                let window_ms = u64::from(u32::from(frame.window_ms));
+                let end_ms = u64::from(frame.start_ms).saturating_add(window_ms);
+                Ok(Self::Frame(Picture {
+                    room,
+                    window: frame.window.into(),
+                    end_unix_us: end_ms.saturating_mul(1000),
+                    window_us: window_ms * 1000,
+                    hash: hash(archive),
+                }))
             }
             _ => Err("a message of an unknown kind"),
         }
     }
+}
+
+/// One that is the same wherever it is computed, to tell pictures apart; nobody attacks it.
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = FixedState::default().build_hasher();
+    hasher.write(bytes);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -247,7 +271,7 @@ mod tests {
     const ROOM: u32 = 7;
 
     fn wishes() -> Wishes {
-        Wishes { rooms: Box::new([RoomId(ROOM)]), hello: Bytes::new() }
+        Wishes { first: 5, rooms: Box::new([RoomId(3), RoomId(ROOM)]), hello: Bytes::new() }
     }
 
     fn frame(room: u32, window: u64) -> Vec<u8> {
@@ -268,7 +292,7 @@ mod tests {
             let mut bytes = Vec::new();
             encode_palette(&Palette { room: ROOM, name: "Final".into(), emoji: vec![] }, &mut bytes);
             (10..15).for_each(|window| bytes.extend(frame(ROOM, window)));
-            let (mut arrivals, _records) = Arrivals::new();
+            let (mut arrivals, _records) = Arrivals::new(7);
             let (mut room, mut rest, mut cuts) = (stream(), &bytes[..], cuts.into_iter().cycle());
             while let Some(cut) = cuts.next().filter(|_| !rest.is_empty()) {
                 let (piece, left) = rest.split_at(cut.min(rest.len()));
@@ -282,7 +306,7 @@ mod tests {
 
     #[test]
     fn what_is_no_frame_of_the_room_is_a_fault() {
-        let (mut arrivals, _records) = Arrivals::new();
+        let (mut arrivals, _records) = Arrivals::new(7);
         let mut hear = |bytes: &[u8]| stream().hear(bytes, &wishes(), Moment::now(), &mut arrivals);
         assert!(hear(&frame(ROOM, 1)).is_ok());
         assert!(hear(&frame(ROOM + 1, 1)).is_err());
@@ -291,5 +315,20 @@ mod tests {
         assert!(hear(&[2, 0, 0, 0, 2, 0]).is_err(), "a frame without an archive");
         assert!(hear(&[1, 0, 0, 0, 9]).is_err(), "an unknown kind");
         assert!(hear(&[9, 0, 0, 0, 9]).is_ok(), "not whole yet");
+    }
+
+    #[test]
+    fn the_same_bytes_are_the_same_picture() {
+        let picture = |bytes: &[u8]| match Message::of(bytes, &wishes()) {
+            Ok(Message::Frame(picture)) => picture,
+            _ => panic!("a frame"),
+        };
+        let (bytes, mut other) = (frame(ROOM, 1), frame(ROOM, 1));
+        let first = picture(&bytes);
+        assert_eq!((first.room, first.window, first.end_unix_us, first.window_us), (6, 1, 4_000_000, 2_000_000));
+        assert_eq!(first.hash, picture(&other).hash);
+        // The count of the only entry.
+        other[PREFIX_LEN] ^= 1;
+        assert_ne!(first.hash, picture(&other).hash);
     }
 }

@@ -18,11 +18,11 @@ pub struct Outgoing<'a> {
     pub bytes: &'a [u8],
     /// Length of each datagram of a train but the last.
     pub segment_len: Option<usize>,
-    /// Where to.
-    pub remote: SocketAddr,
+    /// Where to; `None` to where the socket is connected, which saves the kernel a look at its routes.
+    pub remote: Option<SocketAddr>,
     /// Which of our addresses it comes from.
     pub local_ip: Option<IpAddr>,
-    /// The two ECN bits.
+    /// The two ECN bits; without effect without a remote.
     pub ecn: u8,
 }
 
@@ -90,19 +90,28 @@ impl DatagramSender {
     }
 
     fn prepare(&mut self, at: usize, datagram: &Outgoing<'_>) {
-        let name_len = socket_address::write(datagram.remote, &mut self.names[at]);
+        let (name, name_len) = match datagram.remote {
+            Some(remote) => {
+                let len = socket_address::write(remote, &mut self.names[at]);
+                ((&raw mut self.names[at]).cast(), len)
+            }
+            None => (std::ptr::null_mut(), 0),
+        };
         self.slices[at] =
             libc::iovec { iov_base: datagram.bytes.as_ptr().cast_mut().cast(), iov_len: datagram.bytes.len() };
         let header = &mut self.headers[at].msg_hdr;
-        header.msg_name = (&raw mut self.names[at]).cast();
+        header.msg_name = name;
         header.msg_namelen = name_len;
         header.msg_iov = &raw mut self.slices[at];
         header.msg_iovlen = 1;
         let mut control = ControlWriter { buffer: &mut self.controls[at], len: 0 };
-        let is_v4 = datagram.remote.is_ipv4();
-        if datagram.ecn != 0 {
-            let (level, kind) =
-                if is_v4 { (libc::IPPROTO_IP, libc::IP_TOS) } else { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) };
+        // A connected socket is asked for no marks: its family is not known here.
+        if let Some(remote) = datagram.remote.filter(|_| datagram.ecn != 0) {
+            let (level, kind) = if remote.is_ipv4() {
+                (libc::IPPROTO_IP, libc::IP_TOS)
+            } else {
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
+            };
             control.push(level, kind, libc::c_int::from(datagram.ecn));
         }
         if let Some(segment_len) = datagram.segment_len {

@@ -1,0 +1,123 @@
+//! `run`: plays a scenario and writes the report in every form that was asked for.
+
+use super::{Failure, Quic};
+use crate::crowd::Part;
+use crate::html;
+use crate::live::Live;
+use crate::play::{self, Options, Targets};
+use crate::report::{Report, hgrm, hlog};
+use crate::scenario::Scenario;
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+pub(super) struct Run {
+    /// The scenario, see loadgen/scenarios/.
+    scenario: PathBuf,
+    /// People in the crowd, instead of the scenario's.
+    #[arg(long)]
+    crowd: Option<u32>,
+    /// The part of the crowd that this machine plays, as in 3/10; ten such parts are the whole crowd.
+    #[arg(long, default_value_t = Part::WHOLE)]
+    part: Part,
+    /// When the match starts, as Unix time in seconds, for several machines at once; as soon as all are seated without.
+    #[arg(long)]
+    start_at: Option<u64>,
+    /// UDP port for reaction datagrams.
+    #[arg(long, default_value = "127.0.0.1:7400")]
+    reactions: SocketAddr,
+    /// Public HTTP port.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// Admin port, whose metrics the run is checked against.
+    #[arg(long, default_value = "127.0.0.1:9100")]
+    admin: SocketAddr,
+    #[command(flatten)]
+    quic: Quic,
+    #[command(flatten)]
+    files: Files,
+}
+
+/// Where a report goes, beside the terminal.
+#[derive(Args)]
+pub(super) struct Files {
+    /// Write the report as JSON; its schema is loadgen/schema/report.schema.json.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write the delay from tap to frame as an HdrHistogram percentile distribution, other latencies beside it.
+    #[arg(long)]
+    hgrm: Option<PathBuf>,
+    /// Write all latencies over time as an HdrHistogram interval log.
+    #[arg(long)]
+    hlog: Option<PathBuf>,
+    /// Write the report as one HTML page with plots.
+    #[arg(long)]
+    html: Option<PathBuf>,
+}
+
+/// Plays; true when the run passed.
+pub(super) fn run(args: &Run) -> Result<bool, Failure> {
+    let scenario = scenario(&args.scenario, args.crowd)?;
+    let targets = Targets {
+        reactions: args.reactions,
+        http: args.http,
+        admin: args.admin,
+        quic: args.quic.quic,
+        server_name: args.quic.server_name.clone(),
+        trust: args.quic.trust().map_err(Failure::Usage)?,
+    };
+    args.files.check()?;
+    let options = Options { part: args.part, start_unix_ms: args.start_at.map(|seconds| seconds * 1000) };
+    let mut live = Live::on_stderr();
+    let runtime = play::runtime().map_err(|error| Failure::Run(error.to_string()))?;
+    let played = runtime.block_on(play::play(scenario, &targets, &options, &mut live, None));
+    // Threads that still send are not waited for.
+    runtime.shutdown_background();
+    drop(live);
+    let report = played.map_err(|error| Failure::Run(error.to_string()))?;
+    args.files.write(&report)?;
+    super::show(&report);
+    Ok(report.passed)
+}
+
+/// Reads and checks a scenario; `crowd` goes over its people.
+pub(super) fn scenario(file: &Path, crowd: Option<u32>) -> Result<Scenario, Failure> {
+    let usage = |error: crate::scenario::ScenarioError| Failure::Usage(error.to_string());
+    let mut scenario = Scenario::load(file).map_err(usage)?;
+    scenario.people = crowd.unwrap_or(scenario.people);
+    scenario.check().map_err(usage)?;
+    Ok(scenario)
+}
+
+impl Files {
+    /// Whether they can be written at all, before a long match is played for nothing.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        for (flag, file) in [("json", &self.json), ("hgrm", &self.hgrm), ("hlog", &self.hlog), ("html", &self.html)] {
+            let Some(file) = file else { continue };
+            let opened = std::fs::OpenOptions::new().append(true).create(true).open(file);
+            opened.map_err(|error| Failure::Usage(format!("--{flag} {}: {error}", file.display())))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was asked for.
+    pub(super) fn write(&self, report: &Report) -> Result<(), Failure> {
+        let failed = |flag: &str, file: &Path, error: &dyn std::fmt::Display| {
+            Failure::Run(format!("--{flag} {}: {error}", file.display()))
+        };
+        if let Some(file) = &self.json {
+            report.write(file).map_err(|error| failed("json", file, &error))?;
+        }
+        if let Some(file) = &self.hgrm {
+            hgrm::write(report, file).map_err(|error| failed("hgrm", file, &error))?;
+        }
+        if let Some(file) = &self.hlog {
+            hlog::write(report, file).map_err(|error| failed("hlog", file, &error))?;
+        }
+        if let Some(file) = &self.html {
+            std::fs::write(file, html::page(report)).map_err(|error| failed("html", file, &error))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Whole matches of the load generator against a real server, as its command line plays them: people by all three ways in,
+//! an audience that comes and goes, and an account that must be exact.
+
+use crate::support::{Server, http};
+use std::time::UNIX_EPOCH;
+use uproar_client::Trust;
+use uproar_loadgen::crowd::{Crowd, Part};
+use uproar_loadgen::live::Live;
+use uproar_loadgen::plan;
+use uproar_loadgen::play::{self, Options, Targets};
+use uproar_loadgen::report::{Report, Verdict, merge};
+use uproar_loadgen::scenario::Scenario;
+
+/// Two seconds of everything, in windows of half a second.
+const MATCH: &str = "name = 'small'\nduration_s = 2\npeople = 20000\nsections = 20\nreactions_per_second = 4000\ntaps_max = 3\n\
+    moment = [{ name = 'a six', at_s = 1, times = 5, emoji = 2 }]\n\
+    [udp]\nshare = 8\nrecords_per_datagram = 8\n[http]\nshare = 1\n[quic]\nshare = 1\n\
+    [limits]\nborder_ms = 100\nlag_p99_ms_max = 60000\n";
+const WATCHED: &str = "[subscribers]\ncount = 40\npresent = 0.5\nact = [\n\
+    { at_s = 0.2, kind = 'join', share = 1 },\n\
+    { at_s = 1, kind = 'reconnect', share = 0.2 },\n]\n";
+
+fn targets(server: &Server) -> Targets {
+    Targets {
+        reactions: server.reactions(),
+        http: server.http(),
+        admin: server.admin(),
+        quic: server.quic(),
+        server_name: "localhost".to_owned(),
+        trust: Trust::DangerAnyCertificate,
+    }
+}
+
+fn play(server: &Server, text: &str, part: Part, start_unix_ms: Option<u64>) -> Report {
+    let mut live = Live::in_lines(Box::new(std::io::sink()));
+    let (scenario, targets) = (Scenario::parse(text).unwrap(), targets(server));
+    let options = Options { part, start_unix_ms };
+    let runtime = play::runtime().unwrap();
+    runtime.block_on(play::play(scenario, &targets, &options, &mut live, None)).unwrap()
+}
+
+/// That nothing was lost or made up; how fast it was is not a test's to judge.
+fn assert_exact(report: &Report, planned: u64) {
+    assert_eq!((report.taps_planned, report.taps_sent), (planned, planned), "{report}");
+    assert_eq!((report.taps_framed, report.taps_lost), (planned, 0), "{report}");
+    let counted = report.transports.iter().map(|way| way.taps_counted.unwrap()).sum::<u64>();
+    assert_eq!((counted, report.transports.len()), (planned, 3), "{report}");
+    for room in &report.rooms {
+        assert!(room.shows_all_emoji);
+        assert!(room.emoji.iter().all(|emoji| emoji.taps_sent == emoji.taps_framed), "{room:?}");
+    }
+    let subscribers = &report.subscribers;
+    assert_eq!((subscribers.frames_twice, subscribers.frames_conflicting, subscribers.lost), (0, 0, 0), "{report}");
+}
+
+#[test]
+fn a_match_is_accounted_for_and_its_audience_comes_and_goes() {
+    let server = Server::start(&["--shards", "2", "--window", "500ms"]);
+    let text = format!("{MATCH}{WATCHED}");
+    let report = play(&server, &text, Part::WHOLE, None);
+    let planned = plan::sums(&Crowd::new(Scenario::parse(&text).unwrap()), Part::WHOLE);
+    assert_exact(&report, planned.taps);
+    assert_eq!((report.people, report.people_acted), (20_000, planned.people_acted));
+    assert_eq!((report.real.udp_sockets, report.real.http_connections, report.real.quic_reacting), (8, 8, 8));
+    assert_eq!(report.real.quic_connections, 8 + 40 + 1);
+    let acts: Vec<(&str, u64)> = report.acts.iter().map(|act| (act.kind.as_str(), act.subscribers)).collect();
+    assert_eq!(acts, [("join", 40), ("reconnect", 8)]);
+    assert!(report.acts.iter().all(|act| act.back_after_ms.is_some()), "{report}");
+    for measure in
+        ["tap_to_frame", "tap_to_202", "window_end_to_frame", "frame_staleness", "handshake", "generator_lag"]
+    {
+        assert!(report.latency[measure].all.count > 0, "{measure}");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    report.write(file.path()).unwrap();
+    assert_eq!(Report::load(file.path()).unwrap(), report, "what is written can be read");
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "machines agree on a time by the wall clock")]
+fn two_machines_play_one_match() {
+    let server = Server::start(&["--shards", "2", "--window", "500ms"]);
+    let now = UNIX_EPOCH.elapsed().unwrap();
+    // Both have taken their seats by then, on any machine that runs this.
+    let start = Some(now.as_millis() as u64 + 8000);
+    let parts = [1, 2].map(|number| Part { number, of: 2 });
+    let reports = std::thread::scope(|scope| {
+        let playing = parts.map(|part| {
+            scope.spawn({
+                let server = &server;
+                move || play(server, MATCH, part, start)
+            })
+        });
+        playing.map(|part| part.join().unwrap())
+    });
+    let planned = plan::sums(&Crowd::new(Scenario::parse(MATCH).unwrap()), Part::WHOLE);
+    for report in &reports {
+        assert!(report.taps_sent < planned.taps && report.taps_lost == 0, "{report}");
+        assert_ne!(report.verdict, Verdict::Failed, "others' taps are no finding: {report}");
+    }
+    let merged = merge::merge(&reports).unwrap();
+    assert_exact(&merged, planned.taps);
+    assert_eq!((merged.people, merged.people_acted), (20_000, planned.people_acted));
+    assert_eq!((merged.parts.len(), merged.real.machines), (2, 2));
+}
+
+#[test]
+fn rooms_that_are_missing_are_made_and_deleted() {
+    let server = Server::start(&["--shards", "2", "--window", "200ms"]);
+    let text = format!("{MATCH}[rooms]\nfirst = 1\ncount = 5\ncreate = true\n");
+    let report = play(&server, &text, Part::WHOLE, None);
+    assert_eq!((report.rooms.len(), report.taps_lost), (5, 0), "{report}");
+    assert_eq!(report.taps_framed, report.taps_sent);
+    let rooms = server.ask_admin(&http::get("/v1/rooms")).json();
+    let ids: Vec<_> = rooms.as_array().unwrap().iter().map(|room| room["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, [1], "the one that was there is there");
+}
