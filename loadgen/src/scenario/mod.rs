@@ -73,7 +73,8 @@ pub struct Rooms {
     pub count: u32,
     /// How unequally they are filled: the n-th has 1/n^zipf as many people as the first; 0 (evenly) to 3.
     pub zipf: f64,
-    /// Whether rooms that do not exist are made before the match, over the admin port, and deleted after it.
+    /// Whether rooms that do not exist are made before the match, over the admin port, and deleted after it, unless only a
+    /// part of the crowd is played: others may still be in them.
     pub create: bool,
 }
 
