@@ -83,6 +83,8 @@ pub struct Part {
 #[error("use NUMBER/OF, as in 3/10, with a number from 1 to OF and at most {PARTS_MAX} parts")]
 pub struct PartError;
 
+/// Sections of a way in at least, over all rooms, so that ten machines all have some of each; unless fewer are wanted.
+const SECTIONS_PER_WAY_MIN: u32 = 10;
 /// Parts that a run can have at most.
 pub const PARTS_MAX: u32 = 1000;
 
@@ -199,10 +201,11 @@ fn sections(scenario: &Scenario) -> Vec<Section> {
     let shares: Vec<f64> = ways.iter().map(|(_, share)| *share).collect();
     let rooms = choice::zipf(scenario.rooms.count as usize, scenario.rooms.zipf);
     let section_len = f64::from(scenario.people) / f64::from(scenario.sections);
+    let pieces_min = SECTIONS_PER_WAY_MIN.min(scenario.sections).div_ceil(scenario.rooms.count) as usize;
     let mut sections = Vec::new();
     for (room, people) in cut(0..scenario.people, &rooms).into_iter().enumerate() {
         for (people, (way, _)) in cut(people, &shares).into_iter().zip(&ways) {
-            let pieces = (people.len() as f64 / section_len).round().max(1.0) as usize;
+            let pieces = ((people.len() as f64 / section_len).round() as usize).max(pieces_min);
             let pieces = cut(people, &vec![1.0; pieces]).into_iter().filter(|piece| !piece.is_empty());
             for people in pieces {
                 sections.push(Section { number: sections.len() as u32, room, way: *way, people });
@@ -272,6 +275,16 @@ mod tests {
         assert_eq!(people, 1_000_003);
         for count in [0, 1, 9, 10, 2003] {
             assert_eq!(parts.iter().map(|part| part.share(count)).sum::<u32>(), count);
+        }
+    }
+
+    #[test]
+    fn ten_machines_all_have_some_of_each_way_in() {
+        let crowd = crowd("people = 50000000\n[udp]\nshare = 998\n[http]\n[quic]");
+        for number in 1..=10 {
+            for way in Transport::ALL {
+                assert!(crowd.sections_of(Part { number, of: 10 }, way).next().is_some(), "{number} {way:?}");
+            }
         }
     }
 

@@ -26,7 +26,8 @@ pub struct Scenario {
     /// People in the crowd, each tap is one of theirs: 1 to 1,000,000,000.
     pub people: u32,
     /// Groups that the people are divided into, each with random numbers and a place among the sockets of its own: 1 to
-    /// 10,000. A part of a run is whole groups. More rooms or ways in make more of them.
+    /// 10,000. A part of a run is whole groups. More rooms or ways in make more of them: each way in has at least ten, or
+    /// as many as this.
     pub sections: u32,
     /// How unequally eager people are, as sigma of a log-normal distribution: 0 (all alike) to 3.
     pub eagerness_sigma: f64,
