@@ -162,7 +162,7 @@ impl Ledger {
     /// Writes down that so many taps were to leave at `due`, which is counted from the start.
     pub fn record_planned(&mut self, due: Duration, taps: u64) {
         self.planned += taps;
-        let place = (due.as_nanos() / self.shape.interval.as_nanos()) as usize;
+        let place = place_of(due, self.shape.interval);
         add_at(&mut self.planned_by_interval, place, taps);
     }
 
@@ -176,14 +176,14 @@ impl Ledger {
         }
         self.sent += sum;
         self.batches += 1;
-        let slice = (due.as_nanos() / SLICE.as_nanos()) as usize;
+        let slice = place_of(due, SLICE);
         let curve = &mut self.rooms[room].curve;
         if curve.len() <= slice {
             curve.resize(slice + 1, 0);
         }
         curve[slice] = curve[slice].saturating_add(u32::try_from(sum).unwrap_or(u32::MAX));
         let since_start = at.saturating_duration_since(self.shape.grid.start);
-        let place = (since_start.as_nanos() / self.shape.interval.as_nanos()) as usize;
+        let place = place_of(since_start, self.shape.interval);
         add_at(&mut self.sent_by_interval, place, sum);
     }
 
@@ -266,6 +266,11 @@ impl Ledger {
     pub fn refused_taps(&self) -> u64 {
         self.refused.values().sum()
     }
+}
+
+/// The number of the step, of whole microseconds, in which a time is. In 64 bits, as this is asked for every datagram.
+fn place_of(at: Duration, step: Duration) -> usize {
+    (at.as_micros() as u64 / (step.as_micros() as u64).max(1)) as usize
 }
 
 fn add_at(counts: &mut Vec<u64>, place: usize, count: u64) {
