@@ -24,6 +24,7 @@ pub mod appliance;
 pub mod audience;
 pub mod audit;
 pub mod cli;
+mod cpu;
 pub mod crowd;
 pub mod demo;
 pub mod drivers;

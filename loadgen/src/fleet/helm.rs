@@ -17,6 +17,7 @@ use super::ledger::Ledger;
 use super::orders::{Deed, Orders};
 use super::seating::Chart;
 use super::{FleetConfig, FleetMeasures, FleetTotals, Pause, transport};
+use crate::cpu;
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
@@ -211,7 +212,7 @@ impl Helm {
             Command::IsSettled(asked) => _ = asked.send(self.is_settled()),
             Command::Measures(asked) => _ = asked.send(self.ledger.measures()),
             Command::Totals(asked) => _ = asked.send(self.totals()),
-            Command::Cpu(asked) => _ = asked.send(thread_cpu()),
+            Command::Cpu(asked) => _ = asked.send(cpu::of_thread()),
             Command::Pause(numbers, how, done) => {
                 self.for_each(numbers, |crew, member, _, ledger| crew.pause(member, how, ledger));
                 let _ = done.send(());
@@ -313,9 +314,4 @@ impl Helm {
 /// Crew and place in it of a subscriber.
 fn place(number: usize) -> (usize, usize) {
     (number / CREW, number % CREW)
-}
-
-fn thread_cpu() -> Duration {
-    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(spent).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 //!
 //! Deliberately not here: the server's cost, which its own metrics say.
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::cpu;
 use std::time::Duration;
 
 /// CPU time of a process since a moment.
@@ -14,23 +14,19 @@ pub struct Cost {
 impl Cost {
     /// From now on.
     pub fn begin() -> Self {
-        Self { cpu: process_cpu() }
+        Self { cpu: cpu::of_process() }
     }
 
     /// Up to now.
     #[must_use]
     pub fn end(self) -> Self {
-        Self { cpu: process_cpu().saturating_sub(self.cpu) }
+        Self { cpu: cpu::of_process().saturating_sub(self.cpu) }
     }
 
     /// CPU time, the kernel's part included.
     pub fn cpu(&self) -> Duration {
         self.cpu
     }
-}
-
-fn process_cpu() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
 /// The largest resident memory that this process ever had, in bytes; 0 where the kernel does not say.

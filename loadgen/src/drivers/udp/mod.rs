@@ -22,16 +22,15 @@ mod tests;
 pub use lane::STEP;
 pub use sockets::UdpError;
 
+use crate::cpu;
 use crate::crowd::Section;
 use crate::ledger::{Ledger, Transport};
 use crate::scenario::Udp;
 use crate::stage::Stage;
 use agenda::Itinerary;
 use post::Kernel;
-use rustix::time::{ClockId, clock_gettime};
 use std::net::{SocketAddr, UdpSocket};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// One thread's sockets and sections.
 #[derive(Debug)]
@@ -82,17 +81,11 @@ impl Lane {
     /// Plays its part of the match, in the calling thread: from now until the last datagram has left.
     pub fn play(self) -> Ledger {
         let kernel = Kernel::new(self.sockets, self.trains);
-        let cpu_before = thread_cpu();
+        let cpu_before = cpu::of_thread();
         let mut ledger = lane::play(&self.stage, self.itinerary, kernel, lane::Monotonic);
-        ledger.cpu = thread_cpu().saturating_sub(cpu_before);
+        ledger.cpu = cpu::of_thread().saturating_sub(cpu_before);
         ledger
     }
-}
-
-/// CPU time of the calling thread so far, the kernel's part included.
-fn thread_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The threads of a match that is being played.
