@@ -17,7 +17,6 @@ use uproar::edge::sys::descriptor;
 use uproar_client::Trust;
 use uproar_wire::RoomId;
 
-use crate::crowd::Part;
 use crate::fleet::{FleetConfig, SUBSCRIBERS_MAX};
 
 #[derive(Parser)]
@@ -41,14 +40,8 @@ enum Command {
     Compare(files::Compare),
     /// Say what a scenario sends, without sending anything: taps, people, and a digest that parts add up to.
     Plan {
-        /// The scenario, see loadgen/scenarios/.
-        scenario: PathBuf,
-        /// People in the crowd, instead of the scenario's.
-        #[arg(long)]
-        crowd: Option<u32>,
-        /// Only this part of it, as in 3/10.
-        #[arg(long, default_value_t = Part::WHOLE)]
-        part: Part,
+        #[command(flatten)]
+        what: run::What,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -174,9 +167,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Run(args) => run::run(&args)?,
         Command::Merge(args) => files::merge(&args)?,
         Command::Compare(args) => files::compare(&args)?,
-        Command::Plan { scenario, crowd, part, json } => {
-            let scenario = run::scenario(&scenario, crowd)?;
-            plan::run(scenario, part, json);
+        Command::Plan { what, json } => {
+            plan::run(what.scenario()?, what.part, json);
             true
         }
         Command::Schema => {

@@ -6,21 +6,15 @@ use crate::html;
 use crate::live::Live;
 use crate::play::{self, Options, Targets};
 use crate::report::{Report, hgrm, hlog};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, ScenarioError};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(super) struct Run {
-    /// The scenario, see loadgen/scenarios/.
-    scenario: PathBuf,
-    /// People in the crowd, instead of the scenario's.
-    #[arg(long)]
-    crowd: Option<u32>,
-    /// The part of the crowd that this machine plays, as in 3/10; ten such parts are the whole crowd.
-    #[arg(long, default_value_t = Part::WHOLE)]
-    part: Part,
+    #[command(flatten)]
+    what: What,
     /// When the match starts, as Unix time in seconds, for several machines at once; as soon as all are seated without.
     #[arg(long)]
     start_at: Option<u64>,
@@ -37,6 +31,19 @@ pub(super) struct Run {
     quic: Quic,
     #[command(flatten)]
     files: Files,
+}
+
+/// What is played.
+#[derive(Args)]
+pub(super) struct What {
+    /// The scenario, see loadgen/scenarios/.
+    scenario: PathBuf,
+    /// People in the crowd, instead of the scenario's.
+    #[arg(long)]
+    crowd: Option<u32>,
+    /// The part of the crowd that this machine plays, as in 3/10; ten such parts are the whole crowd.
+    #[arg(long, default_value_t = Part::WHOLE)]
+    pub(super) part: Part,
 }
 
 /// Where a report goes, beside the terminal.
@@ -58,7 +65,7 @@ pub(super) struct Files {
 
 /// Plays; true when the run passed.
 pub(super) fn run(args: &Run) -> Result<bool, Failure> {
-    let scenario = scenario(&args.scenario, args.crowd)?;
+    let scenario = args.what.scenario()?;
     let targets = Targets {
         reactions: args.reactions,
         http: args.http,
@@ -68,7 +75,8 @@ pub(super) fn run(args: &Run) -> Result<bool, Failure> {
         trust: args.quic.trust().map_err(Failure::Usage)?,
     };
     args.files.check()?;
-    let options = Options { part: args.part, start_unix_ms: args.start_at.map(|seconds| seconds * 1000) };
+    let options =
+        Options { part: args.what.part, start_unix_ms: args.start_at.map(|seconds| seconds.saturating_mul(1000)) };
     let mut live = Live::on_stderr();
     let runtime = play::runtime().map_err(|error| Failure::Run(error.to_string()))?;
     let played = runtime.block_on(play::play(scenario, &targets, &options, &mut live, None));
@@ -81,13 +89,15 @@ pub(super) fn run(args: &Run) -> Result<bool, Failure> {
     Ok(report.passed)
 }
 
-/// Reads and checks a scenario; `crowd` goes over its people.
-pub(super) fn scenario(file: &Path, crowd: Option<u32>) -> Result<Scenario, Failure> {
-    let usage = |error: crate::scenario::ScenarioError| Failure::Usage(error.to_string());
-    let mut scenario = Scenario::load(file).map_err(usage)?;
-    scenario.people = crowd.unwrap_or(scenario.people);
-    scenario.check().map_err(usage)?;
-    Ok(scenario)
+impl What {
+    /// Reads and checks the scenario; `crowd` goes over its people.
+    pub(super) fn scenario(&self) -> Result<Scenario, Failure> {
+        let usage = |error: ScenarioError| Failure::Usage(error.to_string());
+        let mut scenario = Scenario::load(&self.scenario).map_err(usage)?;
+        scenario.people = self.crowd.unwrap_or(scenario.people);
+        scenario.check().map_err(usage)?;
+        Ok(scenario)
+    }
 }
 
 impl Files {
