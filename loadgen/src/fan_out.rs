@@ -1,19 +1,15 @@
 //! A fleet for a while: one line a window, totals at the end, and whether anybody missed anything.
 
-use crate::fleet::{Fleet, FleetConfig, FleetMeasures, FleetTotals, WindowArrivals};
+use crate::fleet::{self, Fleet, FleetConfig, FleetMeasures, FleetTotals, WindowArrivals};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long all may take to be subscribed: this, and the second share for each of them.
-const ARRIVE_MAX: Duration = Duration::from_secs(30);
-const ARRIVE_EACH_MAX: Duration = Duration::from_millis(5);
-
 /// Seats the fleet and watches for `watch`; true when every subscriber had every frame.
 pub fn run(config: FleetConfig, watch: Duration, json: Option<&Path>) -> Result<bool, String> {
     let subscribers = config.subscribers;
-    let arrive_max = ARRIVE_MAX + ARRIVE_EACH_MAX * subscribers as u32;
+    let arrive_max = fleet::arrive_max(subscribers);
     let fleet = Fleet::start(config).map_err(|error| format!("the fleet cannot start: {error}"))?;
     let start = Instant::now();
     fleet.wait_subscribed(arrive_max).map_err(|error| error.to_string())?;

@@ -63,7 +63,7 @@ fn a_match_is_accounted_for_and_its_audience_comes_and_goes() {
     assert_eq!((report.people, report.people_acted), (20_000, planned.people_acted));
     assert_eq!((report.real.udp_sockets, report.real.http_connections, report.real.quic_reacting), (8, 8, 8));
     assert_eq!(report.real.quic_connections, 8 + 40 + 1);
-    let acts: Vec<(&str, u64)> = report.acts.iter().map(|act| (act.kind.as_str(), act.subscribers)).collect();
+    let acts: Vec<(&str, u64)> = report.acts.iter().map(|act| (act.kind.label(), act.subscribers)).collect();
     assert_eq!(acts, [("join", 40), ("reconnect", 8)]);
     assert!(report.acts.iter().all(|act| act.back_after_ms.is_some()), "{report}");
     for measure in

@@ -8,12 +8,12 @@
 pub mod auditors;
 pub mod watchers;
 
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Part};
 use uproar_wire::RoomId;
 
 /// How many of `count` people are in each room, when they choose as the crowd does. Rooms in which nobody is are left out.
 pub fn by_room(crowd: &Crowd, count: u32) -> Vec<(RoomId, u32)> {
-    let people = crowd.people_by_room();
+    let people = crowd.people_by_room(Part::WHOLE);
     let all: u64 = people.iter().map(|people| u64::from(*people)).sum();
     let (mut reached, mut seated) = (0, 0);
     let rooms = people.iter().enumerate().map(|(place, people)| {

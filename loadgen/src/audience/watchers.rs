@@ -7,7 +7,7 @@
 use super::by_room;
 use crate::audience::auditors::QuicTarget;
 use crate::crowd::{Crowd, Part};
-use crate::fleet::{Fleet, FleetConfig, FleetError, FleetMeasures, FleetTotals, Pause, WindowArrivals};
+use crate::fleet::{self, Fleet, FleetConfig, FleetError, FleetMeasures, FleetTotals, Pause, WindowArrivals};
 use crate::live::LiveCounters;
 use crate::scenario::{ActKind, Subscribers};
 use std::collections::VecDeque;
@@ -19,9 +19,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use uproar_wire::RoomId;
 
-/// How long all may take to be subscribed: this, and the second share for each of them.
-const ARRIVE_MAX: Duration = Duration::from_secs(30);
-const ARRIVE_EACH_MAX: Duration = Duration::from_millis(5);
 /// How often the thread looks whether all are back; what return times are off by at most.
 const LOOK: Duration = Duration::from_millis(20);
 /// Windows that are kept for the report: a day of two seconds each.
@@ -109,7 +106,7 @@ impl Watchers {
             ..FleetConfig::one_each(target.address, rooms)
         })?;
         let start = Instant::now();
-        let arrive_max = ARRIVE_MAX + ARRIVE_EACH_MAX * count as u32;
+        let arrive_max = fleet::arrive_max(count);
         loop {
             let looked = fleet.wait_subscribed(LOOK);
             progress(fleet.totals()?.subscribers);

@@ -180,10 +180,11 @@ impl Crowd {
         self.sections.iter().filter(|section| part.has(section)).map(|section| section.people.len() as u64).sum()
     }
 
-    /// How many people each room has.
-    pub fn people_by_room(&self) -> Vec<u32> {
+    /// How many people of a part each room has.
+    pub fn people_by_room(&self, part: Part) -> Vec<u32> {
         let mut people = vec![0; self.scenario.rooms.count as usize];
-        self.sections.iter().for_each(|section| people[section.room] += section.people.len() as u32);
+        let sections = self.sections.iter().filter(|section| part.has(section));
+        sections.for_each(|section| people[section.room] += section.people.len() as u32);
         people
     }
 }
@@ -257,7 +258,7 @@ mod tests {
     #[test]
     fn rooms_and_ways_in_have_their_shares() {
         let crowd = crowd(THREE_WAYS);
-        let people = crowd.people_by_room();
+        let people = crowd.people_by_room(Part::WHOLE);
         let ratio = f64::from(people[0]) / f64::from(people[9]);
         assert!((9.9..10.1).contains(&ratio), "{people:?}");
         let by_udp = crowd.sections_of(Part::WHOLE, Transport::Udp).map(|section| section.people.len()).sum::<usize>();
@@ -300,7 +301,7 @@ mod tests {
     #[test]
     fn a_crowd_smaller_than_its_rooms_has_empty_rooms() {
         let crowd = crowd("people = 3\n[rooms]\ncount = 10\n[udp]");
-        assert_eq!(crowd.people_by_room().iter().sum::<u32>(), 3);
+        assert_eq!(crowd.people_by_room(Part::WHOLE).iter().sum::<u32>(), 3);
         assert!(crowd.sections().iter().all(|section| section.people.len() <= 3));
     }
 }

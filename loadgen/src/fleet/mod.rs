@@ -44,6 +44,11 @@ use std::time::Duration;
 /// How long the thread may take to answer: it answers once a turn.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
+/// How long so many subscribers may take to arrive before whoever waits for them should give up.
+pub fn arrive_max(subscribers: usize) -> Duration {
+    Duration::from_secs(30) + Duration::from_millis(5) * subscribers as u32
+}
+
 /// How a subscriber stops reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pause {

@@ -174,7 +174,7 @@ async fn play_in_rooms(
     let (ledgers, hostile) = loop {
         tokio::select! {
             sent = &mut sending => break sent?,
-            _ = shown.tick() => live.show(stage.counters.picture(picture_of(&stage, Some(&watch)))),
+            _ = shown.tick() => live.show(stage.counters.picture(picture_of(&stage, &watch))),
         }
     };
     drop(sending);
@@ -195,7 +195,7 @@ async fn play_in_rooms(
     Ok(report)
 }
 
-fn picture_of(stage: &Stage, watch: Option<&ServerWatch>) -> Moment {
+fn picture_of(stage: &Stage, watch: &ServerWatch) -> Moment {
     let at = Instant::now().saturating_duration_since(stage.shape.grid.start);
     let moment = stage.crowd.timeline().moment(at.as_secs_f64());
     Moment {
@@ -203,7 +203,7 @@ fn picture_of(stage: &Stage, watch: Option<&ServerWatch>) -> Moment {
         duration: Duration::from_secs_f64(stage.crowd.scenario().duration_s),
         phase: moment.map_or_else(String::new, |moment| moment.name.clone()),
         people: stage.crowd.people_of(stage.part),
-        server: watch.map(ServerWatch::now),
+        server: Some(watch.now()),
     }
 }
 

@@ -63,7 +63,7 @@ impl Report {
         add_rows(&mut self.rooms, &other.rooms, |row| row.room, RoomRow::add);
         add_rows(&mut self.windows, &other.windows, |row| (row.room, row.window), WindowRow::add);
         self.subscribers.add(&other.subscribers);
-        let act = |act: &Act| ((act.at_s * 1000.0) as u64, act.kind.clone());
+        let act = |act: &Act| ((act.at_s * 1000.0) as u64, act.kind);
         add_rows(&mut self.acts, &other.acts, act, Act::add);
         if let Some(other) = &other.hostile {
             self.hostile.get_or_insert_default().add(other);

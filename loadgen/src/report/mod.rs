@@ -44,7 +44,7 @@ use std::path::Path;
 pub const FORMAT: &str = "uproar-loadgen/1.0";
 
 /// The result of a run, or of several parts of one.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// The format: `uproar-loadgen/MAJOR.MINOR`. Readers refuse another major number.
     pub format: String,

@@ -1,15 +1,17 @@
 //! The parts of a [`super::Report`].
 
 use crate::ledger::Transport;
+use crate::scenario::ActKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What a run is worth.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Nothing is wrong.
+    #[default]
     Passed,
     /// Something of the server is wrong.
     Failed,
@@ -209,7 +211,7 @@ pub struct Subscribers {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Act {
     /// What, as in the scenario.
-    pub kind: String,
+    pub kind: ActKind,
     /// When it was meant to be, in seconds after the start.
     pub at_s: f64,
     /// How many it was about.

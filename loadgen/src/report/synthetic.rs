@@ -6,7 +6,7 @@ use super::rows::{Act, EmojiRow, Environment, Generator, Rates, Real, RoomRow, S
 use super::{FORMAT, Latency, Report, Server, Verdict};
 use crate::crowd::Part;
 use crate::ledger::{Recorder, Transport};
-use crate::scenario::{Hostile, Http, Limits, Quic, Scenario, Udp};
+use crate::scenario::{ActKind, Hostile, Http, Limits, Quic, Scenario, Udp};
 use crate::server_watch::{ServerSample, ServerSeries};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -135,7 +135,7 @@ impl Play {
             windows: self.windows(&own),
             subscribers: subscribers(part),
             hostile: None,
-            acts: vec![Act { kind: "reconnect".into(), at_s: 1.0, subscribers: 20, back_after_ms: Some(120) }],
+            acts: vec![Act { kind: ActKind::Reconnect, at_s: 1.0, subscribers: 20, back_after_ms: Some(120) }],
             latency: latencies(&own),
             rates: rates(&own),
             server: Some(self.server(part)),

@@ -196,7 +196,7 @@ impl Display for Act {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let back = self.back_after_ms.map_or("-".into(), grouped);
         let subscribers = grouped(self.subscribers);
-        write!(f, "{:<25} {:>10} {subscribers:>12} {back:>15}", self.kind, self.at_s)
+        write!(f, "{:<25} {:>10} {subscribers:>12} {back:>15}", self.kind.label(), self.at_s)
     }
 }
 

@@ -171,7 +171,7 @@ pub struct Act {
 }
 
 /// What subscribers can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActKind {
     /// They close their connections and connect again, all at once.
@@ -186,6 +186,25 @@ pub enum ActKind {
     PauseUnread,
     /// They hear nothing and say nothing, like a phone in a tunnel.
     PauseDeaf,
+}
+
+impl ActKind {
+    /// As in a scenario.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Reconnect => "reconnect",
+            Self::Break => "break",
+            Self::Leave => "leave",
+            Self::Join => "join",
+            Self::PauseUnread => "pause_unread",
+            Self::PauseDeaf => "pause_deaf",
+        }
+    }
+
+    /// Whether those who do it are to be subscribed afterwards, and take time for it.
+    pub fn returns(self) -> bool {
+        matches!(self, Self::Reconnect | Self::Break | Self::Join)
+    }
 }
 
 /// A stretch of the match with more taps, or fewer.

@@ -132,7 +132,7 @@ fn acts(report: &Report) -> Table {
         ["act", "at", "subscribers", "all back after"],
         report.acts.iter().map(|act| {
             let back = act.back_after_ms.map_or_else(|| UNKNOWN.into(), |ms| Unit::Us.label(ms as f64 * 1000.0));
-            [act.kind.replace('_', " "), Unit::Clock.label(act.at_s), grouped(act.subscribers), back]
+            [act.kind.label().replace('_', " "), Unit::Clock.label(act.at_s), grouped(act.subscribers), back]
         }),
     )
 }

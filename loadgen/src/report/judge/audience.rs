@@ -90,7 +90,7 @@ impl Judge<'_> {
                 "not all of {} subscribers were back after {} at {} s; if it is too close to the end, let the match last \
                  longer",
                 grouped(act.subscribers),
-                act.kind,
+                act.kind.label(),
                 act.at_s
             );
             self.find(Blame::Server, text);
@@ -110,7 +110,6 @@ impl Judge<'_> {
 impl Act {
     /// Whether somebody was to come back and did not.
     fn is_missing(&self) -> bool {
-        let returns = matches!(self.kind.as_str(), "reconnect" | "break" | "join");
-        returns && self.subscribers > 0 && self.back_after_ms.is_none()
+        self.kind.returns() && self.subscribers > 0 && self.back_after_ms.is_none()
     }
 }

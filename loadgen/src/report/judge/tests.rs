@@ -4,6 +4,7 @@ use super::*;
 use crate::crowd::Part;
 use crate::report::Hostile;
 use crate::report::synthetic::Play;
+use crate::scenario::ActKind;
 
 fn passing() -> Report {
     Play::new(1).report(Part::WHOLE)
@@ -279,7 +280,7 @@ fn who_does_not_come_back_is_missed_even_without_a_limit() {
         report.acts[0].back_after_ms = None;
     });
     assert!(only_finding(&gone).starts_with("not all of 20 subscribers were back after reconnect at 1 s"));
-    let left = with(|report| (report.acts[0].kind, report.acts[0].back_after_ms) = ("leave".into(), None));
+    let left = with(|report| (report.acts[0].kind, report.acts[0].back_after_ms) = (ActKind::Leave, None));
     assert!(left.passed, "{:?}", left.findings);
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::report::Verdict;
 use crate::report::synthetic::Play;
+use crate::scenario::ActKind;
 use crate::scenario::{Scenario, Sources};
 use proptest::prelude::*;
 
@@ -168,7 +169,7 @@ fn a_server_is_lost_when_no_machine_saw_it_to_the_end() {
 
 #[test]
 fn an_act_is_over_when_the_last_machine_is_back() {
-    let act = |subscribers, back_after_ms| Act { kind: "break".into(), at_s: 1.0, subscribers, back_after_ms };
+    let act = |subscribers, back_after_ms| Act { kind: ActKind::Break, at_s: 1.0, subscribers, back_after_ms };
     let both = |one: &Act, other: &Act| {
         let mut sum = one.clone();
         sum.add(other);
