@@ -6,14 +6,15 @@
 //! Not here: ranges of values. Flags are texts that [`crate::config`] judges, so that a wrong flag, variable or line
 //! of the file reads alike.
 
-use crate::appliance;
+mod serve;
+
 use crate::config::{Config, Overrides};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+use serve::ServeArgs;
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tracing::level_filters::LevelFilter;
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
@@ -47,68 +48,6 @@ enum ConfigCommand {
     },
 }
 
-/// Values that go over the environment (UPROAR_...), which goes over the configuration file.
-#[derive(Args)]
-struct ServeArgs {
-    /// Configuration file, TOML.
-    #[arg(long, value_name = "FILE", env = "UPROAR_CONFIG")]
-    config: Option<PathBuf>,
-    /// Reaction datagrams, UDP [default: 0.0.0.0:7400].
-    #[arg(long, value_name = "ADDR")]
-    reactions: Option<String>,
-    /// Subscribers and reactions by QUIC, UDP [default: 0.0.0.0:7443].
-    #[arg(long, value_name = "ADDR")]
-    quic: Option<String>,
-    /// Public HTTP, TCP [default: 0.0.0.0:8080].
-    #[arg(long, value_name = "ADDR")]
-    http: Option<String>,
-    /// Metrics, health and rooms, TCP [default: 127.0.0.1:9100].
-    #[arg(long, value_name = "ADDR")]
-    admin: Option<String>,
-    /// Cores to use [default: all].
-    #[arg(long, value_name = "N")]
-    shards: Option<String>,
-    /// Length of a counting window [default: 2s].
-    #[arg(long, value_name = "TIME")]
-    window: Option<String>,
-    /// Emoji that a frame names [default: 8].
-    #[arg(long, value_name = "N")]
-    top_k: Option<String>,
-    /// TLS certificate chain, PEM [default: a self-signed one for development].
-    #[arg(long, value_name = "FILE")]
-    certificate: Option<String>,
-    /// Private key of the certificate, PEM.
-    #[arg(long, value_name = "FILE")]
-    private_key: Option<String>,
-    /// How long the node goes on while subscribers are sent away, before it drains [default: 0s].
-    #[arg(long, value_name = "TIME")]
-    drain_duration: Option<String>,
-    /// How long connections have to take the last frames when draining [default: 10s].
-    #[arg(long, value_name = "TIME")]
-    drain_timeout: Option<String>,
-    /// How much is logged: off, error, warn, info, debug or trace [default: info].
-    #[arg(long, value_name = "LEVEL")]
-    log: Option<String>,
-}
-
-impl ServeArgs {
-    fn overrides(self) -> Overrides {
-        Overrides::default()
-            .with("--reactions", "listen.reactions", self.reactions)
-            .with("--quic", "listen.quic", self.quic)
-            .with("--http", "listen.http", self.http)
-            .with("--admin", "listen.admin", self.admin)
-            .with("--shards", "shards", self.shards)
-            .with("--window", "window", self.window)
-            .with("--top-k", "top_k", self.top_k)
-            .with("--certificate", "quic.certificate", self.certificate)
-            .with("--private-key", "quic.private_key", self.private_key)
-            .with("--drain-duration", "drain.duration", self.drain_duration)
-            .with("--drain-timeout", "drain.timeout", self.drain_timeout)
-            .with("--log", "log", self.log)
-    }
-}
-
 /// Does what `args` (the program's name first) ask for.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
@@ -123,23 +62,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match cli.command {
-        Command::Serve(args) => serve(*args),
+        Command::Serve(args) => serve::run(*args),
         Command::Config(ConfigCommand::Default) => print(&Config::default_toml()),
         Command::Config(ConfigCommand::Check { file }) => check(&file),
         Command::Version => print(concat!("uproar ", env!("CARGO_PKG_VERSION"), "\n")),
-    }
-}
-
-fn serve(mut args: ServeArgs) -> ExitCode {
-    let path = args.config.take();
-    let config = match Config::load(path.as_deref(), environment(), args.overrides()) {
-        Ok(config) => config,
-        Err(error) => return fail(USAGE, &error),
-    };
-    log_to_stderr(config.log);
-    match appliance::serve(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(FAILURE, &error),
     }
 }
 
@@ -149,20 +75,6 @@ fn check(file: &Path) -> ExitCode {
         Ok(_) => print(&format!("{}: valid\n", file.display())),
         Err(error) => fail(USAGE, &error),
     }
-}
-
-/// Variables that are not Unicode are nobody's configuration.
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-fn log_to_stderr(level: LevelFilter) {
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_max_level(level);
-    // Fails only when a program that embeds this one already logs its own way; that one stays.
-    let _ = subscriber.try_init();
 }
 
 /// A reader that went away (`uproar config default | head`) is a failure, not a panic.
@@ -182,6 +94,7 @@ fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tracing::level_filters::LevelFilter;
 
     /// The exit code of a command line.
     fn uproar(args: &[&str]) -> ExitCode {

@@ -1,0 +1,101 @@
+//! `uproar serve`: its flags, and the way from them to a running appliance.
+
+use super::{FAILURE, USAGE, fail};
+use crate::appliance;
+use crate::config::{Config, Overrides};
+use clap::Args;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
+
+/// Values that go over the environment (UPROAR_...), which goes over the configuration file.
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    /// Configuration file, TOML.
+    #[arg(long, value_name = "FILE", env = "UPROAR_CONFIG")]
+    config: Option<PathBuf>,
+    /// Reaction datagrams, UDP [default: 0.0.0.0:7400].
+    #[arg(long, value_name = "ADDR")]
+    reactions: Option<String>,
+    /// Subscribers and reactions by QUIC, UDP [default: 0.0.0.0:7443].
+    #[arg(long, value_name = "ADDR")]
+    quic: Option<String>,
+    /// Public HTTP, TCP [default: 0.0.0.0:8080].
+    #[arg(long, value_name = "ADDR")]
+    http: Option<String>,
+    /// Metrics, health and rooms, TCP [default: 127.0.0.1:9100].
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    /// Cores to use [default: all].
+    #[arg(long, value_name = "N")]
+    shards: Option<String>,
+    /// Length of a counting window [default: 2s].
+    #[arg(long, value_name = "TIME")]
+    window: Option<String>,
+    /// Emoji that a frame names [default: 8].
+    #[arg(long, value_name = "N")]
+    top_k: Option<String>,
+    /// TLS certificate chain, PEM [default: a self-signed one for development].
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<String>,
+    /// Private key of the certificate, PEM.
+    #[arg(long, value_name = "FILE")]
+    private_key: Option<String>,
+    /// How long the node goes on while subscribers are sent away, before it drains [default: 0s].
+    #[arg(long, value_name = "TIME")]
+    drain_duration: Option<String>,
+    /// How long connections have to take the last frames when draining [default: 10s].
+    #[arg(long, value_name = "TIME")]
+    drain_timeout: Option<String>,
+    /// How much is logged: off, error, warn, info, debug or trace [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+impl ServeArgs {
+    /// The same as values of knobs.
+    pub(super) fn overrides(self) -> Overrides {
+        Overrides::default()
+            .with("--reactions", "listen.reactions", self.reactions)
+            .with("--quic", "listen.quic", self.quic)
+            .with("--http", "listen.http", self.http)
+            .with("--admin", "listen.admin", self.admin)
+            .with("--shards", "shards", self.shards)
+            .with("--window", "window", self.window)
+            .with("--top-k", "top_k", self.top_k)
+            .with("--certificate", "quic.certificate", self.certificate)
+            .with("--private-key", "quic.private_key", self.private_key)
+            .with("--drain-duration", "drain.duration", self.drain_duration)
+            .with("--drain-timeout", "drain.timeout", self.drain_timeout)
+            .with("--log", "log", self.log)
+    }
+}
+
+/// Serves until told to stop.
+pub(super) fn run(mut args: ServeArgs) -> ExitCode {
+    let path = args.config.take();
+    let config = match Config::load(path.as_deref(), environment(), args.overrides()) {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error),
+    };
+    log_to_stderr(config.log);
+    match appliance::serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAILURE, &error),
+    }
+}
+
+/// Variables that are not Unicode are nobody's configuration.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+fn log_to_stderr(level: LevelFilter) {
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_max_level(level);
+    // Fails only when a program that embeds this one already logs its own way; that one stays.
+    let _ = subscriber.try_init();
+}
