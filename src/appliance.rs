@@ -25,6 +25,13 @@ const PREEMPT_AFTER: Duration = Duration::from_millis(5);
 /// Bytes of registered memory of glommio's own rings, which carry no data here.
 const EXECUTOR_IO_MEMORY: usize = 64 * 1024;
 
+/// What an executor is made of is a ring and its memory.
+const EXECUTOR_REMEDY: &str = "the kernel gave its executor no ring or no memory; raise LimitMEMLOCK= (ulimit -l) or the memory of the control group";
+/// Open files of the process, and of each shard, before the first connection: rings, sockets, doorbells, pipes of the
+/// executors, and what is read of the machine while they are made.
+const FILES_TO_START: u64 = 32;
+const FILES_TO_START_A_SHARD: u64 = 16;
+
 /// Why the appliance did not start, or did not end well. The text says what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -35,6 +42,19 @@ pub enum ServeError {
         source: io::Error,
         /// What to change.
         remedy: &'static str,
+    },
+    /// Too few open files are allowed for the shards alone.
+    #[error(
+        "open files: {limit} are allowed, and with shards = {shards} at least {least} are needed before anybody connects; \
+         raise LimitNOFILE= (ulimit -n)"
+    )]
+    TooFewFiles {
+        /// What the process may have.
+        limit: u64,
+        /// Shards asked for.
+        shards: usize,
+        /// What they need.
+        least: u64,
     },
     /// A port cannot be served.
     #[error(transparent)]
@@ -85,6 +105,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
 
     let usable = placement::usable_cores();
     let cores = placement::place(config.shards, &usable);
+    check_open_files(cores.len())?;
     let rooms: Vec<_> = config.rooms()?.into_iter().map(Arc::new).collect();
     let identity = tls::identity(&config)?;
     // Shards share these, so that a packet that reaches another shard than before is still understood; with a key file,
@@ -165,36 +186,56 @@ enum ShardEvent {
     Started,
     Ended(ShardId, io::Result<ShardEnd>),
     Panicked(ShardId),
+    /// Its executor could not be made.
+    Lost(ShardId),
 }
 
-/// Tells the main thread if the shard's thread unwinds.
-struct PanicWatch(ShardId, mpsc::Sender<ShardEvent>);
+/// Tells the main thread how a shard's thread ended, also if it unwinds or never came to its shard.
+struct ThreadWatch {
+    shard: ShardId,
+    events: mpsc::Sender<ShardEvent>,
+    has_ended: bool,
+}
 
-impl Drop for PanicWatch {
+impl ThreadWatch {
+    // When the main thread is gone, the process is ending anyway.
+    fn tell(&self, event: ShardEvent) {
+        let _ = self.events.send(event);
+    }
+
+    fn end(mut self, ended: io::Result<ShardEnd>) {
+        self.has_ended = true;
+        self.tell(ShardEvent::Ended(self.shard, ended));
+    }
+}
+
+impl Drop for ThreadWatch {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            // When the main thread is gone, the process is ending anyway.
-            let _ = self.1.send(ShardEvent::Panicked(self.0));
+        match std::thread::panicking() {
+            true => self.tell(ShardEvent::Panicked(self.shard)),
+            false if self.has_ended => {}
+            false => self.tell(ShardEvent::Lost(self.shard)),
         }
     }
 }
 
 fn spawn(core: usize, start: ShardStart, events: mpsc::Sender<ShardEvent>) -> Result<(), ServeError> {
     let id = start.shard.id;
+    // Made here, as the thread may end before it runs anything of ours.
+    let watch = ThreadWatch { shard: id, events, has_ended: false };
     LocalExecutorBuilder::new(Placement::Fixed(core))
         .name(&format!("shard-{id}"))
         .preempt_timer(PREEMPT_AFTER)
         .io_memory(EXECUTOR_IO_MEMORY)
         .spawn(move || async move {
-            let watch = PanicWatch(id, events);
             let ended = match ShardLoop::start(start).await {
                 Ok(shard) => {
-                    let _ = watch.1.send(ShardEvent::Started);
+                    watch.tell(ShardEvent::Started);
                     shard.run().await
                 }
                 Err(error) => Err(error),
             };
-            let _ = watch.1.send(ShardEvent::Ended(id, ended));
+            watch.end(ended);
         })
         .map(drop)
         .map_err(|error| ServeError::Shard { shard: id, reason: error.to_string() })
@@ -228,6 +269,7 @@ fn ended_early(event: ShardEvent) -> ServeError {
         }
         ShardEvent::Ended(shard, Err(error)) => ServeError::Shard { shard, reason: error.to_string() },
         ShardEvent::Panicked(shard) => ServeError::Shard { shard, reason: "it panicked, see above".into() },
+        ShardEvent::Lost(shard) => ServeError::Shard { shard, reason: EXECUTOR_REMEDY.into() },
         ShardEvent::Started => ServeError::Stopped,
     }
 }
@@ -253,6 +295,13 @@ fn raise_open_files() {
     if let Err(error) = descriptor::raise_open_files() {
         tracing::warn!("open files: {error}; raise the limit with `ulimit -n` or LimitNOFILE=");
     }
+}
+
+/// Later, glommio would panic.
+fn check_open_files(shards: usize) -> Result<(), ServeError> {
+    let limit = descriptor::open_files_max().map_err(kernel("open files"))?;
+    let least = FILES_TO_START + FILES_TO_START_A_SHARD * shards as u64;
+    if limit < least { Err(ServeError::TooFewFiles { limit, shards, least }) } else { Ok(()) }
 }
 
 fn random<const N: usize>() -> Result<[u8; N], ServeError> {

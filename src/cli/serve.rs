@@ -95,7 +95,9 @@ fn log_to_stderr(level: LevelFilter) {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_max_level(level);
+        .with_max_level(level)
+        // On standard error, with a panic when that cannot be written either.
+        .log_internal_errors(false);
     // Fails only when a program that embeds this one already logs its own way; that one stays.
     let _ = subscriber.try_init();
 }

@@ -96,10 +96,9 @@ fn make(path: &Path, secret: &[u8; MASTER_SECRET_LEN]) -> io::Result<()> {
     let mut unfinished = path.as_os_str().to_owned();
     // Nobody else's: processes in containers share their numbers.
     unfinished.push(format!(".{:016x}", RandomState::new().build_hasher().finish()));
-    write(Path::new(&unfinished), secret)?;
-    let named = match fs::hard_link(&unfinished, path) {
+    let named = match write(Path::new(&unfinished), secret).and_then(|()| fs::hard_link(&unfinished, path)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
+        named => named,
     };
     // What was left behind is of no use, but does no harm either.
     let _ = fs::remove_file(&unfinished);

@@ -15,11 +15,24 @@ pub(crate) struct Identity {
 impl Identity {
     /// Makes one, and writes it and its key to files.
     pub(crate) fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        Self::of(&rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap())
+    }
+
+    /// One whose time is over.
+    pub(crate) fn expired() -> Self {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2001, 2, 1);
+        Self::of(&params)
+    }
+
+    fn of(params: &rcgen::CertificateParams) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("certificate.pem"), made.cert.pem()).unwrap();
-        std::fs::write(directory.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        Self { directory, certificate: made.cert.der().clone() }
+        std::fs::write(directory.path().join("certificate.pem"), certificate.pem()).unwrap();
+        std::fs::write(directory.path().join("key.pem"), key.serialize_pem()).unwrap();
+        Self { directory, certificate: certificate.der().clone() }
     }
 
     /// The certificate, which is its own authority.

@@ -46,32 +46,41 @@ struct Log {
 impl Server {
     /// Starts `uproar serve` and waits until it is ready.
     pub(crate) fn start(args: &[&str]) -> Self {
-        Self::launch(args, None)
+        Self::launch(&[], args, None)
     }
 
     /// As [`Self::start`], with a configuration file.
     pub(crate) fn configured(toml: &str, args: &[&str]) -> Self {
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(toml.as_bytes()).unwrap();
-        Self::launch(args, Some(file))
+        Self::launch(&[], args, Some(file))
+    }
+
+    /// As [`Self::start`], run by another program that becomes the server, such as `/usr/bin/env NAME=value`.
+    pub(crate) fn start_by(launcher: &[&str], args: &[&str]) -> Self {
+        Self::launch(launcher, args, None)
+    }
+
+    /// As [`Self::start_by`], without waiting for anything.
+    pub(crate) fn begin_by(launcher: &[&str], args: &[&str]) -> Self {
+        Self::spawn(launcher, args, None)
     }
 
     /// Starts a server that is expected to refuse, and waits for its end.
     pub(crate) fn refused(args: &[&str]) -> Ended {
-        let mut server = Self::spawn(args, None);
-        server.wait_for_end()
+        Self::begin_by(&[], args).wait_for_end()
     }
 
     /// As [`Self::refused`], for a configuration file.
     pub(crate) fn refused_with(toml: &str) -> Ended {
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(toml.as_bytes()).unwrap();
-        let mut server = Self::spawn(&[], Some(file));
+        let mut server = Self::spawn(&[], &[], Some(file));
         server.wait_for_end()
     }
 
-    fn launch(args: &[&str], config: Option<NamedTempFile>) -> Self {
-        let mut server = Self::spawn(args, config);
+    fn launch(launcher: &[&str], args: &[&str], config: Option<NamedTempFile>) -> Self {
+        let mut server = Self::spawn(launcher, args, config);
         for what in ["reactions", "quic", "http", "admin"].into_iter().enumerate() {
             let line = server.next_line();
             let address = line.strip_prefix(&format!("listening {} ", what.1));
@@ -81,10 +90,11 @@ impl Server {
         server
     }
 
-    fn spawn(args: &[&str], config: Option<NamedTempFile>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_uproar"));
+    fn spawn(launcher: &[&str], args: &[&str], config: Option<NamedTempFile>) -> Self {
+        let line = [launcher, &[env!("CARGO_BIN_EXE_uproar"), "serve"], args].concat();
+        let mut command = Command::new(line[0]);
         // The environment is configuration too.
-        command.env_clear().env("RUST_BACKTRACE", "1").arg("serve").args(args);
+        command.env_clear().env("RUST_BACKTRACE", "1").args(&line[1..]);
         for port in ["--reactions", "--quic", "--http", "--admin"] {
             if !args.contains(&port) {
                 command.args([port, "127.0.0.1:0"]);
@@ -191,6 +201,11 @@ impl Server {
         self.signal("TERM");
     }
 
+    /// Sends SIGKILL.
+    pub(crate) fn send_sigkill(&self) {
+        self.signal("KILL");
+    }
+
     /// Stops the process where it is, until [`Self::resume`].
     pub(crate) fn stop(&self) {
         self.signal("STOP");
@@ -224,6 +239,18 @@ impl Server {
     pub(crate) fn kill(mut self) -> Ended {
         self.signal("KILL");
         self.wait_for_end()
+    }
+
+    /// Waits until the server says that it is ready; false when it ends instead.
+    pub(crate) fn comes_up(&mut self) -> bool {
+        loop {
+            match self.lines.get_mut().unwrap().recv_timeout(DEADLINE) {
+                Ok(line) if line == "ready" => return true,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => panic!("the server neither comes up nor ends"),
+            }
+        }
     }
 
     /// Waits until the process has ended.

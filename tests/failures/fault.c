@@ -1,0 +1,81 @@
+/*
+ * Faults of the machine, for a server that knows nothing of them: preloaded, it stands before the C library.
+ *
+ * What goes wrong is written in a file that the test and the server share (FAULT_CONTROL), at any time, and is in
+ * force at once. All zeros: nothing goes wrong. Not here: what the server should do about it.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct control {
+	int64_t wall_shift_s;    /* seconds that CLOCK_REALTIME is off by */
+	int32_t broken_clock;    /* 1 + id of the clock whose reading fails once, in one thread */
+	int32_t disk_is_full;    /* writing to regular files fails */
+	char thread[16];         /* beginning of that thread's name */
+};
+
+static struct control nothing;
+static struct control *control = &nothing;
+static int (*next_clock_gettime)(clockid_t, struct timespec *);
+static ssize_t (*next_write)(int, const void *, size_t);
+
+__attribute__((constructor)) static void set_up(void)
+{
+	next_clock_gettime = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+	next_write = (ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+	const char *path = getenv("FAULT_CONTROL");
+	int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	if (file < 0)
+		abort();
+	void *shared = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (shared == MAP_FAILED)
+		abort();
+	control = shared;
+	close(file);
+}
+
+/* Whether this reading is the one that fails. Only one does: what is done about a panic reads clocks, too. */
+static int is_broken(clockid_t clock)
+{
+	int32_t wanted = (int32_t)clock + 1;
+	if (__atomic_load_n(&control->broken_clock, __ATOMIC_ACQUIRE) != wanted)
+		return 0;
+	char name[16];
+	if (pthread_getname_np(pthread_self(), name, sizeof name) != 0)
+		return 0;
+	if (strncmp(name, control->thread, strlen(control->thread)) != 0)
+		return 0;
+	return __atomic_compare_exchange_n(&control->broken_clock, &wanted, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	if (is_broken(clock)) {
+		errno = EINVAL;
+		return -1;
+	}
+	int result = next_clock_gettime(clock, now);
+	if (result == 0 && clock == CLOCK_REALTIME)
+		now->tv_sec += __atomic_load_n(&control->wall_shift_s, __ATOMIC_RELAXED);
+	return result;
+}
+
+ssize_t write(int file, const void *bytes, size_t len)
+{
+	struct stat status;
+	if (__atomic_load_n(&control->disk_is_full, __ATOMIC_RELAXED) && fstat(file, &status) == 0 && S_ISREG(status.st_mode)) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return next_write(file, bytes, len);
+}
