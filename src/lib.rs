@@ -37,3 +37,5 @@ pub mod appliance;
 pub mod cli;
 #[cfg(feature = "edge")]
 pub mod edge;
+#[cfg(feature = "edge")]
+pub mod tune;

@@ -7,6 +7,7 @@
 //! of the file reads alike.
 
 mod serve;
+mod tune;
 
 use crate::config::{Config, Overrides};
 use clap::{Parser, Subcommand};
@@ -33,6 +34,8 @@ enum Command {
     /// Write or check a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Compare the machine's settings with a profile, and set or restore them.
+    Tune(tune::TuneArgs),
     /// Print the version.
     Version,
 }
@@ -65,6 +68,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Config(ConfigCommand::Default) => print(&Config::default_toml()),
         Command::Config(ConfigCommand::Check { file }) => check(&file),
+        Command::Tune(args) => tune::run(&args),
         Command::Version => print(concat!("uproar ", env!("CARGO_PKG_VERSION"), "\n")),
     }
 }
