@@ -18,8 +18,8 @@ use std::time::{Duration, Instant, SystemTime};
 use uproar::ids::ShardId;
 use uproar::limits::QUIC_HANDSHAKES_PER_TURN;
 use uproar::quic::{
-    ALPN, Arrival, HandshakeLimits, MasterSecret, Quic, QuicConfig, Tickets, TimeSource, TransmitBatch, server_crypto,
-    tls_config,
+    ALPN, Arrival, HandshakeLimits, MasterSecret, Quic, QuicConfig, QuicSettings, Tickets, TimeSource, TransmitBatch,
+    server_crypto, tls_config,
 };
 
 const SERVER: ([u8; 4], u16) = ([192, 0, 2, 1], 7443);
@@ -128,16 +128,18 @@ impl Identity {
         let config = QuicConfig {
             shard: ShardId(0),
             shards: 1,
-            tls: server_crypto(tls).expect("AES-128-GCM"),
             reset_key: keys.reset,
             token_key: keys.token,
             clock,
-            max_connections: 1_000_000,
-            idle_timeout: Duration::from_secs(30),
             hello_timeout: Duration::from_secs(5),
-            connections_per_address_max: 0,
-            handshakes: limits,
             prefetch: |_, _| {},
+            settings: QuicSettings {
+                tls: server_crypto(tls).expect("AES-128-GCM"),
+                max_connections: 1_000_000,
+                idle_timeout: Duration::from_secs(30),
+                connections_per_address_max: 0,
+                handshakes: limits,
+            },
         };
         Quic::new(config, [2; 32])
     }

@@ -1,23 +1,31 @@
-//! Every step of start-up and shut-down, in order, each with the reason for its place.
+//! Every step of start-up and shut-down, in order, each with the reason for its place. In between: [`supervisor`], and
+//! what may change meanwhile: [`reload`].
 
-use crate::config::Config;
+mod reload;
+mod supervisor;
+
+use crate::config::{Config, ConfigSource};
 use crate::edge::board::Board;
 use crate::edge::clock::WallClock;
+use crate::edge::control::{self, ShardEvent};
 use crate::edge::key_file::{self, KeyFileError};
 use crate::edge::listen::{self, ListenError};
 use crate::edge::process::ProcessReader;
 use crate::edge::shard_loop::{ShardEnd, ShardLoop, ShardStart};
 use crate::edge::sys::{descriptor, ring};
-use crate::edge::tls::{self, IdentityError};
+use crate::edge::tls::IdentityError;
 use crate::edge::{mesh, placement};
 use crate::ids::ShardId;
 use crate::metrics::ShardMetrics;
-use crate::quic::{self, HandshakeLimits, QuicConfig, Tickets};
+use crate::quic::QuicConfig;
 use crate::shard::{ReadProcess, ShardConfig};
 use glommio::{LocalExecutorBuilder, Placement};
+use reload::{InForce, TlsBase, quic_settings, shard_settings};
 use std::io::{self, Write};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use supervisor::Supervisor;
+use tracing::level_filters::LevelFilter;
 
 /// How long a busy shard runs before other tasks of its executor, such as the mesh, get their turn: far below a window,
 /// and long beside a pause that the machine itself makes.
@@ -25,8 +33,6 @@ const PREEMPT_AFTER: Duration = Duration::from_millis(5);
 /// Bytes of registered memory of glommio's own rings, which carry no data here.
 const EXECUTOR_IO_MEMORY: usize = 64 * 1024;
 
-/// What an executor is made of is a ring and its memory.
-const EXECUTOR_REMEDY: &str = "the kernel gave its executor no ring or no memory; raise LimitMEMLOCK= (ulimit -l) or the memory of the control group";
 /// Open files of the process, and of each shard, before the first connection: rings, sockets, doorbells, pipes of the
 /// executors, and what is read of the machine while they are made.
 const FILES_TO_START: u64 = 32;
@@ -95,10 +101,11 @@ pub enum ServeError {
     },
 }
 
-/// Serves until the process is told to stop.
-pub fn serve(config: Config) -> Result<(), ServeError> {
+/// Serves until the process is told to stop. SIGHUP has `source` read again; what it then says of the log's level is given to
+/// `set_log_level`.
+pub fn serve(config: Config, source: ConfigSource, set_log_level: &dyn Fn(LevelFilter)) -> Result<(), ServeError> {
     // Before any thread: threads inherit which signals are blocked.
-    let signals = descriptor::signals(&[libc::SIGTERM, libc::SIGINT]).map_err(kernel("signals"))?;
+    let signals = descriptor::signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(kernel("signals"))?;
     // Before glommio, which ends the process when there is none.
     ring::probe().map_err(|source| ServeError::NoRing { remedy: ring::remedy(&source), source })?;
     raise_open_files();
@@ -107,13 +114,12 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     let cores = placement::place(config.shards, &usable);
     check_open_files(cores.len())?;
     let rooms: Vec<_> = config.rooms()?.into_iter().map(Arc::new).collect();
-    let identity = tls::identity(&config)?;
     // Shards share these, so that a packet that reaches another shard than before is still understood; with a key file,
     // also by the process after this one.
     let keys = key_file::master_secret(config.quic.key_file.as_deref())?.keys();
     let clock = Arc::new(WallClock);
-    let tickets = Tickets::new(&keys.ticket, clock.clone());
-    let tls = quic::server_crypto(quic::tls_config(identity.chain, identity.key, tickets)?)?;
+    let base = TlsBase { ticket_key: keys.ticket, clock: clock.clone() };
+    let certificate = base.certificate(&config)?;
 
     let process = ProcessReader::new().map_err(kernel("page size and clock ticks"))?;
     let read_process: ReadProcess = Arc::new(move || process.read());
@@ -123,9 +129,12 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     let listening = sockets.listening;
     let locks = sockets.locks;
 
-    let config = Arc::new(config);
-    let mut signals = Some(signals);
     let (events, happened) = mpsc::channel();
+    let (commander, control) = control::line(signals, events.clone()).map_err(kernel("eventfd"))?;
+    let mut control = Some(control);
+    let (settings, quic) = (shard_settings(&config), quic_settings(&config, &certificate));
+    let in_force = InForce::new(source, config.clone(), &rooms, certificate, base);
+    let config = Arc::new(config);
     let meshes = mesh::channels(cores.len());
     let board = Arc::new(Board::new(cores.len(), config.http.connections_max));
     for (((id, &core), sockets), mesh) in ShardId::all(cores.len()).zip(&cores).zip(sockets.shards).zip(meshes) {
@@ -134,60 +143,37 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
             shards: cores.len(),
             window_ms: config.window.as_millis() as u64,
             top_k: config.top_k,
-            subscribers_max: config.quic.subscribers_max,
-            rooms_per_subscriber_max: config.quic.rooms_per_subscriber_max,
-            fanout_spread: config.fanout.spread,
-            drain_duration: config.drain.duration,
-            drain_timeout: config.drain.timeout,
+            settings,
             rooms: rooms.clone(),
             quic: QuicConfig {
                 shard: id,
                 shards: cores.len(),
-                tls: tls.clone(),
                 reset_key: keys.reset,
                 token_key: keys.token,
                 clock: clock.clone(),
-                // Room beyond the subscribers, so that one too many is told why instead of being cut off.
-                max_connections: config.quic.subscribers_max + config.quic.subscribers_max / 16 + 64,
-                connections_per_address_max: config.quic.connections_per_address_max,
-                idle_timeout: config.quic.idle_timeout,
                 hello_timeout: crate::limits::HELLO_TIMEOUT,
                 prefetch: crate::edge::sys::prefetch::prefetch,
-                handshakes: HandshakeLimits {
-                    retry_above: config.quic.retry_above,
-                    max: config.quic.handshakes_max,
-                    per_second: config.quic.handshakes_per_second as u32,
-                },
+                settings: quic.clone(),
             },
             read_process: read_process.clone(),
             rng_seed: random()?,
         };
         // Shard 0 coordinates, so it hears the signals.
-        let signals = signals.take();
+        let control = control.take();
         let (config, board) = (config.clone(), board.clone());
-        spawn(core, ShardStart { shard, config, sockets, mesh, board, signals }, events.clone())?;
+        spawn(core, ShardStart { shard, config, sockets, mesh, board, control }, events.clone())?;
     }
     drop(events);
     // The shards are on their cores; whatever this thread still does stays off them.
     placement::keep_off(&cores, &usable);
 
-    for _ in &cores {
-        wait_for_start(&happened)?;
-    }
+    let mut supervisor = Supervisor::new(cores.len(), happened, commander, in_force, set_log_level);
+    supervisor.wait_for_start()?;
     announce(&listening).map_err(kernel("standard output"))?;
-    let total = wait_for_end(&happened, cores.len())?;
+    let total = supervisor.run()?;
     drop(locks);
     report(&total);
     Ok(())
-}
-
-/// What a shard's thread tells the main thread.
-enum ShardEvent {
-    Started,
-    Ended(ShardId, io::Result<ShardEnd>),
-    Panicked(ShardId),
-    /// Its executor could not be made.
-    Lost(ShardId),
 }
 
 /// Tells the main thread how a shard's thread ended, also if it unwinds or never came to its shard.
@@ -239,39 +225,6 @@ fn spawn(core: usize, start: ShardStart, events: mpsc::Sender<ShardEvent>) -> Re
         })
         .map(drop)
         .map_err(|error| ServeError::Shard { shard: id, reason: error.to_string() })
-}
-
-fn wait_for_start(happened: &mpsc::Receiver<ShardEvent>) -> Result<(), ServeError> {
-    match happened.recv() {
-        Ok(ShardEvent::Started) => Ok(()),
-        Ok(event) => Err(ended_early(event)),
-        Err(_) => Err(ServeError::Stopped),
-    }
-}
-
-fn wait_for_end(happened: &mpsc::Receiver<ShardEvent>, shards: usize) -> Result<ShardMetrics, ServeError> {
-    let mut total = ShardMetrics::default();
-    for _ in 0..shards {
-        match happened.recv() {
-            Ok(ShardEvent::Ended(_, Ok(ShardEnd::Drained(metrics)))) => total.absorb(&metrics),
-            Ok(event) => return Err(ended_early(event)),
-            Err(_) => return Err(ServeError::Stopped),
-        }
-    }
-    Ok(total)
-}
-
-fn ended_early(event: ShardEvent) -> ServeError {
-    match event {
-        ShardEvent::Ended(_, Ok(ShardEnd::Stopped)) => ServeError::Stopped,
-        ShardEvent::Ended(shard, Ok(ShardEnd::Drained(_))) => {
-            ServeError::Shard { shard, reason: "it drained before all shards had started".into() }
-        }
-        ShardEvent::Ended(shard, Err(error)) => ServeError::Shard { shard, reason: error.to_string() },
-        ShardEvent::Panicked(shard) => ServeError::Shard { shard, reason: "it panicked, see above".into() },
-        ShardEvent::Lost(shard) => ServeError::Shard { shard, reason: EXECUTOR_REMEDY.into() },
-        ShardEvent::Started => ServeError::Stopped,
-    }
 }
 
 /// Standard output is for programs: one line an address, then `ready`.

@@ -126,7 +126,7 @@ fn late_deltas_join_a_later_window() {
 fn a_spread_frame_reaches_a_thousand_viewers_bit_by_bit_and_all_of_them() {
     const VIEWERS: usize = 1000;
     const SPREAD: Duration = Duration::from_millis(500);
-    let mut simulation = Simulation::with(14, |config| config.fanout_spread = SPREAD);
+    let mut simulation = Simulation::with(14, |config| config.settings.fanout_spread = SPREAD);
     let viewers: Vec<_> = (0..VIEWERS).map(|number| simulation.viewer(number % SHARDS)).collect();
     viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
     simulation.run_through_window();
@@ -300,7 +300,7 @@ fn a_drain_loses_nothing() {
 fn subscribers_are_sent_away_evenly_while_the_match_goes_on() {
     const VIEWERS: usize = 400;
     const DURATION: Duration = Duration::from_secs(10);
-    let mut simulation = Simulation::with(15, |config| config.drain_duration = DURATION);
+    let mut simulation = Simulation::with(15, |config| config.settings.drain_duration = DURATION);
     let viewers: Vec<_> = (0..VIEWERS).map(|number| simulation.viewer(number % SHARDS)).collect();
     viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
     simulation.run_through_window();
@@ -338,8 +338,8 @@ fn subscribers_are_sent_away_evenly_while_the_match_goes_on() {
 fn leaving_loses_nothing() {
     for seed in 20..30 {
         let mut simulation = Simulation::with(seed, |config| {
-            config.drain_duration = Duration::from_secs(5);
-            config.fanout_spread = Duration::from_millis(300);
+            config.settings.drain_duration = Duration::from_secs(5);
+            config.settings.fanout_spread = Duration::from_millis(300);
         });
         let viewers: Vec<_> = (0..20).map(|number| simulation.viewer(number % SHARDS)).collect();
         viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
@@ -366,7 +366,7 @@ fn leaving_loses_nothing() {
 
 #[test]
 fn whoever_does_not_read_is_left_to_the_drain() {
-    let mut simulation = Simulation::with(16, |config| config.drain_duration = Duration::from_secs(4));
+    let mut simulation = Simulation::with(16, |config| config.settings.drain_duration = Duration::from_secs(4));
     let slow = simulation.viewer_with(0, Habits { rooms: vec![ROOM], window_bytes: 300 });
     let other = simulation.watching(0);
     simulation.run_until_watching(slow);

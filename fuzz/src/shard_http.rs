@@ -10,9 +10,9 @@ use uproar::ids::ShardId;
 use uproar::ingest::http::{ContentKind, Method};
 use uproar::limits::{HTTP_BODY_MAX, HTTP_HEAD_MAX, ROOM_SPEC_BYTES_MAX};
 use uproar::metrics::{Outcome, ProcessMetrics, Proto, ShardMetrics};
-use uproar::quic::{HandshakeLimits, QuicConfig, TimeSource, server_crypto};
+use uproar::quic::{HandshakeLimits, QuicConfig, QuicSettings, TimeSource, server_crypto};
 use uproar::room::{Room, demo_room};
-use uproar::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig};
+use uproar::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig, ShardSettings};
 use uproar::window::Now;
 use uproar_wire::reaction::ReactionBatch;
 
@@ -228,11 +228,13 @@ fn config() -> ShardConfig {
         shards: 1,
         window_ms: WINDOW_MS,
         top_k: 8,
-        rooms_per_subscriber_max: 1,
-        subscribers_max: 1,
-        fanout_spread: Duration::ZERO,
-        drain_duration: Duration::ZERO,
-        drain_timeout: Duration::from_secs(1),
+        settings: ShardSettings {
+            rooms_per_subscriber_max: 1,
+            subscribers_max: 1,
+            fanout_spread: Duration::ZERO,
+            drain_duration: Duration::ZERO,
+            drain_timeout: Duration::from_secs(1),
+        },
         rooms: vec![room().clone()],
         quic: quic(id),
         read_process: Arc::new(ProcessMetrics::default),
@@ -263,15 +265,17 @@ fn quic(shard: ShardId) -> QuicConfig {
     QuicConfig {
         shard,
         shards: 1,
-        tls: server_crypto(tls.clone()).expect("TLS 1.3 has what QUIC needs"),
         reset_key: [2; 64],
         token_key: [3; 64],
         clock: Arc::new(StoppedClock),
-        connections_per_address_max: 0,
-        max_connections: 1,
-        idle_timeout: Duration::from_secs(1),
         hello_timeout: Duration::from_secs(1),
-        handshakes: HandshakeLimits::default(),
         prefetch: |_, _| {},
+        settings: QuicSettings {
+            tls: server_crypto(tls.clone()).expect("TLS 1.3 has what QUIC needs"),
+            connections_per_address_max: 0,
+            max_connections: 1,
+            idle_timeout: Duration::from_secs(1),
+            handshakes: HandshakeLimits::default(),
+        },
     }
 }

@@ -2,12 +2,14 @@
 
 use super::{FAILURE, USAGE, fail};
 use crate::appliance;
-use crate::config::{Config, Overrides};
+use crate::config::{ConfigSource, Overrides};
 use clap::Args;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Values that go over the environment (UPROAR_...), which goes over the configuration file.
 #[derive(Args)]
@@ -74,13 +76,13 @@ impl ServeArgs {
 
 /// Serves until told to stop.
 pub(super) fn run(mut args: ServeArgs) -> ExitCode {
-    let path = args.config.take();
-    let config = match Config::load(path.as_deref(), environment(), args.overrides()) {
+    let source = ConfigSource::new(args.config.take(), environment(), args.overrides());
+    let config = match source.load() {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error),
     };
-    log_to_stderr(config.log);
-    match appliance::serve(config) {
+    let set_log_level = log_to_stderr(config.log);
+    match appliance::serve(config, source, &set_log_level) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILURE, &error),
     }
@@ -91,13 +93,15 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn log_to_stderr(level: LevelFilter) {
-    let subscriber = tracing_subscriber::fmt()
+/// Returns what sets the level later.
+fn log_to_stderr(level: LevelFilter) -> impl Fn(LevelFilter) {
+    let (filter, handle) = tracing_subscriber::reload::Layer::new(level);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_max_level(level)
-        // On standard error, with a panic when that cannot be written either.
         .log_internal_errors(false);
     // Fails only when a program that embeds this one already logs its own way; that one stays.
-    let _ = subscriber.try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    // Fails only when nobody logs any more.
+    move |level| drop(handle.modify(|current| *current = level))
 }

@@ -11,10 +11,14 @@
 mod error;
 mod file;
 mod knob;
+mod reload;
+mod source;
 #[cfg(test)]
 mod tests;
 
 pub use error::{ConfigError, Origin};
+pub use reload::{Change, Reloaded};
+pub use source::ConfigSource;
 
 use crate::limits::ROOMS_MAX;
 use crate::room::{Room, demo_room};
@@ -341,6 +345,8 @@ impl Config {
 const HEAD: &str = "\
 # Configuration of Uproar. Every value here is the default.
 # Environment variables go over this file, and flags go over environment variables.
+# SIGHUP takes in what has changed of log, [http], [quic] (but key_file and server_names), [fanout], [drain] and the rooms;
+# what has changed of anything else waits for a restart.
 ";
 
 const ROOMS: &str = r#"

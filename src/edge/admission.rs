@@ -59,6 +59,13 @@ impl Admission {
         Self { here, shards, board, per_address_max, addresses: HashMap::new(), outbound: VecDeque::new() }
     }
 
+    /// From here on a client may have so many connections, and every shard takes so many. Connections that were accepted
+    /// while nobody counted are not counted later.
+    pub fn set_max(&mut self, per_address_max: usize, shard_max: usize) {
+        self.per_address_max = per_address_max as u32;
+        self.board.set_shard_max(shard_max);
+    }
+
     /// This shard has accepted a connection.
     pub fn handle_accepted(&mut self, socket: OwnedFd) -> Admitted {
         if self.per_address_max == 0 {
@@ -81,7 +88,8 @@ impl Admission {
     pub fn handle_admit(&mut self, arrival: Arrival) -> Admitted {
         if let Some(client) = arrival.client {
             let connections = self.addresses.entry(client).or_default();
-            if *connections >= self.per_address_max {
+            // One that came while there was a cap may meet none here.
+            if self.per_address_max > 0 && *connections >= self.per_address_max {
                 return Admitted::Refused;
             }
             *connections += 1;
@@ -173,6 +181,21 @@ mod tests {
         for client in [CLIENT, CLIENT, ClientAddress::V6(1)] {
             admission.handle_closed(Some(client));
         }
+        assert!(admission.addresses.is_empty());
+    }
+
+    #[test]
+    fn a_cap_that_goes_or_comes_counts_every_connection_that_it_met() {
+        let mut admission = alone(1);
+        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
+        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Refused));
+        admission.set_max(0, 10_000);
+        // It was on its way here when the cap went.
+        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
+        admission.set_max(3, 10_000);
+        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
+        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Refused));
+        (0..3).for_each(|_| admission.handle_closed(Some(CLIENT)));
         assert!(admission.addresses.is_empty());
     }
 

@@ -15,7 +15,7 @@ const SLACK_DIVISOR: u32 = 8;
 pub struct Board {
     counts: Box<[Count]>,
     /// What a shard takes.
-    shard_max: u32,
+    shard_max: AtomicU32,
 }
 
 /// On cache lines of its own: processors fetch lines in pairs.
@@ -26,8 +26,14 @@ struct Count(AtomicU32);
 impl Board {
     /// Of a process with `shards` shards of at most `shard_max` connections, without any.
     pub fn new(shards: usize, shard_max: usize) -> Self {
-        let shard_max = u32::try_from(shard_max).unwrap_or(u32::MAX);
-        Self { counts: (0..shards).map(|_| Count::default()).collect(), shard_max }
+        let board = Self { counts: (0..shards).map(|_| Count::default()).collect(), shard_max: AtomicU32::new(0) };
+        board.set_shard_max(shard_max);
+        board
+    }
+
+    /// Shards take so many connections from here on.
+    pub fn set_shard_max(&self, shard_max: usize) {
+        self.shard_max.store(u32::try_from(shard_max).unwrap_or(u32::MAX), Relaxed);
     }
 
     /// Chooses the shard for a connection that `here` has accepted, and counts it there.
@@ -58,7 +64,9 @@ impl Board {
         let others = (1..self.counts.len()).map(|step| ShardId(((here.index() + step) % self.counts.len()) as u8));
         let least = others.map(|shard| (shard, count(shard))).min_by_key(|&(_, count)| count);
         match least {
-            Some((_, least)) if own <= least + least / SLACK_DIVISOR && own < self.shard_max => (here, own),
+            Some((_, least)) if own <= least + least / SLACK_DIVISOR && own < self.shard_max.load(Relaxed) => {
+                (here, own)
+            }
             Some(least) => least,
             None => (here, own),
         }

@@ -5,6 +5,7 @@
 //! in it closed.
 
 use super::admission::Arrival;
+use super::control::Reload;
 use super::doorbell::Bell;
 use crate::ids::{ClientAddress, ShardId};
 use crate::limits;
@@ -16,6 +17,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -32,6 +34,14 @@ pub enum EdgeMessage {
     Serve(Arrival),
     /// Server of a connection to the home of its address: it is gone. Lost: the address may have one connection less.
     Left(ClientAddress),
+    /// Shard 0 to every other: take these settings in. Lost: that shard has others, and the reload is never done.
+    Reload(Arc<Reload>),
+    /// Every other shard to shard 0: the settings are in force here. Lost: the reload is never done.
+    Reloaded,
+    /// Shard 0 to every other: say that your loop turns. Lost: the supervisor takes the process for stuck.
+    Beat,
+    /// Every other shard to shard 0: it turns. Lost: as above.
+    Beaten,
 }
 
 /// How soon a shard that fell asleep over its unconnected channels looks at them again.

@@ -3,17 +3,19 @@
 //! In the order in which a process meets them: [`placement`] picks cores, [`listen`] binds ports with the
 //! [`socket_buffer`]s that were asked for, [`tls`] brings the certificate and [`key_file`] the other keys, [`mesh`] connects the shards and [`board`] tells
 //! them who is least busy. Each shard then lives in its [`shard_loop`], which reads [`udp`] (and sends through its [`outlet`]) and [`tcp`]
-//! (whose connections [`admission`] lets in), asks the [`clock`] once per turn, and sleeps at its [`doorbell`], or shorter ([`sleep`]). What
-//! the kernel knows about the [`process`] is asked when somebody scrapes, and about the [`machine`] before anything starts. Unsafe code is in [`sys`] only.
+//! (whose connections [`admission`] lets in), asks the [`clock`] once per turn, and sleeps at its [`doorbell`], or shorter ([`sleep`]).
+//! The main thread and shard 0 have a [`control`] line; the supervisor of the process is told by [`notify`] how it is. What the kernel knows about the [`process`] is asked when somebody scrapes, and about the [`machine`] before anything starts. Unsafe code is in [`sys`] only.
 
 pub mod admission;
 pub mod board;
 pub mod clock;
+pub mod control;
 pub mod doorbell;
 pub mod key_file;
 pub mod listen;
 pub mod machine;
 pub mod mesh;
+pub mod notify;
 pub mod outlet;
 pub mod placement;
 pub mod process;

@@ -8,30 +8,31 @@
 //! 6. another turn if anything is left, else sleep until something happens.
 //!
 //! The clocks are read once per turn. The loop only joins: what happens is the shard's to say, how bytes travel is
-//! [`super::udp`]'s and [`super::tcp`]'s.
+//! [`super::udp`]'s and [`super::tcp`]'s, what the process is told from outside is [`supervised`]'s.
+
+mod supervised;
 
 use super::admission::Admission;
 use super::board::Board;
 use super::clock;
+use super::control::Control;
 use super::doorbell::{Bell, Doorbell};
 use super::listen::ShardSockets;
 use super::mesh::{EdgeMessage, Mesh, MeshEnds};
 use super::sleep::{DOZE, NAP, Sleep, Sleeper};
-use super::sys::descriptor;
 use super::sys::ring::{Completion, Ring};
 use super::tcp::Tcp;
 use super::token::Purpose;
 use super::udp::{QuicSocket, ReactionSocket};
 use crate::config::Config;
+use crate::ids::ShardId;
 use crate::limits;
 use crate::metrics::{ShardMetrics, Socket};
 use crate::shard::{HttpPort, Shard, ShardConfig};
 use crate::window::Now;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::AsRawFd;
+use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -50,8 +51,8 @@ pub struct ShardStart {
     pub mesh: MeshEnds,
     /// How many TCP connections each shard has.
     pub board: std::sync::Arc<Board>,
-    /// Signals of the process; with one shard only.
-    pub signals: Option<File>,
+    /// Signals of the process, and the line to its main thread; with shard 0 only.
+    pub control: Option<Control>,
 }
 
 /// How a shard's loop came to its end.
@@ -65,6 +66,8 @@ pub enum ShardEnd {
 
 /// One shard and everything of the kernel's that it uses.
 pub struct ShardLoop {
+    id: ShardId,
+    shards: usize,
     shard: Shard,
     ring: Ring,
     doorbell: Doorbell,
@@ -72,7 +75,7 @@ pub struct ShardLoop {
     reactions: Option<ReactionSocket>,
     quic: QuicSocket,
     tcp: Tcp,
-    signals: Option<File>,
+    control: Option<Control>,
     completions: Vec<Completion>,
     /// Deadlines that the ring will complete, earliest first.
     timeouts: BinaryHeap<Reverse<Instant>>,
@@ -95,10 +98,12 @@ impl ShardLoop {
         let mut tcp = Tcp::new(listeners, admission, &start.config, now.instant);
         let mesh = Mesh::connect(start.mesh, &bell).await;
         tcp.start(&mut ring)?;
-        if let Some(signals) = &start.signals {
-            ring.poll_readable(signals.as_raw_fd(), Purpose::Signal.token())?;
+        if let Some(control) = &start.control {
+            control.start(&mut ring)?;
         }
         Ok(Self {
+            id,
+            shards,
             shard: Shard::new(start.shard, now),
             ring,
             doorbell,
@@ -106,7 +111,7 @@ impl ShardLoop {
             reactions: Some(ReactionSocket::new(start.sockets.reactions)?),
             quic: QuicSocket::new(start.sockets.quic)?,
             tcp,
-            signals: start.signals,
+            control: start.control,
             completions: Vec::new(),
             timeouts: BinaryHeap::new(),
             drops_read_at: now.instant,
@@ -186,33 +191,19 @@ impl ShardLoop {
             Purpose::QuicWritable => self.quic.handle_writable(),
             Purpose::Timeout => drop(self.timeouts.pop()),
             Purpose::Signal => self.handle_signal()?,
+            Purpose::Command => {
+                if let Some(control) = &mut self.control {
+                    control.handle_bell(ring)?;
+                }
+            }
             // Only failed sends complete, and they come apart (`Tcp::handle_flushed`).
             Purpose::Send(_) | Purpose::Cancel => {}
         }
         Ok(())
     }
 
-    fn handle_signal(&mut self) -> io::Result<()> {
-        let Some(signals) = &mut self.signals else { return Ok(()) };
-        let mut signal = [0; descriptor::SIGNAL_LEN];
-        let is_signalled = signals.read(&mut signal).is_ok();
-        self.ring.poll_readable(signals.as_raw_fd(), Purpose::Signal.token())?;
-        if !is_signalled {
-            return Ok(());
-        }
-        if self.shard.is_ready() {
-            tracing::info!(
-                "draining: subscribers are sent away for drain.duration, then no more taps are taken and the last frames go out"
-            );
-            self.shard.request_drain();
-        } else {
-            tracing::warn!("stopping at once: taps of the open window are lost");
-            self.is_stopped = true;
-        }
-        Ok(())
-    }
-
     fn handle_mesh(&mut self, now: Now) -> io::Result<()> {
+        self.handle_commands(now);
         while let Some((from, message)) = self.mesh.poll_receive() {
             self.shard.metrics_mut().detail.mesh_received += 1;
             match message {
@@ -224,6 +215,13 @@ impl ShardLoop {
                     self.tcp.handle_serve(now.instant, arrival, &mut self.ring, &mut self.shard)?;
                 }
                 EdgeMessage::Left(client) => self.tcp.handle_left(client),
+                EdgeMessage::Reload(reload) => {
+                    self.reconfigure(now, &reload);
+                    self.mesh.send(from, EdgeMessage::Reloaded);
+                }
+                EdgeMessage::Reloaded => self.handle_reloaded(),
+                EdgeMessage::Beat => self.mesh.send(from, EdgeMessage::Beaten),
+                EdgeMessage::Beaten => self.handle_beaten(),
             }
         }
         Ok(())
@@ -244,6 +242,7 @@ impl ShardLoop {
         while let Some((to, message)) = self.shard.poll_mesh(now) {
             self.mesh.send(to, EdgeMessage::Core(message));
         }
+        self.report_rooms_changed();
         while let Some((to, message)) = self.tcp.poll_mesh() {
             let detail = &mut self.shard.metrics_mut().detail;
             detail.mesh_sent += 1;

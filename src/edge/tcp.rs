@@ -117,6 +117,13 @@ impl Tcp {
         }
     }
 
+    /// Takes in other limits. Time limits are for every connection, numbers for those that come from here on.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.admission.set_max(config.http.connections_per_address_max, config.http.connections_max);
+        self.connections_max = config.http.connections_max;
+        self.time_limits = TimeLimits::of(&config.http);
+    }
+
     /// Bytes have come, or the peer has ended.
     pub fn handle_received(
         &mut self,

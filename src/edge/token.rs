@@ -33,6 +33,8 @@ pub enum Purpose {
     Timeout,
     /// The process was signalled.
     Signal,
+    /// The main thread wants something.
+    Command,
 }
 
 impl Purpose {
@@ -51,6 +53,7 @@ impl Purpose {
             Self::QuicWritable => pack(6, 0, 0),
             Self::Timeout => pack(7, 0, 0),
             Self::Signal => pack(8, 0, 0),
+            Self::Command => pack(10, 0, 0),
             Self::Writable(conn) => pack(9, conn.slot, conn.generation),
         }
     }
@@ -69,6 +72,7 @@ impl Purpose {
             7 => Self::Timeout,
             8 => Self::Signal,
             9 => Self::Writable(conn),
+            10 => Self::Command,
             _ => Self::Cancel,
         }
     }

@@ -100,6 +100,14 @@ impl Fanout {
         Self { spread, ..Self::default() }
     }
 
+    /// Spreads passes that begin from here on over `spread`. What is under way keeps its pace, unless nothing is spread any more.
+    pub fn set_spread(&mut self, spread: Duration) {
+        match spread.is_zero() {
+            true => self.hurry(),
+            false => self.spread = spread,
+        }
+    }
+
     /// Spreads nothing from here on, not even what is under way.
     pub fn hurry(&mut self) {
         self.spread = Duration::ZERO;

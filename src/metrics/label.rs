@@ -155,6 +155,16 @@ label! {
     }
 }
 
+label! {
+    /// What came of reading the configuration again.
+    Reload {
+        /// It is in force.
+        Done = "done",
+        /// It cannot be used; the one before stays.
+        Refused = "refused",
+    }
+}
+
 /// Status codes that are counted one by one; all others count as `other`.
 pub const HTTP_CODES: [u16; 17] = [200, 201, 202, 204, 400, 404, 405, 408, 409, 413, 414, 415, 417, 422, 431, 503, 505];
 

@@ -11,7 +11,7 @@ mod latency;
 mod process;
 mod render;
 
-pub use label::{HTTP_CODE_COUNT, HTTP_CODES, Outcome, Proto, Reject, Skip, Socket, http_code_index};
+pub use label::{HTTP_CODE_COUNT, HTTP_CODES, Outcome, Proto, Reject, Reload, Skip, Socket, http_code_index};
 pub use latency::Latency;
 pub use process::ProcessMetrics;
 pub use render::{BuildInfo, render, render_shards};
@@ -51,6 +51,10 @@ pub struct ShardMetrics {
     pub subscribers: [u64; Proto::COUNT],
     /// Connections, by protocol and how they began or ended.
     pub connections: [[u64; Outcome::COUNT]; Proto::COUNT],
+    /// Times that the configuration was read again, by what came of it.
+    pub reloads: [u64; Reload::COUNT],
+    /// When the configuration in force was taken in: unix time in seconds.
+    pub configured_at_s: u64,
     /// What only `/metrics/shards` tells.
     pub detail: ShardDetail,
 }
@@ -136,6 +140,8 @@ impl ShardMetrics {
             fanout,
             subscribers,
             connections,
+            reloads,
+            configured_at_s,
             detail,
         } = other;
         add(&mut self.reactions, reactions);
@@ -155,6 +161,9 @@ impl ShardMetrics {
         self.fanout.absorb(fanout);
         add(&mut self.subscribers, subscribers);
         add(self.connections.as_flattened_mut(), connections.as_flattened());
+        add(&mut self.reloads, reloads);
+        // All shards take in the same configuration.
+        self.configured_at_s = self.configured_at_s.max(*configured_at_s);
         self.detail.absorb(detail);
     }
 }

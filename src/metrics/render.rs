@@ -4,7 +4,7 @@
 //! from the start with 0, so that a rate over them is right from the first increment. What the kernel did not tell about
 //! the process is left out.
 
-use super::label::{HTTP_CODES, Outcome, Proto, Reject, Skip, Socket};
+use super::label::{HTTP_CODES, Outcome, Proto, Reject, Reload, Skip, Socket};
 use super::latency::BUCKETS;
 use super::{Latency, ProcessMetrics, ShardMetrics};
 use std::fmt::{self, Write as _};
@@ -153,6 +153,14 @@ const FAMILIES: &[Family] = &[
             }
         }
     }),
+    counter("uproar_reloads_total", "Times the configuration was read again, by what came of it.", |out, m| {
+        out.each(&Reload::ALL, |r| ("outcome", r.label()), |r| m.reloads[r.index()]);
+    }),
+    gauge(
+        "uproar_config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was taken in, in seconds since 1970.",
+        |out, m| out.one(m.configured_at_s),
+    ),
 ];
 
 const DETAIL: &[Family] = &[

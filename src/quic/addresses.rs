@@ -22,6 +22,11 @@ impl Addresses {
         Self { per_address_max, connections: HashMap::new() }
     }
 
+    /// A client may have so many from here on. Connections that were accepted while nobody counted are not counted later.
+    pub(super) fn set_max(&mut self, per_address_max: usize) {
+        self.per_address_max = u32::try_from(per_address_max).unwrap_or(u32::MAX);
+    }
+
     /// Who is to be counted for a connection from `address`; `None` while nobody is.
     pub(super) fn client(&self, address: IpAddr) -> Option<ClientAddress> {
         (self.per_address_max > 0).then(|| ClientAddress::of(address))
@@ -76,6 +81,23 @@ mod tests {
         addresses.remove(household);
         assert!(!addresses.is_full(household));
         addresses.remove(household);
+        assert!(addresses.connections.is_empty());
+    }
+
+    #[test]
+    fn a_cap_that_comes_or_goes_leaves_no_client_behind() {
+        let mut addresses = Addresses::new(0);
+        let before = addresses.client(ip("192.0.2.1"));
+        addresses.add(before);
+        addresses.set_max(1);
+        let after = addresses.client(ip("192.0.2.1"));
+        assert!(!addresses.is_full(after), "what came before the cap is not counted");
+        addresses.add(after);
+        assert!(addresses.is_full(after));
+        addresses.set_max(0);
+        assert!(!addresses.is_full(addresses.client(ip("192.0.2.1"))));
+        addresses.remove(before);
+        addresses.remove(after);
         assert!(addresses.connections.is_empty());
     }
 

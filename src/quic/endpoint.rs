@@ -10,8 +10,8 @@ use super::session::{Heard, Session};
 use super::slots::{Slot, Slots};
 use super::timers::Timers;
 use super::transmit::{TRAIN_BYTES_MAX, TransmitBatch};
-use super::transport::{self, Seed};
-use super::{Arrival, Prefetch, QuicConfig, QuicEvent, WriteOutcome, outcome};
+use super::transport::{self, Lasting, Seed};
+use super::{Arrival, Prefetch, QuicConfig, QuicEvent, QuicSettings, WriteOutcome, outcome};
 use crate::limits::{
     self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_HANDSHAKES_PER_BUSY_TURN, QUIC_HANDSHAKES_PER_TURN,
     QUIC_RESPONSES_BYTES, QUIC_SEND_STREAMS_MAX, QUIC_TRAIN_DATAGRAMS, TRANSMIT_SLICE,
@@ -30,6 +30,7 @@ use uproar_wire::hello::{CloseCode, Welcome};
 /// The QUIC part of one shard; the calling order stands at [`super`].
 pub struct Quic {
     endpoint: Endpoint,
+    lasting: Lasting,
     slots: Slots,
     addresses: Addresses,
     timers: Timers,
@@ -63,14 +64,17 @@ impl Quic {
     /// When `config.shard` is not one of `config.shards`.
     #[expect(clippy::needless_pass_by_value, reason = "whoever starts a shard has no use for the keys afterwards")]
     pub fn new(config: QuicConfig, rng_seed: Seed) -> Self {
+        let lasting = Lasting::of(&config);
+        let QuicConfig { settings, .. } = &config;
         Self {
-            endpoint: transport::endpoint(&config, rng_seed),
+            endpoint: transport::endpoint(&config, &lasting, rng_seed),
+            lasting,
             slots: Slots::default(),
-            addresses: Addresses::new(config.connections_per_address_max),
+            addresses: Addresses::new(settings.connections_per_address_max),
             timers: Timers::default(),
             dirty: Dirty::default(),
             events: VecDeque::new(),
-            handshakes: Handshakes::new(config.handshakes),
+            handshakes: Handshakes::new(settings.handshakes),
             received: BytesMut::with_capacity(QUIC_ARENA_BYTES),
             scratch: Vec::with_capacity(TRAIN_BYTES_MAX),
             routed: VecDeque::with_capacity(limits::QUIC_ROUTED_MAX),
@@ -80,12 +84,21 @@ impl Quic {
             outcomes: [0; Outcome::COUNT],
             accepted: 0,
             established: 0,
-            max_connections: config.max_connections,
+            max_connections: settings.max_connections,
             hello_timeout: config.hello_timeout,
             refusing: false,
             #[cfg(test)]
             polls: 0,
         }
+    }
+
+    /// From here on connections begin with `settings`. Those that are there go on with the certificate and the time limits
+    /// they began with, also where they are more than may begin now.
+    pub fn reconfigure(&mut self, settings: &QuicSettings) {
+        self.endpoint.set_server_config(Some(self.lasting.server(settings)));
+        self.addresses.set_max(settings.connections_per_address_max);
+        self.handshakes.set_limits(settings.handshakes);
+        self.max_connections = settings.max_connections;
     }
 
     /// Datagrams came. Whatever they hold, the worst that happens is that they are dropped.

@@ -9,7 +9,7 @@
 //! - When as many are under way or waiting as may be, the rest is dropped: QUIC sends its first packet again after 1, 3,
 //!   7 and 15 s, so the crowd spreads by itself. A refusal would have all of them ask again at once.
 //!
-//! Invariant: handshakes under way and waiting are never more than [`HandshakeLimits::max`]. Under way is a
+//! Invariant: nobody is put in line while [`HandshakeLimits::max`] are under way or waiting. Under way is a
 //! handshake from its first packet until it is complete or its memory is free.
 //!
 //! Not here: packets and tokens (`endpoint`), how long a handshake may take (the hello's deadline).
@@ -41,6 +41,12 @@ pub(super) struct Handshakes<I> {
 impl<I> Handshakes<I> {
     pub(super) fn new(limits: HandshakeLimits) -> Self {
         Self { limits, under_way: 0, waiting: VecDeque::new(), pace: Pace::new(limits.per_second) }
+    }
+
+    /// Other limits from here on. Where more are under way or waiting than may be now, no more come in until they are fewer.
+    pub(super) fn set_limits(&mut self, limits: HandshakeLimits) {
+        self.limits = limits;
+        self.pace.interval = Pace::interval(limits.per_second);
     }
 
     /// What to do with a first packet.
@@ -116,7 +122,11 @@ struct Pace {
 
 impl Pace {
     fn new(per_second: u32) -> Self {
-        Self { interval: Duration::from_secs(1) / per_second.max(1), next: None }
+        Self { interval: Self::interval(per_second), next: None }
+    }
+
+    fn interval(per_second: u32) -> Duration {
+        Duration::from_secs(1) / per_second.max(1)
     }
 
     fn take(&mut self, now: Instant) -> bool {
@@ -174,6 +184,22 @@ mod tests {
             assert_eq!(handshakes.poll_begin(due), Some(number));
         }
         assert_eq!((handshakes.poll_timeout(), handshakes.has_due(now + Duration::from_secs(1))), (None, false));
+    }
+
+    #[test]
+    fn fewer_may_come_from_one_moment_on_and_those_in_line_stay() {
+        let (mut handshakes, now) = (Handshakes::new(LIMITS), start());
+        (0..6).for_each(|number| handshakes.handle_incoming(number));
+        handshakes.set_limits(HandshakeLimits { retry_above: usize::MAX, max: 3, per_second: 10 });
+        assert_eq!(handshakes.judge(true), Verdict::Drop);
+        let mut begun = Vec::new();
+        let mut at = now;
+        while handshakes.waiting() > 0 {
+            begun.extend(std::iter::from_fn(|| handshakes.poll_begin(at)));
+            at += Duration::from_millis(100);
+        }
+        assert_eq!(begun, (0..6).collect::<Vec<_>>());
+        assert_eq!(handshakes.judge(true), Verdict::Wait);
     }
 
     proptest! {

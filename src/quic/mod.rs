@@ -62,26 +62,33 @@ pub struct QuicConfig {
     pub shard: ShardId,
     /// Shards of the process.
     pub shards: usize,
-    /// From [`server_crypto`]; shared by all shards.
-    pub tls: Arc<ServerCrypto>,
     /// Key of stateless resets; the same on all shards.
     pub reset_key: [u8; 64],
     /// Key of address tokens; the same on all shards.
     pub token_key: [u8; 64],
     /// The wall clock, which judges the age of address tokens.
     pub clock: Arc<dyn TimeSource>,
+    /// Time from the end of a connection's handshake to its hello.
+    pub hello_timeout: Duration,
+    /// How memory is made to come early.
+    pub prefetch: Prefetch,
+    /// What may change while it runs.
+    pub settings: QuicSettings,
+}
+
+/// What may change while a shard runs; connections that are there keep what they began with.
+#[derive(Clone)]
+pub struct QuicSettings {
+    /// From [`server_crypto`]; shared by all shards.
+    pub tls: Arc<ServerCrypto>,
     /// Slots; who comes when all are in use is refused.
     pub max_connections: usize,
     /// Connections of one client address on this shard; 0 for any number.
     pub connections_per_address_max: usize,
     /// Silence after which a connection is given up.
     pub idle_timeout: Duration,
-    /// Time from the end of a connection's handshake to its hello.
-    pub hello_timeout: Duration,
     /// How many handshakes there may be, and how fast they begin.
     pub handshakes: HandshakeLimits,
-    /// How memory is made to come early.
-    pub prefetch: Prefetch,
 }
 
 /// How many handshakes one shard has under way, and how fast they begin.

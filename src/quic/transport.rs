@@ -3,15 +3,16 @@
 //! The aim is a subscriber that costs little while nothing happens: one that watches a room gets a small message every
 //! window and says almost nothing. Reading certificates from files, and making one for development, is the edge's.
 
-use super::QuicConfig;
 use super::connection_id::ShardConnectionIds;
 use super::crypto::{self, ServerCrypto};
 use super::tickets::Tickets;
+use super::{QuicConfig, QuicSettings};
 use crate::limits;
 use aws_lc_rs::{hkdf, hmac};
 use quinn_proto::crypto::rustls::NoInitialCipherSuite;
 use quinn_proto::{
-    Endpoint, EndpointConfig, IdleTimeout, NoneTokenLog, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt,
+    Endpoint, EndpointConfig, IdleTimeout, NoneTokenLog, ServerConfig, TimeSource, TransportConfig,
+    ValidationTokenConfig, VarInt,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -73,8 +74,39 @@ pub fn server_crypto(tls: rustls::ServerConfig) -> Result<Arc<ServerCrypto>, NoI
     Ok(Arc::new(ServerCrypto::new(tls)?))
 }
 
+/// What servers of a process have in common, whatever their settings.
+pub(super) struct Lasting {
+    token_key: Arc<hkdf::Prk>,
+    clock: Arc<dyn TimeSource>,
+}
+
+impl Lasting {
+    pub(super) fn of(config: &QuicConfig) -> Self {
+        let token_key = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&config.token_key);
+        Self { token_key: Arc::new(token_key), clock: config.clock.clone() }
+    }
+
+    /// What QUIC is told to accept connections with from here on.
+    pub(super) fn server(&self, settings: &QuicSettings) -> Arc<ServerConfig> {
+        let mut server = ServerConfig::new(settings.tls.clone(), self.token_key.clone());
+        server.transport_config(Arc::new(transport(settings.idle_timeout)));
+        // Phones change networks in the middle of a match.
+        server.migration(true);
+        // One more than may wait, so that who comes then is seen and counted.
+        server.max_incoming(settings.handshakes.max + 1);
+        server.incoming_buffer_size(limits::QUIC_WAITING_BYTES);
+        server.incoming_buffer_size_total(limits::QUIC_WAITING_BYTES_TOTAL);
+        server.time_source(self.clock.clone());
+        server.retry_token_lifetime(limits::RETRY_TOKEN_LIFETIME);
+        // None for a later visit: a crowd that comes back waits for its turn anyway, so the round trip that such a token
+        // saves is not the one it notices, and used ones would have to be remembered.
+        server.validation_token_config(ValidationTokenConfig::default().sent(0).log(Arc::new(NoneTokenLog)).clone());
+        Arc::new(server)
+    }
+}
+
 /// The endpoint of one shard. `seed` decides connection ids and all of QUIC's other choices; TLS has its own entropy.
-pub(super) fn endpoint(config: &QuicConfig, seed: Seed) -> Endpoint {
+pub(super) fn endpoint(config: &QuicConfig, lasting: &Lasting, seed: Seed) -> Endpoint {
     let mut seeds = StdRng::from_seed(seed);
     let [mut id_seed, mut quic_seed] = [Seed::default(); 2];
     seeds.fill_bytes(&mut id_seed);
@@ -86,25 +118,7 @@ pub(super) fn endpoint(config: &QuicConfig, seed: Seed) -> Endpoint {
     endpoint.min_reset_interval(Duration::ZERO);
     let (shard, shards) = (config.shard, config.shards);
     endpoint.cid_generator(move || Box::new(ShardConnectionIds::new(shard, shards, id_seed)));
-    Endpoint::new(Arc::new(endpoint), Some(Arc::new(server(config))), false, Some(quic_seed))
-}
-
-fn server(config: &QuicConfig) -> ServerConfig {
-    let token_key = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&config.token_key);
-    let mut server = ServerConfig::new(config.tls.clone(), Arc::new(token_key));
-    server.transport_config(Arc::new(transport(config.idle_timeout)));
-    // Phones change networks in the middle of a match.
-    server.migration(true);
-    // One more than may wait, so that who comes then is seen and counted.
-    server.max_incoming(config.handshakes.max + 1);
-    server.incoming_buffer_size(limits::QUIC_WAITING_BYTES);
-    server.incoming_buffer_size_total(limits::QUIC_WAITING_BYTES_TOTAL);
-    server.time_source(config.clock.clone());
-    server.retry_token_lifetime(limits::RETRY_TOKEN_LIFETIME);
-    // None for a later visit: a crowd that comes back waits for its turn anyway, so the round trip that such a token
-    // saves is not the one it notices, and used ones would have to be remembered.
-    server.validation_token_config(ValidationTokenConfig::default().sent(0).log(Arc::new(NoneTokenLog)).clone());
-    server
+    Endpoint::new(Arc::new(endpoint), Some(lasting.server(&config.settings)), false, Some(quic_seed))
 }
 
 fn transport(idle_timeout: Duration) -> TransportConfig {

@@ -13,6 +13,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use uproar_wire::RoomId;
 
+/// Who is told what a change came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asker {
+    /// A connection of the admin port.
+    Http(HttpConn),
+    /// The configuration was read again.
+    Reload,
+}
+
 /// A wish to change the set of rooms.
 #[derive(Debug)]
 pub(super) enum RoomChange {
@@ -39,7 +48,7 @@ pub(super) enum Order {
     /// Send this to every shard, made afresh for each.
     Broadcast(Box<dyn Fn() -> MeshMessage>),
     /// Tell the asker what its change came to.
-    AnswerChange(HttpConn, RoomChange, ChangeOutcome),
+    AnswerChange(Asker, RoomChange, ChangeOutcome),
     /// Hand the asker every shard's metrics, in the order of the shards.
     AnswerScrape(HttpConn, ScrapeForm, Vec<ShardMetrics>),
 }
@@ -58,7 +67,7 @@ pub(super) struct Coordinator {
     shards: usize,
     last_change: ChangeId,
     last_scrape: u64,
-    waiting: VecDeque<(HttpConn, RoomChange)>,
+    waiting: VecDeque<(Asker, RoomChange)>,
     under_way: Option<UnderWay>,
     scrapes: Vec<ScrapeUnderWay>,
     orders: VecDeque<Order>,
@@ -66,7 +75,7 @@ pub(super) struct Coordinator {
 
 #[derive(Debug)]
 struct UnderWay {
-    asker: HttpConn,
+    asker: Asker,
     change: RoomChange,
     missing: usize,
     live: bool,
@@ -96,7 +105,7 @@ impl Coordinator {
     }
 
     /// Queues a change behind those before it.
-    pub(super) fn handle_change(&mut self, asker: HttpConn, change: RoomChange) {
+    pub(super) fn handle_change(&mut self, asker: Asker, change: RoomChange) {
         self.waiting.push_back((asker, change));
         self.start_next_change();
     }

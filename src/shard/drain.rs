@@ -59,6 +59,11 @@ impl Drain {
         }
     }
 
+    /// How long a drain takes that is yet to be asked for.
+    pub(super) fn set_times(&mut self, duration: Duration, timeout: Duration) {
+        (self.duration, self.timeout) = (duration, timeout);
+    }
+
     /// How long the shard leaves before it drains.
     pub(super) fn duration(&self) -> Duration {
         self.duration

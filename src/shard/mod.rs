@@ -16,6 +16,7 @@ mod http;
 mod leave;
 pub mod mesh_message;
 mod reactions;
+mod reload;
 mod rooms;
 mod subscribers;
 
@@ -24,6 +25,7 @@ pub(crate) use http::HTTP_CONNECTION_BYTES;
 pub use http::{HttpConn, HttpNext, HttpPort};
 pub use mesh_message::MeshMessage;
 pub use reactions::Train;
+pub use reload::{KeptRoom, RoomChanges, RoomsChanged, ShardSettings};
 
 use crate::fanout::Fanout;
 use crate::ids::{ShardId, merger_of};
@@ -36,10 +38,11 @@ use crate::window::{Now, WindowClock};
 use coordinator::Coordinator;
 use drain::Drain;
 use mesh_message::SharedFrame;
+use reload::RoomsChanging;
 use rooms::Rooms;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use subscribers::Subscribers;
 use uproar_wire::{EmojiId, RoomId, WindowSeq};
 
@@ -53,16 +56,8 @@ pub struct ShardConfig {
     pub window_ms: u64,
     /// Entries of a frame at most.
     pub top_k: usize,
-    /// Subscribers this shard takes at most.
-    pub subscribers_max: usize,
-    /// Rooms that one of them may watch.
-    pub rooms_per_subscriber_max: usize,
-    /// Time over which a window's frames are spread; see [`Fanout::new`].
-    pub fanout_spread: Duration,
-    /// Time over which subscribers are sent away before a drain.
-    pub drain_duration: Duration,
-    /// Time that a drain may take before connections are cut.
-    pub drain_timeout: Duration,
+    /// What may change while it runs.
+    pub settings: ShardSettings,
     /// Rooms that exist from the start.
     pub rooms: Vec<Arc<Room>>,
     /// QUIC: keys, certificate, limits.
@@ -98,6 +93,8 @@ pub struct Shard {
     has_heard_itself: bool,
     drain: Drain,
     metrics: ShardMetrics,
+    /// A reload's changes of rooms, until all are answered.
+    rooms_changing: Option<RoomsChanging>,
     read_process: ReadProcess,
     reactions: Vec<(EmojiId, u16)>,
 }
@@ -115,15 +112,16 @@ impl Shard {
             merger: Merger::new(config.shards, config.window_ms, config.top_k),
             frames: Vec::with_capacity(limits::FRAMES_PER_MESSAGE),
             frame_bytes: Vec::new(),
-            fanout: Fanout::new(config.fanout_spread),
+            fanout: Fanout::new(config.settings.fanout_spread),
             quic: Quic::new(config.quic, config.rng_seed),
-            subscribers: Subscribers::new(config.subscribers_max, config.rooms_per_subscriber_max),
+            subscribers: Subscribers::new(config.settings.subscribers_max, config.settings.rooms_per_subscriber_max),
             http: http::HttpConnections::default(),
             coordinator: (config.id == ShardId(0)).then(|| Coordinator::new(config.shards)),
             outbound: VecDeque::new(),
             has_heard_itself: false,
-            drain: Drain::new(config.drain_duration, config.drain_timeout),
-            metrics: ShardMetrics::default(),
+            drain: Drain::new(config.settings.drain_duration, config.settings.drain_timeout),
+            metrics: ShardMetrics { configured_at_s: now.unix_ms / 1000, ..ShardMetrics::default() },
+            rooms_changing: None,
             read_process: config.read_process,
             reactions: Vec::new(),
         };

@@ -38,6 +38,11 @@ impl Subscribers {
         Self { by_conn: Vec::new(), count: 0, max, rooms_max }
     }
 
+    /// So many connections with so many rooms each may watch from here on; those that do go on.
+    pub(super) fn set_max(&mut self, max: usize, rooms_max: usize) {
+        (self.max, self.rooms_max) = (max, rooms_max);
+    }
+
     /// Connections that watch at least one room.
     pub(super) fn len(&self) -> usize {
         self.count

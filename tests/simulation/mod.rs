@@ -28,9 +28,9 @@ use std::time::{Duration, Instant};
 use subscriber::Subscriber;
 use uproar::ids::ShardId;
 use uproar::metrics::{ProcessMetrics, ShardMetrics};
-use uproar::quic::{HandshakeLimits, QuicConfig, TransmitBatch};
+use uproar::quic::{HandshakeLimits, QuicConfig, QuicSettings, TransmitBatch};
 use uproar::room::Room;
-use uproar::shard::{Shard, ShardConfig};
+use uproar::shard::{Shard, ShardConfig, ShardSettings};
 use uproar::window::Now;
 use uproar_wire::RoomId;
 use uproar_wire::http::{EmojiSpec, RoomSpec};
@@ -261,25 +261,29 @@ fn shard_config(id: ShardId, room: &Arc<Room>, rng_seed: [u8; 32]) -> ShardConfi
         shards: SHARDS,
         window_ms: WINDOW_MS,
         top_k: 64,
-        subscribers_max: 10_000,
-        rooms_per_subscriber_max: 64,
-        fanout_spread: Duration::ZERO,
-        drain_duration: Duration::ZERO,
-        drain_timeout: Duration::from_secs(30),
+        settings: ShardSettings {
+            subscribers_max: 10_000,
+            rooms_per_subscriber_max: 64,
+            fanout_spread: Duration::ZERO,
+            drain_duration: Duration::ZERO,
+            drain_timeout: Duration::from_secs(30),
+        },
         rooms: vec![room.clone()],
         quic: QuicConfig {
             shard: id,
             shards: SHARDS,
-            tls: subscriber::server_tls(),
             reset_key: [7; 64],
             token_key: [8; 64],
             clock: Arc::new(subscriber::StoppedClock),
-            max_connections: 10_000,
-            connections_per_address_max: 0,
-            idle_timeout: Duration::from_secs(30),
             hello_timeout: Duration::from_secs(5),
-            handshakes: HandshakeLimits::default(),
             prefetch: |_, _| {},
+            settings: QuicSettings {
+                tls: subscriber::server_tls(),
+                max_connections: 10_000,
+                connections_per_address_max: 0,
+                idle_timeout: Duration::from_secs(30),
+                handshakes: HandshakeLimits::default(),
+            },
         },
         read_process: Arc::new(ProcessMetrics::default),
         rng_seed,

@@ -26,7 +26,7 @@ impl RandomMatch {
     /// Plays a match of `happenings` up to its drain.
     pub(crate) fn play(seed: u64, viewers: usize, happenings: usize) -> Self {
         let spread = Duration::from_millis(seed % 3 * 250);
-        let mut simulation = Simulation::with(seed, |config| config.fanout_spread = spread);
+        let mut simulation = Simulation::with(seed, |config| config.settings.fanout_spread = spread);
         let rng = &mut simulation.rng;
         let impairment = Impairment {
             loss_percent: rng.random_range(0..8),

@@ -1,7 +1,7 @@
 //! Descriptors that are not sockets: the doorbell's eventfd and the signals of this process.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::FromRawFd;
 
 /// An eventfd that does not block.
@@ -28,8 +28,16 @@ pub fn signals(numbers: &[libc::c_int]) -> io::Result<File> {
     }
 }
 
-/// Bytes of one signal read from [`signals`].
-pub const SIGNAL_LEN: usize = size_of::<libc::signalfd_siginfo>();
+/// The next signal that has arrived at a descriptor of [`signals`], if one has.
+pub fn next_signal(signals: &mut File) -> Option<libc::c_int> {
+    let mut signal = [0; size_of::<libc::signalfd_siginfo>()];
+    signals.read_exact(&mut signal).ok()?;
+    // The number stands first: `ssi_signo`.
+    let (number, _) = signal.split_first_chunk()?;
+    Some(libc::c_int::from_ne_bytes(*number))
+}
+
+const _: () = assert!(std::mem::offset_of!(libc::signalfd_siginfo, ssi_signo) == 0);
 
 fn owned(fd: libc::c_int) -> io::Result<File> {
     if fd < 0 {

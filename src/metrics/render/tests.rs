@@ -112,6 +112,8 @@ fn busy(scale: u64) -> ShardMetrics {
     fill(&mut metrics.socket_drops);
     fill(&mut metrics.frames_skipped);
     fill(&mut metrics.subscribers);
+    fill(&mut metrics.reloads);
+    fill(std::slice::from_mut(&mut metrics.configured_at_s));
     fill(metrics.connections.as_flattened_mut());
     let detail = &mut metrics.detail;
     for count in [
@@ -230,7 +232,7 @@ fn histograms_are_cumulative_and_end_in_their_count() {
 }
 
 #[test]
-fn absorbing_adds_every_series_but_windows_which_all_shards_close() {
+fn absorbing_adds_every_series_but_those_that_all_shards_have_alike() {
     let (left, right) = (busy(1), busy(1000));
     let mut total = left.clone();
     total.absorb(&right);
@@ -241,7 +243,8 @@ fn absorbing_adds_every_series_but_windows_which_all_shards_close() {
     });
     assert_eq!(left.len(), total.len());
     for (series, sum) in &total {
-        let expected = match series.starts_with("uproar_windows_total") {
+        let is_alike = ["uproar_windows_total", "uproar_config_last"].iter().any(|name| series.starts_with(name));
+        let expected = match is_alike {
             true => left[series].max(right[series]),
             false => left[series] + right[series],
         };
@@ -277,5 +280,6 @@ fn labels_are_distinct_snake_case_words() {
     check(&Reject::ALL.map(Reject::label));
     check(&Outcome::ALL.map(Outcome::label));
     check(&Skip::ALL.map(Skip::label));
+    check(&Reload::ALL.map(Reload::label));
     check(&Socket::ALL.map(Socket::label));
 }

@@ -2,8 +2,8 @@
 
 use crate::ids::ShardId;
 use crate::quic::{
-    ALPN, Arrival, HandshakeLimits, MasterSecret, Quic, QuicConfig, QuicEvent, ServerCrypto, Tickets, TransmitBatch,
-    server_crypto, tls_config,
+    ALPN, Arrival, HandshakeLimits, MasterSecret, Quic, QuicConfig, QuicEvent, QuicSettings, ServerCrypto, Tickets,
+    TransmitBatch, server_crypto, tls_config,
 };
 use bytes::{Bytes, BytesMut};
 use quinn_proto::crypto::rustls::QuicClientConfig;
@@ -149,8 +149,9 @@ pub(super) fn client_tls(
 pub(super) fn config(secret: &MasterSecret, clock: &Arc<Clock>) -> QuicConfig {
     let Tls { certificate, key, .. } = tls();
     let keys = secret.keys();
+    let tls = server_tls(certificate, key, secret, clock.clone());
     QuicConfig {
-        tls: server_tls(certificate, key, secret, clock.clone()),
+        settings: QuicSettings { tls, ..any_config().settings },
         reset_key: keys.reset,
         token_key: keys.token,
         clock: clock.clone(),
@@ -162,21 +163,25 @@ fn any_config() -> QuicConfig {
     QuicConfig {
         shard: SHARD,
         shards: SHARDS,
-        tls: tls().server.clone(),
         reset_key: [7; 64],
         token_key: [8; 64],
         clock: Arc::<Clock>::default(),
-        max_connections: 10_000,
-        connections_per_address_max: 0,
-        idle_timeout: IDLE_TIMEOUT,
         hello_timeout: HELLO_TIMEOUT,
-        handshakes: HandshakeLimits::default(),
         prefetch: |_, _| {},
+        settings: QuicSettings {
+            tls: tls().server.clone(),
+            max_connections: 10_000,
+            connections_per_address_max: 0,
+            idle_timeout: IDLE_TIMEOUT,
+            handshakes: HandshakeLimits::default(),
+        },
     }
 }
 
 pub(super) fn server(max_connections: usize, seed: u8) -> Quic {
-    Quic::new(QuicConfig { max_connections, ..any_config() }, [seed; 32])
+    let config = any_config();
+    let settings = QuicSettings { max_connections, ..config.settings };
+    Quic::new(QuicConfig { settings, ..config }, [seed; 32])
 }
 
 /// The one reading of a clock; from here on time is added up.

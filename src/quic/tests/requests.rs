@@ -194,7 +194,7 @@ fn a_peer_that_confirms_no_ends_gets_no_more_streams() {
 
 #[test]
 fn an_address_has_as_many_connections_as_it_may_have() {
-    let mut pair = Pair::with(8, |config| config.connections_per_address_max = 2);
+    let mut pair = Pair::with(8, |config| config.settings.connections_per_address_max = 2);
     let first = pair.connected();
     let address = pair.clients[first].address;
     let from_there = |pair: &mut Pair, port: u16| {

@@ -4,7 +4,7 @@ use super::pair::{Clock, DELAY, HELLO_TIMEOUT, Pair, client_tls, config};
 use super::{is_closed, pattern};
 use crate::limits::{HANDSHAKE_TIMEOUT, QUIC_HANDSHAKES_PER_TURN, RETRY_TOKEN_LIFETIME};
 use crate::metrics::Outcome;
-use crate::quic::{Arrival, HandshakeLimits, MasterSecret, Quic, QuicConfig, WriteOutcome};
+use crate::quic::{Arrival, HandshakeLimits, MasterSecret, Quic, QuicConfig, QuicSettings, WriteOutcome};
 use quinn_proto::ConnectionError;
 use quinn_proto::crypto::rustls::QuicClientConfig;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -24,7 +24,8 @@ fn limited(handshakes: HandshakeLimits) -> Pair {
 
 fn limited_by(clock: &Arc<Clock>, handshakes: HandshakeLimits) -> Pair {
     let config = config(&MasterSecret::new(SECRET), clock);
-    Pair::with_server(90, Quic::new(QuicConfig { handshakes, ..config }, [90; 32]))
+    let settings = QuicSettings { handshakes, ..config.settings };
+    Pair::with_server(90, Quic::new(QuicConfig { settings, ..config }, [90; 32]))
 }
 
 /// A server as after a restart: nothing is known but the secret.
@@ -139,7 +140,8 @@ fn the_token_of_another_server_with_the_same_secret_is_taken() {
         pair.run_until(|pair| counted(pair, Outcome::Retried) == 1);
         let config = config(&MasterSecret::new(secret), &Arc::default());
         let handshakes = HandshakeLimits { retry_above: 0, ..HandshakeLimits::default() };
-        pair.server = Quic::new(QuicConfig { handshakes, ..config }, [92; 32]);
+        let settings = QuicSettings { handshakes, ..config.settings };
+        pair.server = Quic::new(QuicConfig { settings, ..config }, [92; 32]);
         pair.run_until(|pair| pair.server.accepted() + counted(pair, Outcome::Retried) > 0);
         // Who has a token that says nothing here is asked like one who has none.
         assert_eq!((pair.server.accepted() == 1, counted(&pair, Outcome::Retried) == 0), (is_taken, is_taken));

@@ -1,7 +1,7 @@
 //! The admin port: which rooms there are, and the metrics of all shards. On shard 0, which coordinates.
 
 use super::super::Shard;
-use super::super::coordinator::{ChangeOutcome, Coordinator, Order, RoomChange, ScrapeForm};
+use super::super::coordinator::{Asker, ChangeOutcome, Coordinator, Order, RoomChange, ScrapeForm};
 use super::answer::Answer;
 use super::{HttpConn, Routed, room_id};
 use crate::ingest::http::{Method, reply};
@@ -21,7 +21,8 @@ impl Shard {
         while let Some(order) = self.coordinator.as_mut().and_then(Coordinator::poll_order) {
             match order {
                 Order::Broadcast(message) => self.broadcast(message),
-                Order::AnswerChange(conn, change, outcome) => self.answer_change(conn, &change, &outcome),
+                Order::AnswerChange(Asker::Http(conn), change, outcome) => self.answer_change(conn, &change, &outcome),
+                Order::AnswerChange(Asker::Reload, change, outcome) => self.handle_room_changed(&change, &outcome),
                 Order::AnswerScrape(conn, form, shards) => self.answer_scrape(conn, form, &shards),
             }
         }
@@ -67,7 +68,7 @@ impl Shard {
                 return Routed::Replied;
             }
         };
-        self.coordinate(|coordinator| coordinator.handle_change(conn, change));
+        self.coordinate(|coordinator| coordinator.handle_change(Asker::Http(conn), change));
         Routed::Asked
     }
 

@@ -5,9 +5,9 @@
 
 use crate::ids::ShardId;
 use crate::metrics::{ProcessMetrics, Proto};
-use crate::quic::{HandshakeLimits, QuicConfig, server_crypto};
+use crate::quic::{HandshakeLimits, QuicConfig, QuicSettings, server_crypto};
 use crate::room::demo_room;
-use crate::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig};
+use crate::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig, ShardSettings};
 use crate::window::Now;
 use quinn_proto::StdSystemTime;
 use std::sync::Arc;
@@ -24,27 +24,31 @@ fn shard() -> Shard {
     let quic = QuicConfig {
         shard: ShardId(0),
         shards: 1,
-        tls: server_crypto(tls).unwrap(),
         reset_key: [0; 64],
         token_key: [0; 64],
         clock: Arc::new(StdSystemTime),
-        max_connections: 1,
-        connections_per_address_max: 0,
-        idle_timeout: Duration::from_secs(1),
         hello_timeout: Duration::from_secs(1),
-        handshakes: HandshakeLimits::default(),
         prefetch: |_, _| {},
+        settings: QuicSettings {
+            tls: server_crypto(tls).unwrap(),
+            max_connections: 1,
+            connections_per_address_max: 0,
+            idle_timeout: Duration::from_secs(1),
+            handshakes: HandshakeLimits::default(),
+        },
     };
     let config = ShardConfig {
         id: ShardId(0),
         shards: 1,
         window_ms: 2000,
         top_k: 8,
-        subscribers_max: 1,
-        rooms_per_subscriber_max: 1,
-        fanout_spread: Duration::ZERO,
-        drain_duration: Duration::ZERO,
-        drain_timeout: Duration::from_secs(1),
+        settings: ShardSettings {
+            subscribers_max: 1,
+            rooms_per_subscriber_max: 1,
+            fanout_spread: Duration::ZERO,
+            drain_duration: Duration::ZERO,
+            drain_timeout: Duration::from_secs(1),
+        },
         rooms: vec![Arc::new(demo_room())],
         quic,
         read_process: Arc::new(ProcessMetrics::default),

@@ -1,0 +1,204 @@
+//! The configuration in force, and the way from reading it again to what shards take in.
+//!
+//! Invariant: whatever is wrong with the new configuration or certificate is found here, before any shard hears of it;
+//! then nothing changes. Only a room can still be kept as it was, when the shards find taps counted in it.
+
+use super::ServeError;
+use crate::config::{Config, ConfigSource};
+use crate::edge::control::Reload;
+use crate::edge::tls;
+use crate::limits::ROOMS_MAX;
+use crate::quic::{self, HandshakeLimits, QuicSettings, ServerCrypto, Tickets, TimeSource};
+use crate::room::Room;
+use crate::shard::{KeptRoom, RoomChanges, RoomsChanged, ShardSettings};
+use aws_lc_rs::digest;
+use rustls::pki_types::CertificateDer;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use tracing::level_filters::LevelFilter;
+use uproar_wire::RoomId;
+
+/// What certificates are put to use with; the same from the start to the end of the process.
+pub(super) struct TlsBase {
+    pub(super) ticket_key: [u8; 32],
+    pub(super) clock: Arc<dyn TimeSource>,
+}
+
+/// A certificate chain that is in use, or may be.
+#[derive(Clone)]
+pub(super) struct Certificate {
+    chain: Vec<CertificateDer<'static>>,
+    pub(super) tls: Arc<ServerCrypto>,
+}
+
+impl TlsBase {
+    /// What the configuration names, or one made for development.
+    pub(super) fn certificate(&self, config: &Config) -> Result<Certificate, ServeError> {
+        let identity = tls::identity(config)?;
+        let tickets = Tickets::new(&self.ticket_key, self.clock.clone());
+        let tls = quic::tls_config(identity.chain.clone(), identity.key, tickets)?;
+        Ok(Certificate { chain: identity.chain, tls: quic::server_crypto(tls)? })
+    }
+}
+
+/// What a running server goes by.
+pub(super) struct InForce {
+    source: ConfigSource,
+    config: Config,
+    rooms: BTreeMap<RoomId, Arc<Room>>,
+    certificate: Certificate,
+    base: TlsBase,
+}
+
+/// A new configuration that can be used.
+pub(super) struct Prepared {
+    reload: Arc<Reload>,
+    rooms: BTreeMap<RoomId, Arc<Room>>,
+    changes: RoomChanges,
+    certificate: Certificate,
+    /// What has changed, but for rooms.
+    said: Vec<String>,
+    waiting: Vec<&'static str>,
+}
+
+impl Prepared {
+    /// What shards are told.
+    pub(super) fn orders(&self) -> (Arc<Reload>, RoomChanges) {
+        (self.reload.clone(), self.changes.clone())
+    }
+}
+
+impl InForce {
+    /// What the server was started with.
+    pub(super) fn new(
+        source: ConfigSource,
+        config: Config,
+        rooms: &[Arc<Room>],
+        certificate: Certificate,
+        base: TlsBase,
+    ) -> Self {
+        Self { source, config, rooms: by_id(rooms.iter().cloned()), certificate, base }
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Reads everything again. May wait for files.
+    pub(super) fn prepare(&self) -> Result<Prepared, ServeError> {
+        let reloaded = self.config.reload(&self.source.load()?)?;
+        let config = reloaded.config;
+        let rooms = by_id(config.rooms()?.into_iter().map(Arc::new));
+        // One made for development stays: whoever has pinned it would be lost.
+        let certificate = match &config.quic.certificate {
+            Some(_) => self.base.certificate(&config)?,
+            None => self.certificate.clone(),
+        };
+        let mut said: Vec<_> = reloaded.changes.iter().map(ToString::to_string).collect();
+        if certificate.chain != self.certificate.chain {
+            said.insert(0, format!("the certificate, now SHA-256 {}", fingerprint(&certificate.chain)));
+        }
+        let (shard, quic) = (shard_settings(&config), quic_settings(&config, &certificate));
+        let reload = Arc::new(Reload { config, shard, quic });
+        let changes = room_changes(&self.rooms, &rooms);
+        Ok(Prepared { reload, rooms, changes, certificate, said, waiting: reloaded.waiting })
+    }
+
+    /// Every shard has taken in what was prepared; says so, and what of it was not to be had. Returns how much is logged
+    /// from here on.
+    pub(super) fn adopt(&mut self, mut prepared: Prepared, changed: &RoomsChanged) -> LevelFilter {
+        let mut said = std::mem::take(&mut prepared.said);
+        said.extend(rooms_said(&self.rooms, &prepared.changes, changed));
+        for (room, kept) in &changed.kept {
+            // So that the next reload finds the difference again.
+            match self.rooms.remove(room) {
+                Some(before) => prepared.rooms.insert(*room, before),
+                None => prepared.rooms.remove(room),
+            };
+            match kept {
+                KeptRoom::LiveCounts => tracing::warn!(
+                    "room {room} keeps its palette, as taps are counted for emoji that the new one lacks; reload again in two windows"
+                ),
+                KeptRoom::TooMany => {
+                    tracing::warn!(
+                        "room {room} is not added: a node holds at most {ROOMS_MAX} rooms; delete some, then reload again"
+                    );
+                }
+            }
+        }
+        if !prepared.waiting.is_empty() {
+            tracing::warn!("restart the server for what has changed of {}", prepared.waiting.join(", "));
+        }
+        match said.is_empty() {
+            true => tracing::info!("reloaded: nothing has changed"),
+            false => tracing::info!("reloaded: {}", said.join("; ")),
+        }
+        self.config = prepared.reload.config.clone();
+        (self.rooms, self.certificate) = (prepared.rooms, prepared.certificate);
+        self.config.log
+    }
+}
+
+/// Limits of a shard, as the configuration has them.
+pub(super) fn shard_settings(config: &Config) -> ShardSettings {
+    ShardSettings {
+        subscribers_max: config.quic.subscribers_max,
+        rooms_per_subscriber_max: config.quic.rooms_per_subscriber_max,
+        fanout_spread: config.fanout.spread,
+        drain_duration: config.drain.duration,
+        drain_timeout: config.drain.timeout,
+    }
+}
+
+/// Limits of QUIC, as the configuration has them.
+pub(super) fn quic_settings(config: &Config, certificate: &Certificate) -> QuicSettings {
+    QuicSettings {
+        tls: certificate.tls.clone(),
+        // Room beyond the subscribers, so that one too many is told why instead of being cut off.
+        max_connections: config.quic.subscribers_max + config.quic.subscribers_max / 16 + 64,
+        connections_per_address_max: config.quic.connections_per_address_max,
+        idle_timeout: config.quic.idle_timeout,
+        handshakes: HandshakeLimits {
+            retry_above: config.quic.retry_above,
+            max: config.quic.handshakes_max,
+            per_second: config.quic.handshakes_per_second as u32,
+        },
+    }
+}
+
+fn by_id(rooms: impl Iterator<Item = Arc<Room>>) -> BTreeMap<RoomId, Arc<Room>> {
+    rooms.map(|room| (room.id(), room)).collect()
+}
+
+/// Only what differs between the configurations: rooms that came or changed by the admin port stay as they are.
+fn room_changes(before: &BTreeMap<RoomId, Arc<Room>>, after: &BTreeMap<RoomId, Arc<Room>>) -> RoomChanges {
+    let gone = before.keys().filter(|room| !after.contains_key(room)).copied();
+    // What a room is asked for says everything about it.
+    let is_as_before = |room: &&Arc<Room>| before.get(&room.id()).is_some_and(|before| before.json() == room.json());
+    let put = after.values().filter(|room| !is_as_before(room)).cloned();
+    RoomChanges { gone: gone.collect(), put: put.collect() }
+}
+
+fn rooms_said(
+    before: &BTreeMap<RoomId, Arc<Room>>,
+    changes: &RoomChanges,
+    changed: &RoomsChanged,
+) -> impl Iterator<Item = String> {
+    let is_kept = |room: RoomId| changed.kept.iter().any(|&(kept, _)| kept == room);
+    let put = || changes.put.iter().map(|room| room.id()).filter(|&room| !is_kept(room));
+    let replaced = put().filter(|room| before.contains_key(room)).count();
+    let counts = [("added", put().count() - replaced), ("replaced", replaced), ("deleted", changes.gone.len())];
+    let counts = counts.into_iter().filter(|&(_, rooms)| rooms > 0);
+    counts.map(|(what, rooms)| format!("{rooms} {} {what}", if rooms == 1 { "room" } else { "rooms" }))
+}
+
+/// As `openssl x509 -fingerprint -sha256` has it, but for colons and capitals.
+fn fingerprint(chain: &[CertificateDer<'_>]) -> String {
+    let leaf = chain.first().map_or(&[][..], |leaf| leaf);
+    digest::digest(&digest::SHA256, leaf).as_ref().iter().fold(String::new(), |mut text, byte| {
+        let written = write!(text, "{byte:02x}");
+        debug_assert!(written.is_ok(), "a String takes whatever is written");
+        text
+    })
+}

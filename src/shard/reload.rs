@@ -1,0 +1,120 @@
+//! What a shard takes in while it runs: other limits, and on the coordinating shard other rooms.
+//!
+//! Invariant: nobody who is connected is cut off by other limits; they are for who comes from here on. Rooms change as
+//! they do by the admin port, one after the other, and a palette that would shrink under live counts stays.
+//!
+//! Not here: what the file says and what of it is refused (`config`), and that all shards have taken it in (`edge`).
+
+use super::Shard;
+use super::coordinator::{Asker, ChangeOutcome, RoomChange};
+use crate::limits;
+use crate::quic::QuicSettings;
+use crate::room::Room;
+use crate::window::Now;
+use std::sync::Arc;
+use std::time::Duration;
+use uproar_wire::RoomId;
+
+/// What may change while a shard runs, besides what QUIC has of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ShardSettings {
+    /// Subscribers this shard takes at most.
+    pub subscribers_max: usize,
+    /// Rooms that one of them may watch.
+    pub rooms_per_subscriber_max: usize,
+    /// Time over which a window's frames are spread; see [`crate::fanout::Fanout::new`].
+    pub fanout_spread: Duration,
+    /// Time over which subscribers are sent away before a drain.
+    pub drain_duration: Duration,
+    /// Time that a drain may take before connections are cut.
+    pub drain_timeout: Duration,
+}
+
+/// How rooms differ from those of the configuration before.
+#[derive(Clone, Debug, Default)]
+pub struct RoomChanges {
+    /// Rooms to delete.
+    pub gone: Vec<RoomId>,
+    /// Rooms to add, or to put in the place of those of the same id.
+    pub put: Vec<Arc<Room>>,
+}
+
+impl RoomChanges {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.put.is_empty()
+    }
+}
+
+/// What [`RoomChanges`] came to, once all of them are answered.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RoomsChanged {
+    /// Rooms that are as they were before, and why.
+    pub kept: Vec<(RoomId, KeptRoom)>,
+}
+
+/// Why a room did not change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeptRoom {
+    /// Taps are counted for emoji that the new palette lacks.
+    LiveCounts,
+    /// The node has as many rooms as it may have; this one is not there.
+    TooMany,
+}
+
+/// Changes that the coordinator has been given, and what those came to that are answered.
+pub(super) struct RoomsChanging {
+    missing: usize,
+    changed: RoomsChanged,
+}
+
+impl Shard {
+    /// Takes in other limits, for who comes from here on.
+    pub fn reconfigure(&mut self, now: Now, settings: &ShardSettings, quic: &QuicSettings) {
+        self.metrics.configured_at_s = now.unix_ms / 1000;
+        self.quic.reconfigure(quic);
+        self.subscribers.set_max(settings.subscribers_max, settings.rooms_per_subscriber_max);
+        // What is under way has its times.
+        if self.is_ready() {
+            self.fanout.set_spread(settings.fanout_spread);
+            self.drain.set_times(settings.drain_duration, settings.drain_timeout);
+        }
+    }
+
+    /// Changes rooms on all shards; [`Self::poll_rooms_changed`] says when it is done. Only the coordinating shard is
+    /// asked to, and not again before then.
+    pub fn change_rooms(&mut self, changes: RoomChanges) {
+        // Those that go make room first, also for who waits behind.
+        let mut rooms = self.rooms.len() - changes.gone.iter().filter(|&&room| self.rooms.find(room).is_some()).count();
+        let mut changing = RoomsChanging { missing: 0, changed: RoomsChanged::default() };
+        let mut wanted: Vec<_> = changes.gone.into_iter().map(RoomChange::Delete).collect();
+        for room in changes.put {
+            let is_new = self.rooms.find(room.id()).is_none();
+            if is_new && rooms >= limits::ROOMS_MAX {
+                changing.changed.kept.push((room.id(), KeptRoom::TooMany));
+                continue;
+            }
+            rooms += usize::from(is_new);
+            wanted.push(RoomChange::Put(room));
+        }
+        changing.missing = wanted.len();
+        self.rooms_changing = Some(changing);
+        self.coordinate(|coordinator| {
+            wanted.into_iter().for_each(|change| coordinator.handle_change(Asker::Reload, change));
+        });
+    }
+
+    /// What the changes came to; once, when the last is answered.
+    pub fn poll_rooms_changed(&mut self) -> Option<RoomsChanged> {
+        self.rooms_changing.take_if(|changing| changing.missing == 0).map(|changing| changing.changed)
+    }
+
+    /// One change is answered. A room that was to go and was not there is gone all the same.
+    pub(super) fn handle_room_changed(&mut self, change: &RoomChange, outcome: &ChangeOutcome) {
+        let Some(changing) = &mut self.rooms_changing else { return };
+        changing.missing -= 1;
+        if let (RoomChange::Put(room), ChangeOutcome::LiveCounts) = (change, outcome) {
+            changing.changed.kept.push((room.id(), KeptRoom::LiveCounts));
+        }
+    }
+}
