@@ -6,10 +6,13 @@ mod supervisor;
 
 use crate::config::{Config, ConfigSource};
 use crate::edge::board::Board;
+use crate::edge::checks::{self, Gaps, Plan};
 use crate::edge::clock::WallClock;
 use crate::edge::control::{self, ShardEvent};
 use crate::edge::key_file::{self, KeyFileError};
 use crate::edge::listen::{self, ListenError};
+use crate::edge::machine::Machine;
+use crate::edge::opening;
 use crate::edge::process::ProcessReader;
 use crate::edge::shard_loop::{ShardEnd, ShardLoop, ShardStart};
 use crate::edge::sys::{descriptor, ring};
@@ -25,7 +28,6 @@ use std::io::{self, Write};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use supervisor::Supervisor;
-use tracing::level_filters::LevelFilter;
 
 /// How long a busy shard runs before other tasks of its executor, such as the mesh, get their turn: far below a window,
 /// and long beside a pause that the machine itself makes.
@@ -77,6 +79,9 @@ pub enum ServeError {
     /// The cryptography of this build lacks what QUIC begins with.
     #[error("quic: {0}; use a build with aws-lc")]
     NoInitialCipherSuite(#[from] quinn_proto::crypto::rustls::NoInitialCipherSuite),
+    /// The node is strict, and the machine is not as it should be.
+    #[error(transparent)]
+    Gaps(#[from] Gaps),
     /// The configuration asks for the impossible.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
@@ -101,9 +106,8 @@ pub enum ServeError {
     },
 }
 
-/// Serves until the process is told to stop. SIGHUP has `source` read again; what it then says of the log's level is given to
-/// `set_log_level`.
-pub fn serve(config: Config, source: ConfigSource, set_log_level: &dyn Fn(LevelFilter)) -> Result<(), ServeError> {
+/// Serves until the process is told to stop. SIGHUP has `source` read again.
+pub fn serve(config: Config, source: ConfigSource) -> Result<(), ServeError> {
     // Before any thread: threads inherit which signals are blocked.
     let signals = descriptor::signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(kernel("signals"))?;
     // Before glommio, which ends the process when there is none.
@@ -128,6 +132,12 @@ pub fn serve(config: Config, source: ConfigSource, set_log_level: &dyn Fn(LevelF
     let sockets = listen::open(&config, cores.len())?;
     let listening = sockets.listening;
     let locks = sockets.locks;
+    opening::log(&config, &cores, rooms.len());
+    // Now that the kernel has shown what it gives, and before anybody is served.
+    checks::enforce(
+        &Machine::at("/"),
+        &Plan { config: &config, cores: &cores, usable: &usable, clamps: &sockets.clamps },
+    )?;
 
     let (events, happened) = mpsc::channel();
     let (commander, control) = control::line(signals, events.clone()).map_err(kernel("eventfd"))?;
@@ -145,6 +155,7 @@ pub fn serve(config: Config, source: ConfigSource, set_log_level: &dyn Fn(LevelF
             top_k: config.top_k,
             settings,
             rooms: rooms.clone(),
+            admin_names: config.listen.admin_names.clone(),
             quic: QuicConfig {
                 shard: id,
                 shards: cores.len(),
@@ -167,9 +178,10 @@ pub fn serve(config: Config, source: ConfigSource, set_log_level: &dyn Fn(LevelF
     // The shards are on their cores; whatever this thread still does stays off them.
     placement::keep_off(&cores, &usable);
 
-    let mut supervisor = Supervisor::new(cores.len(), happened, commander, in_force, set_log_level);
+    let mut supervisor = Supervisor::new(cores.len(), happened, commander, in_force);
     supervisor.wait_for_start()?;
     announce(&listening).map_err(kernel("standard output"))?;
+    opening::log_ready(&listening);
     let total = supervisor.run()?;
     drop(locks);
     report(&total);

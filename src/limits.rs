@@ -135,6 +135,24 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time a connection has to say hello once its handshake has been completed.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Lines of the log that wait to be written: minutes of the worst, a few megabytes at most.
+pub const LOG_LINES_WAITING_MAX: usize = 4096;
+/// Bytes of the longest text in a line of the log.
+pub const LOG_MESSAGE_BYTES_MAX: usize = 4096;
+/// Kinds of events that the log limits one by one; those beyond share one limit.
+pub const LOG_KINDS_MAX: usize = 256;
+/// Lines of one kind in one [`LOG_KIND_PERIOD`]: enough to see what goes on, few enough to see what else does.
+pub const LOG_LINES_PER_KIND: u32 = 10;
+/// See [`LOG_LINES_PER_KIND`].
+pub const LOG_KIND_PERIOD: Duration = Duration::from_secs(10);
+/// Time that the log has at the end of the process to be written: a disk may be slow, a dead pipe holds up nobody.
+pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often a shard looks whether it has something to tell the operator.
+pub const INCIDENT_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Time between two lines of one shard about one kind of incident; the second one says what has come together meanwhile.
+pub const INCIDENT_SAID_EVERY: Duration = Duration::from_secs(10);
+
 const _: () = assert!(SHARDS_MAX <= 256, "a connection id carries its shard in one byte");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX <= HTTP_BODY_MAX, "a datagram fits an HTTP body");
 const _: () = assert!(uproar_wire::hello::MESSAGE_MAX <= QUIC_RECEIVE_WINDOW as usize, "a hello fits the window");

@@ -236,6 +236,7 @@ fn config() -> ShardConfig {
             drain_timeout: Duration::from_secs(1),
         },
         rooms: vec![room().clone()],
+        admin_names: Vec::new(),
         quic: quic(id),
         read_process: Arc::new(ProcessMetrics::default),
         rng_seed: [1; 32],

@@ -8,13 +8,13 @@ use super::ServeError;
 use super::reload::{InForce, Prepared};
 use crate::edge::clock;
 use crate::edge::control::{Command, Commander, ShardEvent};
+use crate::edge::log;
 use crate::edge::notify::{self, Notifier};
 use crate::edge::shard_loop::ShardEnd;
 use crate::metrics::ShardMetrics;
 use crate::shard::RoomsChanged;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use tracing::level_filters::LevelFilter;
 
 /// What a drain may take beyond its configured times: the last window and the ends of the threads.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ const STOP_MARGIN: Duration = Duration::from_secs(5);
 const EXECUTOR_REMEDY: &str = "the kernel gave its executor no ring or no memory; raise LimitMEMLOCK= (ulimit -l) or the memory of the control group";
 
 /// The main thread's part in a running server.
-pub(super) struct Supervisor<'a> {
+pub(super) struct Supervisor {
     shards: usize,
     happened: Receiver<ShardEvent>,
     commander: Commander,
@@ -31,7 +31,6 @@ pub(super) struct Supervisor<'a> {
     under_way: Option<Prepared>,
     /// A reload was asked for, and has not begun.
     is_reload_due: bool,
-    set_log_level: &'a dyn Fn(LevelFilter),
     notifier: Notifier,
     watchdog: Option<Watchdog>,
 }
@@ -43,15 +42,9 @@ struct Watchdog {
     is_awaited: bool,
 }
 
-impl<'a> Supervisor<'a> {
+impl Supervisor {
     /// Of `shards` shards whose events come by `happened`.
-    pub(super) fn new(
-        shards: usize,
-        happened: Receiver<ShardEvent>,
-        commander: Commander,
-        in_force: InForce,
-        set_log_level: &'a dyn Fn(LevelFilter),
-    ) -> Self {
+    pub(super) fn new(shards: usize, happened: Receiver<ShardEvent>, commander: Commander, in_force: InForce) -> Self {
         let watchdog = notify::watchdog().map(|longest| Watchdog {
             // Twice in the time after which the process is taken for stuck.
             interval: longest / 2,
@@ -59,7 +52,7 @@ impl<'a> Supervisor<'a> {
             is_awaited: false,
         });
         let (under_way, is_reload_due, notifier) = (None, false, Notifier::default());
-        Self { shards, happened, commander, in_force, under_way, is_reload_due, set_log_level, notifier, watchdog }
+        Self { shards, happened, commander, in_force, under_way, is_reload_due, notifier, watchdog }
     }
 
     /// Waits until every shard serves.
@@ -137,7 +130,7 @@ impl<'a> Supervisor<'a> {
     fn finish_reload(&mut self, changed: &RoomsChanged) {
         let Some(prepared) = self.under_way.take() else { return };
         let level = self.in_force.adopt(prepared, changed);
-        (self.set_log_level)(level);
+        log::set_level(level);
         self.notifier.ready(&self.serving());
     }
 

@@ -149,7 +149,7 @@ mod tests {
     fn every_flag_sets_the_knob_it_names() {
         let flags = ["--reactions=127.0.0.1:1", "--quic=127.0.0.1:2", "--http=127.0.0.1:3", "--admin=127.0.0.1:4"];
         let more = ["--shards=5", "--window=6s", "--top-k=7", "--certificate=c", "--private-key=k"];
-        let last = ["--drain-timeout=8s", "--log=error"];
+        let last = ["--drain-timeout=8s", "--log=error", "--log-format=json", "--strict"];
         let args = ["uproar", "serve"].into_iter().chain(flags).chain(more).chain(last);
         let Command::Serve(args) = Cli::try_parse_from(args).unwrap_or_else(|error| panic!("{error}")).command else {
             panic!("not serve");
@@ -161,5 +161,6 @@ mod tests {
         assert_eq!(config.quic.certificate, Some("c".into()));
         assert_eq!(config.quic.private_key, Some("k".into()));
         assert_eq!((config.drain.timeout.as_secs(), config.log), (8, LevelFilter::ERROR));
+        assert_eq!((config.log_format, config.strict), (crate::config::LogFormat::Json, true));
     }
 }

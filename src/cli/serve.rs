@@ -3,13 +3,10 @@
 use super::{FAILURE, USAGE, fail};
 use crate::appliance;
 use crate::config::{ConfigSource, Overrides};
+use crate::edge::log;
 use clap::Args;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Values that go over the environment (UPROAR_...), which goes over the configuration file.
 #[derive(Args)]
@@ -53,6 +50,12 @@ pub(super) struct ServeArgs {
     /// How much is logged: off, error, warn, info, debug or trace [default: info].
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
+    /// How the log is written: text or json [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Refuse to start where the start-up checks find something to warn of.
+    #[arg(long)]
+    strict: bool,
 }
 
 impl ServeArgs {
@@ -71,6 +74,8 @@ impl ServeArgs {
             .with("--drain-duration", "drain.duration", self.drain_duration)
             .with("--drain-timeout", "drain.timeout", self.drain_timeout)
             .with("--log", "log", self.log)
+            .with("--log-format", "log_format", self.log_format)
+            .with("--strict", "strict", self.strict.then(|| "true".into()))
     }
 }
 
@@ -81,27 +86,21 @@ pub(super) fn run(mut args: ServeArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error),
     };
-    let set_log_level = log_to_stderr(config.log);
-    match appliance::serve(config, source, &set_log_level) {
+    let format = config.log_format;
+    let log = log::start(config.log, format);
+    let served = appliance::serve(config, source);
+    // What was logged comes before what the process ends with.
+    drop(log);
+    match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(FAILURE, &error),
+        Err(error) => {
+            log::last_words(format, &error);
+            ExitCode::from(FAILURE)
+        }
     }
 }
 
 /// Variables that are not Unicode are nobody's configuration.
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-/// Returns what sets the level later.
-fn log_to_stderr(level: LevelFilter) -> impl Fn(LevelFilter) {
-    let (filter, handle) = tracing_subscriber::reload::Layer::new(level);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .log_internal_errors(false);
-    // Fails only when a program that embeds this one already logs its own way; that one stays.
-    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
-    // Fails only when nobody logs any more.
-    move |level| drop(handle.modify(|current| *current = level))
 }

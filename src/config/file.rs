@@ -103,6 +103,7 @@ fn plain_text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(number) => Some(i128::from_str_radix(number.as_str(), number.radix()).ok()?.to_string()),
+        DeValue::Boolean(switch) => Some(switch.to_string()),
         DeValue::Array(items) => {
             let items: Option<Vec<_>> = items.iter().map(|item| item.get_ref().as_str()).collect();
             Some(items?.join(","))

@@ -3,7 +3,7 @@
 //! Invariant: this table is the only list of them. Parsing, the range in an error, the environment variable's name
 //! and the documented default file all follow from a row, so they cannot disagree.
 
-use super::Config;
+use super::{Config, LogFormat};
 use crate::limits::{QUIC_HANDSHAKE_RATE, QUIC_HANDSHAKES, SHARDS_MAX, WINDOW_MS};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -32,8 +32,11 @@ enum Field {
     Shards,
     /// With an example.
     File(fn(&mut Config) -> &mut Option<PathBuf>, &'static str),
-    Names(fn(&mut Config) -> &mut Vec<String>),
+    /// As many as this at least.
+    Names(fn(&mut Config) -> &mut Vec<String>, usize),
+    Switch(fn(&mut Config) -> &mut bool),
     Log,
+    LogFormat,
 }
 
 const fn knob(key: &'static str, field: Field, about: &'static str) -> Knob {
@@ -46,11 +49,17 @@ const SOCKET_BUFFER_BYTES: RangeInclusive<usize> = 65_536..=1 << 30;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// All knobs, in the order of the default file: those without a table first.
-pub(super) const KNOBS: [Knob; 30] = [
+pub(super) const KNOBS: [Knob; 33] = [
     knob("shards", Field::Shards, "Cores to use, one shard each."),
     knob("window", Field::Time(|c| &mut c.window, WINDOW_MS), "Length of a counting window: one frame a room each."),
     knob("top_k", Field::Number(|c| &mut c.top_k, 1..=TOP_MAX), "Emoji that a frame names, most tapped first."),
     knob("log", Field::Log, "How much is logged on standard error."),
+    knob("log_format", Field::LogFormat, "How lines of the log are written: for people, or one JSON object a line."),
+    knob(
+        "strict",
+        Field::Switch(|c| &mut c.strict),
+        "Whether the node refuses to start on a machine, or with a certificate, that it would otherwise only warn of.",
+    ),
     knob("listen.reactions", Field::Address(|c| &mut c.listen.reactions), "Reaction datagrams, UDP. Port 0: any free."),
     knob("listen.quic", Field::Address(|c| &mut c.listen.quic), "Subscribers and reactions by QUIC, UDP."),
     knob("listen.http", Field::Address(|c| &mut c.listen.http), "Public HTTP/1.1, TCP."),
@@ -58,6 +67,12 @@ pub(super) const KNOBS: [Knob; 30] = [
         "listen.admin",
         Field::Address(|c| &mut c.listen.admin),
         "Metrics, health and rooms, TCP. It asks nobody who they are: keep it off public networks.",
+    ),
+    knob(
+        "listen.admin_names",
+        Field::Names(|c| &mut c.listen.admin_names, 0),
+        "Names under which the admin port may be asked, besides localhost and any address; a name that begins with a dot \
+         stands for all that end with it. Other names are refused, as a web page can make its own name lead here.",
     ),
     knob(
         "socket.receive_buffer_bytes",
@@ -153,7 +168,7 @@ pub(super) const KNOBS: [Knob; 30] = [
     ),
     knob(
         "quic.server_names",
-        Field::Names(|c| &mut c.quic.server_names),
+        Field::Names(|c| &mut c.quic.server_names, 1),
         "Names and addresses in the development certificate.",
     ),
     knob(
@@ -198,8 +213,11 @@ impl Knob {
             }
             Field::Shards => format!("\"all\" or 1 to {SHARDS_MAX}"),
             Field::File(..) => "the path of a file".into(),
-            Field::Names(_) => "one or more names, separated by commas or as a list".into(),
+            Field::Names(_, 0) => "names, separated by commas or as a list, or none".into(),
+            Field::Names(..) => "one or more names, separated by commas or as a list".into(),
+            Field::Switch(_) => "true or false".into(),
             Field::Log => "off, error, warn, info, debug or trace".into(),
+            Field::LogFormat => "text or json".into(),
         }
     }
 
@@ -219,11 +237,13 @@ impl Knob {
             Field::Time(at, _) => quoted(&duration_text(*at(config))),
             Field::Shards => config.shards.map_or_else(|| quoted("all"), |shards| shards.to_string()),
             Field::File(at, _) => quoted(&at(config).as_ref()?.to_string_lossy()),
-            Field::Names(at) => {
+            Field::Names(at, _) => {
                 let names: Vec<_> = at(config).iter().map(|name| quoted(name)).collect();
                 format!("[{}]", names.join(", "))
             }
+            Field::Switch(at) => at(config).to_string(),
             Field::Log => quoted(&config.log.to_string()),
+            Field::LogFormat => quoted(config.log_format.name()),
         })
     }
 }
@@ -238,10 +258,13 @@ impl Field {
             Self::Shards => config.shards = Some(number_in(text, &(1..=SHARDS_MAX))?),
             Self::File(..) if text.is_empty() => return None,
             Self::File(at, _) => *at(config) = Some(text.into()),
-            Self::Names(at) => *at(config) = names_in(text)?,
+            Self::Names(at, 0) if text.trim().is_empty() => at(config).clear(),
+            Self::Names(at, _) => *at(config) = names_in(text)?,
+            Self::Switch(at) => *at(config) = text.parse().ok()?,
             // The parser of levels also takes numbers and the empty text; those say too little here.
             Self::Log if text.starts_with(|c: char| c.is_ascii_alphabetic()) => config.log = level_in(text)?,
             Self::Log => return None,
+            Self::LogFormat => config.log_format = LogFormat::parse(text)?,
         }
         Some(())
     }

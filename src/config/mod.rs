@@ -43,6 +43,10 @@ pub struct Config {
     pub top_k: usize,
     /// How much is logged.
     pub log: LevelFilter,
+    /// How its lines are written.
+    pub log_format: LogFormat,
+    /// Whether a gap that the start-up checks find ends the start.
+    pub strict: bool,
     /// Addresses.
     pub listen: Listen,
     /// Kernel buffers of the UDP sockets.
@@ -59,6 +63,30 @@ pub struct Config {
     pub rooms: Vec<RoomConfig>,
 }
 
+/// How lines of the log are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// Its name as a value of the knob.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Text, Self::Json].into_iter().find(|format| format.name() == name)
+    }
+}
+
 /// Where the appliance listens; port 0 picks a free one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listen {
@@ -70,6 +98,8 @@ pub struct Listen {
     pub http: SocketAddr,
     /// Admin HTTP, TCP.
     pub admin: SocketAddr,
+    /// Names under which the admin port may be asked.
+    pub admin_names: Vec<String>,
 }
 
 /// What is asked of the kernel for each UDP socket.
@@ -161,11 +191,14 @@ impl Default for Config {
             window: Duration::from_secs(2),
             top_k: 8,
             log: LevelFilter::INFO,
+            log_format: LogFormat::Text,
+            strict: false,
             listen: Listen {
                 reactions: public(7400),
                 quic: public(7443),
                 http: public(8080),
                 admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9100)),
+                admin_names: Vec::new(),
             },
             socket: Socket { receive_buffer_bytes: 8 << 20, send_buffer_bytes: 8 << 20 },
             http: Http {

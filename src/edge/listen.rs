@@ -3,7 +3,7 @@
 //! All shards bind the same port (SO_REUSEPORT) and the kernel spreads arrivals. It would as silently let a second
 //! process of the same user join and take a share, so every port is locked first.
 
-use super::socket_buffer;
+use super::socket_buffer::{self, Clamp};
 use super::sys::socket_option;
 use crate::config::Config;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -43,6 +43,8 @@ pub struct Sockets {
     pub listening: Vec<(&'static str, SocketAddr)>,
     /// Held as long as the process serves.
     pub locks: Vec<UnixListener>,
+    /// Buffers of the datagram sockets that are smaller than configured.
+    pub clamps: Vec<Clamp>,
 }
 
 /// The sockets of one shard.
@@ -80,10 +82,9 @@ pub fn open(config: &Config, shards: usize) -> Result<Sockets, ListenError> {
         // A train is steered by its first packet, and one sender's may belong to connections of several shards.
         socket_option::coalesce_datagrams(socket, shards == 1).map_err(refused("quic", quic.address))?;
     }
-    if let Some(first) = reactions.sockets.first() {
-        // All are asked for the same, so all are given the same.
-        socket_buffer::warn_of_clamps(first, &config.socket).map_err(refused("reactions", reactions.address))?;
-    }
+    // All are asked for the same, so all are given the same.
+    let clamps = reactions.sockets.first().map(|first| socket_buffer::clamps(first, &config.socket));
+    let clamps = clamps.transpose().map_err(refused("reactions", reactions.address))?.unwrap_or_default();
     let listening = vec![
         ("reactions", reactions.address),
         ("quic", quic.address),
@@ -103,7 +104,7 @@ pub fn open(config: &Config, shards: usize) -> Result<Sockets, ListenError> {
             admin: admin.next(),
         })
         .collect();
-    Ok(Sockets { shards, listening, locks })
+    Ok(Sockets { shards, listening, locks, clamps })
 }
 
 struct Group {
@@ -158,7 +159,7 @@ fn bind(address: SocketAddr, kind: Type, config: &Config) -> io::Result<Socket> 
 }
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
-const LISTEN_BACKLOG: i32 = 65_535;
+pub const LISTEN_BACKLOG: i32 = 65_535;
 
 /// Takes the exclusive lock of a port: a name in the network namespace's abstract socket space, which the kernel frees
 /// when the process ends, however it ends.

@@ -17,6 +17,7 @@ use super::board::Board;
 use super::clock;
 use super::control::Control;
 use super::doorbell::{Bell, Doorbell};
+use super::incidents::Incidents;
 use super::listen::ShardSockets;
 use super::mesh::{EdgeMessage, Mesh, MeshEnds};
 use super::sleep::{DOZE, NAP, Sleep, Sleeper};
@@ -80,6 +81,7 @@ pub struct ShardLoop {
     /// Deadlines that the ring will complete, earliest first.
     timeouts: BinaryHeap<Reverse<Instant>>,
     drops_read_at: Instant,
+    incidents: Incidents,
     sleeper: Sleeper,
     is_stopped: bool,
 }
@@ -115,6 +117,7 @@ impl ShardLoop {
             completions: Vec::new(),
             timeouts: BinaryHeap::new(),
             drops_read_at: now.instant,
+            incidents: Incidents::new(id, now.instant),
             sleeper: Sleeper::default(),
             is_stopped: false,
         })
@@ -136,7 +139,9 @@ impl ShardLoop {
             if self.shard.is_drained() && !has_output {
                 // The last replies of the turn.
                 self.ring.enter(&mut self.completions)?;
-                return Ok(ShardEnd::Drained(Box::new(self.shard.metrics())));
+                let metrics = self.shard.metrics();
+                self.incidents.handle_end(now.instant, &metrics);
+                return Ok(ShardEnd::Drained(Box::new(metrics)));
             }
             if has_work || has_output || self.shard.has_heard_itself() || self.has_arrivals() {
                 self.ask_sockets_again();
@@ -153,6 +158,9 @@ impl ShardLoop {
         self.shard.metrics_mut().detail.loop_turns += 1;
         self.shard.metrics_mut().detail.ring_enters += 1;
         self.read_drops(now.instant);
+        if self.incidents.is_due(now.instant) {
+            self.incidents.handle_metrics(now.instant, &self.shard.metrics(), self.shard.is_ready());
+        }
         self.ring.enter(&mut self.completions)?;
         self.tcp.handle_flushed(now.instant, &mut self.ring, &mut self.shard)?;
         let mut completions = std::mem::take(&mut self.completions);

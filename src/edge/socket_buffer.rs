@@ -1,12 +1,11 @@
-//! Kernel buffers of the UDP sockets: set to what is configured, and a warning when the kernel gives less.
+//! Kernel buffers of the UDP sockets: set to what is configured, and what is missing when the kernel gives less.
 //!
 //! Bursts wait in these buffers, and what does not fit is dropped; so a smaller one than was asked for must not go
-//! unnoticed. Not here: counting what is dropped ([`super::udp`]).
+//! unnoticed. Not here: who is told ([`super::checks`]), and counting what is dropped ([`super::udp`]).
 
 use super::sys::socket_option;
 use crate::config;
 use socket2::Socket;
-use std::fmt;
 use std::io;
 
 /// Which of a socket's two buffers.
@@ -18,7 +17,7 @@ pub enum Buffer {
     Send,
 }
 
-/// A buffer that is smaller than configured. As text it is the warning, with the remedy.
+/// A buffer that is smaller than configured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Clamp {
     buffer: Buffer,
@@ -44,16 +43,21 @@ impl Clamp {
         let asked_bytes_at_most = asked_bytes.min(i32::MAX as usize / 2);
         (given_bytes < asked_bytes_at_most).then_some(Self { buffer, asked_bytes, given_bytes })
     }
-}
 
-impl fmt::Display for Clamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What was asked for and what was given, and what that leads to.
+    pub fn found(&self) -> String {
         let Self { buffer, asked_bytes, given_bytes } = self;
-        let [key, stake, limit] = buffer.words();
-        write!(
-            f,
-            "{key} is {asked_bytes}, but the kernel gives {given_bytes} and so {stake}; raise its limit with \
-             `sysctl -w {limit}={asked_bytes}`, or start with CAP_NET_ADMIN, or configure at most {given_bytes}"
+        let [key, stake, _] = buffer.words();
+        format!("{key} is {asked_bytes}, but the kernel gives {given_bytes} and so {stake}")
+    }
+
+    /// How to have what was asked for.
+    pub fn remedy(&self) -> String {
+        let Self { buffer, asked_bytes, given_bytes } = self;
+        let [_, _, limit] = buffer.words();
+        format!(
+            "raise its limit with `sysctl -w {limit}={asked_bytes}`, or start with CAP_NET_ADMIN, or configure at most \
+             {given_bytes}"
         )
     }
 }
@@ -64,14 +68,11 @@ pub fn set(socket: &Socket, config: &config::Socket) -> io::Result<()> {
     socket_option::set_send_buffer(socket, config.send_buffer_bytes)
 }
 
-/// Logs a warning for each buffer of `socket` that is smaller than `config` wants it.
-pub fn warn_of_clamps(socket: &Socket, config: &config::Socket) -> io::Result<()> {
+/// The buffers of `socket` that are smaller than `config` wants them.
+pub fn clamps(socket: &Socket, config: &config::Socket) -> io::Result<Vec<Clamp>> {
     let receive = Clamp::of(Buffer::Receive, config.receive_buffer_bytes, socket.recv_buffer_size()?);
     let send = Clamp::of(Buffer::Send, config.send_buffer_bytes, socket.send_buffer_size()?);
-    for clamp in [receive, send].into_iter().flatten() {
-        tracing::warn!("{clamp}");
-    }
-    Ok(())
+    Ok([receive, send].into_iter().flatten().collect())
 }
 
 #[cfg(test)]
@@ -82,13 +83,18 @@ mod tests {
     fn a_clamp_says_what_was_asked_what_was_given_and_the_remedy() {
         let clamp = Clamp::of(Buffer::Receive, 8 << 20, 2 * 212_992).expect("less was given");
         assert_eq!(
-            clamp.to_string(),
-            "socket.receive_buffer_bytes is 8388608, but the kernel gives 212992 and so drops smaller bursts; raise its \
-             limit with `sysctl -w net.core.rmem_max=8388608`, or start with CAP_NET_ADMIN, or configure at most 212992"
+            clamp.found(),
+            "socket.receive_buffer_bytes is 8388608, but the kernel gives 212992 and so drops smaller bursts"
         );
-        let clamp = Clamp::of(Buffer::Send, 65_537, 2 * 65_536).expect("one byte less was given").to_string();
+        assert_eq!(
+            clamp.remedy(),
+            "raise its limit with `sysctl -w net.core.rmem_max=8388608`, or start with CAP_NET_ADMIN, or configure at most \
+             212992"
+        );
+        let clamp = Clamp::of(Buffer::Send, 65_537, 2 * 65_536).expect("one byte less was given");
+        let said = format!("{}; {}", clamp.found(), clamp.remedy());
         for part in ["socket.send_buffer_bytes is 65537", "gives 65536", "`sysctl -w net.core.wmem_max=65537`"] {
-            assert!(clamp.contains(part), "{part} is not in: {clamp}");
+            assert!(said.contains(part), "{part} is not in: {said}");
         }
     }
 

@@ -60,6 +60,8 @@ pub struct ShardConfig {
     pub settings: ShardSettings,
     /// Rooms that exist from the start.
     pub rooms: Vec<Arc<Room>>,
+    /// Names under which the admin port may be asked, besides those that cannot be somebody else's.
+    pub admin_names: Vec<String>,
     /// QUIC: keys, certificate, limits.
     pub quic: QuicConfig,
     /// Reads what the kernel says about the process; called when a scrape is answered.
@@ -87,6 +89,7 @@ pub struct Shard {
     quic: Quic,
     subscribers: Subscribers,
     http: http::HttpConnections,
+    admin_hosts: http::AdminHosts,
     coordinator: Option<Coordinator>,
     outbound: VecDeque<(ShardId, MeshMessage)>,
     /// Messages to itself were handled since the last slice of work.
@@ -116,6 +119,7 @@ impl Shard {
             quic: Quic::new(config.quic, config.rng_seed),
             subscribers: Subscribers::new(config.settings.subscribers_max, config.settings.rooms_per_subscriber_max),
             http: http::HttpConnections::default(),
+            admin_hosts: http::AdminHosts::new(config.admin_names),
             coordinator: (config.id == ShardId(0)).then(|| Coordinator::new(config.shards)),
             outbound: VecDeque::new(),
             has_heard_itself: false,

@@ -16,6 +16,7 @@ mod impaired;
 mod interop;
 mod joining;
 mod life;
+mod log;
 mod malformed;
 mod match_play;
 mod rooms;

@@ -269,6 +269,7 @@ fn shard_config(id: ShardId, room: &Arc<Room>, rng_seed: [u8; 32]) -> ShardConfi
             drain_timeout: Duration::from_secs(30),
         },
         rooms: vec![room.clone()],
+        admin_names: Vec::new(),
         quic: QuicConfig {
             shard: id,
             shards: SHARDS,

@@ -66,6 +66,11 @@ impl Server {
         Self::spawn(launcher, args, None)
     }
 
+    /// As [`Self::start`], with a standard error that the test provides and nobody follows.
+    pub(crate) fn start_with_stderr(args: &[&str], stderr: impl Into<Stdio>) -> Self {
+        Self::spawn_with(&[], args, None, stderr.into()).await_ready()
+    }
+
     /// Starts a server that is expected to refuse, and waits for its end.
     pub(crate) fn refused(args: &[&str]) -> Ended {
         Self::begin_by(&[], args).wait_for_end()
@@ -80,7 +85,11 @@ impl Server {
     }
 
     fn launch(launcher: &[&str], args: &[&str], config: Option<NamedTempFile>) -> Self {
-        let mut server = Self::spawn(launcher, args, config);
+        Self::spawn(launcher, args, config).await_ready()
+    }
+
+    fn await_ready(self) -> Self {
+        let mut server = self;
         for what in ["reactions", "quic", "http", "admin"].into_iter().enumerate() {
             let line = server.next_line();
             let address = line.strip_prefix(&format!("listening {} ", what.1));
@@ -91,6 +100,10 @@ impl Server {
     }
 
     fn spawn(launcher: &[&str], args: &[&str], config: Option<NamedTempFile>) -> Self {
+        Self::spawn_with(launcher, args, config, Stdio::piped())
+    }
+
+    fn spawn_with(launcher: &[&str], args: &[&str], config: Option<NamedTempFile>, stderr: Stdio) -> Self {
         let line = [launcher, &[env!("CARGO_BIN_EXE_uproar"), "serve"], args].concat();
         let mut command = Command::new(line[0]);
         // The environment is configuration too.
@@ -103,12 +116,12 @@ impl Server {
         if let Some(file) = &config {
             command.arg("--config").arg(file.path());
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let log = Arc::new(Log::default());
-        let log_reader = Some(log.clone().follow(child.stderr.take().unwrap()));
+        let log_reader = child.stderr.take().map(|stderr| log.clone().follow(stderr));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             child,
@@ -265,7 +278,9 @@ impl Server {
         }
         // Standard output is closed: the process is as good as gone.
         let code = self.child.wait().unwrap().code();
-        self.log_reader.take().unwrap().join().unwrap();
+        if let Some(reader) = self.log_reader.take() {
+            reader.join().unwrap();
+        }
         Ended { code, drained, log: self.log.text.lock().unwrap().clone() }
     }
 

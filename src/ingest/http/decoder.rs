@@ -53,7 +53,7 @@ pub enum Progress {
 
 /// Cuts the bytes of one connection into requests.
 ///
-/// It holds at most one request that is not complete (a head, or a target and a body, each within its limit), and after
+/// It holds at most one request that is not complete (a head, or a target, a host and a body, each within its limit), and after
 /// [`Flow::Pause`] the bytes that were fed and not yet looked at; so a caller that pauses stops receiving.
 #[derive(Debug)]
 pub struct RequestDecoder {
@@ -81,9 +81,10 @@ enum Stage {
 #[derive(Debug)]
 struct PendingBody {
     facts: Facts,
-    /// Path and query as they were sent, joined by `?`.
-    target: Box<str>,
-    path_len: usize,
+    /// Path and query as they were sent, joined by `?`, then the host.
+    target_and_host: Box<str>,
+    path_len: u32,
+    target_len: u32,
     framing: PendingFraming,
 }
 
@@ -250,7 +251,7 @@ impl RequestDecoder {
         let framing = match head.facts.framing {
             Framing::Length(len) if len <= after_head.len() => {
                 self.stage = Stage::Head(HeadScanner::default());
-                return (len, handle(Ok(request(&head.facts, head.target, &after_head[..len]))));
+                return (len, handle(Ok(request(&head.facts, head.target, head.host, &after_head[..len]))));
             }
             Framing::Length(len) => PendingFraming::Length(len),
             Framing::Chunked => PendingFraming::Chunked(ChunkedBody::new()),
@@ -264,7 +265,7 @@ impl RequestDecoder {
         self.owes_continue = false;
         let Stage::Body(pending) = &mut self.stage else { return Ok((0, Flow::Continue)) };
         let (used, flow) = if let Some(body) = pending.uncut_body(input, &self.partial) {
-            (body.len(), handle(Ok(request(&pending.facts, pending.target(), body))))
+            (body.len(), handle(Ok(request(&pending.facts, pending.target(), pending.host(), body))))
         } else {
             let used = pending.handle_bytes(input, &mut self.partial, self.limits.body_bytes)?;
             if !pending.framing.is_complete(self.partial.len()) {
@@ -272,7 +273,7 @@ impl RequestDecoder {
                 return Ok((used, Flow::Continue));
             }
             let body = std::mem::take(&mut self.partial);
-            (used, handle(Ok(request(&pending.facts, pending.target(), &body))))
+            (used, handle(Ok(request(&pending.facts, pending.target(), pending.host(), &body))))
         };
         self.stage = Stage::Head(HeadScanner::default());
         self.note_work(used);
@@ -303,17 +304,31 @@ impl RequestDecoder {
 impl PendingBody {
     fn new(head: &Head<'_>, framing: PendingFraming) -> Self {
         let Target { path, query } = head.target;
-        let mut target = String::with_capacity(path.len() + query.map_or(0, |query| 1 + query.len()));
-        target.push_str(path);
+        let target_len = path.len() + query.map_or(0, |query| 1 + query.len());
+        let mut target_and_host = String::with_capacity(target_len + head.host.len());
+        target_and_host.push_str(path);
         if let Some(query) = query {
-            target.push('?');
-            target.push_str(query);
+            target_and_host.push('?');
+            target_and_host.push_str(query);
         }
-        Self { facts: head.facts, target: target.into_boxed_str(), path_len: path.len(), framing }
+        target_and_host.extend(head.host.iter().copied().map(char::from));
+        Self {
+            facts: head.facts,
+            target_and_host: target_and_host.into_boxed_str(),
+            path_len: path.len() as u32,
+            target_len: target_len as u32,
+            framing,
+        }
     }
 
     fn target(&self) -> Target<'_> {
-        Target { path: &self.target[..self.path_len], query: self.target.get(self.path_len + 1..) }
+        let target = &self.target_and_host[..self.target_len as usize];
+        let path_len = self.path_len as usize;
+        Target { path: &target[..path_len], query: target.get(path_len + 1..) }
+    }
+
+    fn host(&self) -> &[u8] {
+        &self.target_and_host.as_bytes()[self.target_len as usize..]
     }
 
     /// The body, when all of it lies in `input`.
@@ -346,11 +361,12 @@ impl PendingFraming {
     }
 }
 
-fn request<'a>(facts: &Facts, target: Target<'a>, body: &'a [u8]) -> Request<'a> {
+fn request<'a>(facts: &Facts, target: Target<'a>, host: &'a [u8], body: &'a [u8]) -> Request<'a> {
     Request {
         method: facts.method,
         path: target.path,
         query: target.query,
+        host,
         client: facts.client,
         content: facts.content,
         body,

@@ -14,6 +14,8 @@ use uproar_wire::ClientId;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head<'a> {
     pub(super) target: Target<'a>,
+    /// As it was sent: ASCII, empty when absent.
+    pub(super) host: &'a [u8],
     pub(super) facts: Facts,
 }
 
@@ -63,7 +65,11 @@ impl<'a> Head<'a> {
         for header in parsed.headers.iter() {
             fields.handle_field(header.name, header.value)?;
         }
-        Ok(Self { target, facts: fields.into_facts(method, is_1_1, body_bytes_max)? })
+        Ok(Self {
+            target,
+            host: fields.host.unwrap_or_default(),
+            facts: fields.into_facts(method, is_1_1, body_bytes_max)?,
+        })
     }
 }
 
@@ -111,8 +117,8 @@ fn percent_encoding_is_whole(target: &str) -> bool {
 
 /// The fields that mean something, as they are met.
 #[derive(Default)]
-struct Fields {
-    has_host: bool,
+struct Fields<'a> {
+    host: Option<&'a [u8]>,
     content_length: Option<u64>,
     is_chunked: bool,
     client: Option<ClientId>,
@@ -123,9 +129,9 @@ struct Fields {
     expects_continue: bool,
 }
 
-impl Fields {
+impl<'a> Fields<'a> {
     /// Sorted by length of the name, so that most fields are passed over at one comparison.
-    fn handle_field(&mut self, name: &str, value: &[u8]) -> Result<(), Refusal> {
+    fn handle_field(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
             4 if is("host") => self.handle_host(value),
@@ -143,8 +149,8 @@ impl Fields {
         }
     }
 
-    fn handle_host(&mut self, value: &[u8]) -> Result<(), Refusal> {
-        if std::mem::replace(&mut self.has_host, true) {
+    fn handle_host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
+        if self.host.replace(value).is_some() {
             return Err(Refusal::RepeatedHost);
         }
         // What a host and port may be made of (RFC 3986, 3.2); a list, a path or a user name is not among it.
@@ -196,7 +202,7 @@ impl Fields {
 
     /// Judges the fields together.
     fn into_facts(self, method: Method, is_1_1: bool, body_bytes_max: usize) -> Result<Facts, Refusal> {
-        if is_1_1 && !self.has_host {
+        if is_1_1 && self.host.is_none() {
             return Err(Refusal::MissingHost);
         }
         let client = self.client.unwrap_or_default();

@@ -13,6 +13,8 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// What follows the `?`, as it was sent.
     pub query: Option<&'a str>,
+    /// The value of `Host`, as it was sent: ASCII; empty when absent, as it may be in HTTP/1.0.
+    pub host: &'a [u8],
     /// From `X-Client-Id`; 0 when absent.
     pub client: ClientId,
     /// What `Content-Type` says about the body.

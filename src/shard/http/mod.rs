@@ -5,12 +5,14 @@
 //! 1. this file: connections, and the table of paths;
 //! 2. `public`: reactions, rooms, frames;
 //! 3. `admin`: the set of rooms, and metrics (shard 0 only);
-//! 4. `answer`: the reply to one request.
+//! 4. `host`: under which names the admin port may be asked;
+//! 5. `answer`: the reply to one request.
 //!
 //! Not here: how requests are cut out of bytes ([`crate::ingest::http`]) and how bytes travel (edge).
 
 mod admin;
 mod answer;
+mod host;
 mod public;
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ use crate::ingest::http::{DecoderLimits, Flow, Method, Progress, Refusal, Reques
 use crate::limits;
 use crate::metrics::{Outcome, Proto, Reject};
 use answer::Answer;
+pub(super) use host::AdminHosts;
 use std::collections::VecDeque;
 use uproar_wire::RoomId;
 
@@ -240,6 +243,11 @@ impl Shard {
     fn route(&mut self, conn: HttpConn, port: HttpPort, request: &Request<'_>, replies: &mut Vec<u8>) -> Routed {
         let mut answer = Answer { replies, request, status: 0, rejected: None };
         let routed = match (port, request.path, room_path(request.path)) {
+            (HttpPort::Admin, ..) if !self.admin_hosts.allows(request.host) => answer.problem(
+                403,
+                "unknown_host",
+                "Host names this port as nobody here does; listen.admin_names adds names",
+            ),
             (HttpPort::Public, _, Some((room, rest))) => {
                 self.route_room(room, rest, &mut answer);
                 Routed::Replied

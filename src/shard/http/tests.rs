@@ -50,6 +50,7 @@ fn shard() -> Shard {
             drain_timeout: Duration::from_secs(1),
         },
         rooms: vec![Arc::new(demo_room())],
+        admin_names: vec!["a".into()],
         quic,
         read_process: Arc::new(ProcessMetrics::default),
         rng_seed: [0; 32],
@@ -100,6 +101,26 @@ fn a_room_has_one_name() {
 
 fn statuses_of_admin(method: &str, target: &str) -> Vec<u16> {
     statuses(HttpPort::Admin, &ask(method, target, "HTTP/1.1"))
+}
+
+#[test]
+fn a_name_that_is_not_ours_gets_nothing_from_the_admin_port() {
+    let room = "{\"name\":\"n\",\"palette\":[{\"name\":\"f\",\"glyph\":\"\u{1f525}\"}]}";
+    let put = format!("PUT /v1/rooms/9 HTTP/1.1\r\nHost: evil.example:9100\r\nContent-Length: {}\r\n\r\n", room.len());
+    // Also when the body comes later than the head.
+    assert_eq!(talk(HttpPort::Admin, &[&format!("{put}{room}")]), (vec![403], false, 0));
+    assert_eq!(talk(HttpPort::Admin, &[&put, &room[..20], &room[20..]]), (vec![403], false, 0));
+    for target in ["/metrics", "/metrics/shards", "/v1/rooms", "/livez", "/readyz", "/nothing"] {
+        let request = ask("GET", target, "HTTP/1.1").replace("Host: a", "Host: evil.example");
+        assert_eq!(statuses(HttpPort::Admin, &request), [403], "{target}");
+    }
+    for host in ["Host: a:9100", "Host: 127.0.0.1:9100", "Host: [::1]", "Host: localhost", "Host:"] {
+        let request = ask("GET", "/v1/rooms", "HTTP/1.1").replace("Host: a", host);
+        assert_eq!(statuses(HttpPort::Admin, &request), [200], "{host}");
+    }
+    assert_eq!(statuses(HttpPort::Admin, "GET /v1/rooms HTTP/1.0\r\n\r\n"), [200], "no Host at all");
+    let public = ask("GET", "/v1/rooms/1", "HTTP/1.1").replace("Host: a", "Host: evil.example");
+    assert_eq!(statuses(HttpPort::Public, &public), [200]);
 }
 
 #[test]

@@ -1,0 +1,212 @@
+//! Machines as directories, and what is found on them.
+
+use super::*;
+use crate::edge::listen::LISTEN_BACKLOG;
+use crate::edge::socket_buffer::Buffer;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// A machine on which everything is as it should be, and a node that fits it.
+struct Bench {
+    root: TempDir,
+    config: Config,
+    cores: Vec<usize>,
+    usable: Vec<usize>,
+    clamps: Vec<Clamp>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut config = Config::default();
+        config.listen.quic = ([127, 0, 0, 1], 7443).into();
+        config.http.connections_max = 1000;
+        let root = tempfile::tempdir().unwrap();
+        let bench = Self { root, config, cores: vec![0, 1], usable: vec![0, 1, 2, 3], clamps: Vec::new() };
+        bench
+            .with("/proc/self/limits", &limits_file("4096", "8388608"))
+            .with("/proc/self/cgroup", "0::/system.slice/uproar.service\n")
+            .with("/sys/fs/cgroup/system.slice/uproar.service/cpu.max", "max 100000\n")
+            .with("/proc/sys/net/core/netdev_max_backlog", "16384\n")
+            .with("/proc/sys/net/core/somaxconn", &format!("{LISTEN_BACKLOG}\n"))
+            .with("/sys/devices/system/cpu/online", "0-3\n")
+            .with("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance\n")
+            .with("/sys/devices/system/cpu/cpu1/cpufreq/scaling_governor", "performance\n")
+            .with("/sys/devices/system/node/node0/cpulist", "0-3\n")
+    }
+
+    fn with(self, path: &str, text: &str) -> Self {
+        let path = self.root.path().join(path.trim_start_matches('/'));
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
+        std::fs::write(path, text).unwrap();
+        self
+    }
+
+    fn on(mut self, cores: &[usize]) -> Self {
+        self.cores = cores.into();
+        self
+    }
+
+    fn plan(&self) -> Plan<'_> {
+        Plan { config: &self.config, cores: &self.cores, usable: &self.usable, clamps: &self.clamps }
+    }
+
+    fn gaps(&self) -> Vec<Gap> {
+        gaps(&Machine::at(self.root.path()), &self.plan())
+    }
+
+    /// The only gap there is.
+    fn gap(&self) -> String {
+        let gaps = self.gaps();
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        gaps[0].to_string()
+    }
+}
+
+fn limits_file(open_files: &str, memlock: &str) -> String {
+    format!(
+        "Limit                     Soft Limit           Hard Limit           Units     \n\
+         Max processes             64103                64103                processes \n\
+         Max open files            {open_files:<21}1048576              files     \n\
+         Max locked memory         {memlock:<21}8388608              bytes     \n"
+    )
+}
+
+#[test]
+fn a_tuned_machine_and_one_that_shows_nothing_have_no_gaps() {
+    assert_eq!(Bench::new().gaps(), []);
+    let empty = Bench { root: tempfile::tempdir().unwrap(), ..Bench::new() };
+    assert_eq!(empty.gaps(), [], "what a kernel does not show is passed over");
+    let odd = Bench::new()
+        .with("/proc/self/limits", &limits_file("unlimited", "unlimited"))
+        .with("/proc/self/cgroup", "nonsense\n1:cpu\n0::\n")
+        .with("/proc/sys/net/core/somaxconn", "many\n")
+        .with("/sys/devices/system/node/node0/cpulist", "x-y\n");
+    assert_eq!(odd.gaps(), []);
+}
+
+#[test]
+fn every_http_connection_needs_a_file() {
+    // Two shards of 1000, 256 of the admin port, 32 for each shard, 64 for the process.
+    let enough = Bench::new().with("/proc/self/limits", &limits_file("2384", "unlimited"));
+    assert_eq!(enough.gaps(), []);
+    let few = Bench::new().with("/proc/self/limits", &limits_file("2383", "unlimited"));
+    assert_eq!(
+        few.gap(),
+        "open_files: 2 shards with 1000 HTTP connections need 2384 open files, and may have 2383; raise the hard limit with \
+         `ulimit -Hn 2384` or LimitNOFILE=2384, or lower http.connections_max to 999"
+    );
+    let none = Bench::new().with("/proc/self/limits", &limits_file("100", "unlimited"));
+    assert!(none.gap().ends_with("LimitNOFILE=2384"), "no number of connections would fit: {}", none.gap());
+}
+
+#[test]
+fn the_rings_need_memory_that_stays() {
+    let little = Bench::new().with("/proc/self/limits", &limits_file("4096", "65536"));
+    assert!(little.gap().starts_with("memlock: 65536 bytes of memory may be locked"), "{}", little.gap());
+}
+
+#[test]
+fn shards_want_cores_of_their_own() {
+    let mut bench = Bench::new().on(&[0, 1, 0, 1]);
+    bench.config.http.connections_max = 100;
+    bench.usable = vec![0, 1];
+    assert_eq!(
+        bench.gap(),
+        "shared_cores: 4 shards share cores 0-1 (2 of the machine's 4 are allowed); start with --shards 2, or allow more \
+         cores (AllowedCPUs=, --cpuset-cpus)"
+    );
+}
+
+#[test]
+fn a_quota_stops_shards_whichever_group_above_has_it() {
+    let own = Bench::new().with("/sys/fs/cgroup/system.slice/uproar.service/cpu.max", "150000 100000\n");
+    assert_eq!(
+        own.gap(),
+        "cpu_quota: the control group may use the time of 1.5 cores, and 2 shards are stopped when it is used up; lift the \
+         quota (CPUQuota=, --cpus, limits.cpu) to 2 cores, or altogether, or start with --shards 1"
+    );
+    let above = Bench::new().with("/sys/fs/cgroup/system.slice/cpu.max", "50000 100000\n");
+    assert!(above.gap().contains("the time of 0.5 cores"), "{}", above.gap());
+    assert!(above.gap().ends_with("altogether"), "{}", above.gap());
+    let root = Bench::new().with("/proc/self/cgroup", "0::/\n").with("/sys/fs/cgroup/cpu.max", "100000 100000\n");
+    assert!(root.gap().contains("the time of 1 cores"), "{}", root.gap());
+    let enough = Bench::new().with("/sys/fs/cgroup/cpu.max", "200000 100000\n");
+    assert_eq!(enough.gaps(), []);
+}
+
+#[test]
+fn a_quota_of_the_older_hierarchy_is_seen() {
+    let groups = "4:memory:/m\n2:cpu,cpuacct:/docker/7\n0::/\n";
+    let old = Bench::new()
+        .with("/proc/self/cgroup", groups)
+        .with("/sys/fs/cgroup/cpu,cpuacct/docker/7/cpu.cfs_quota_us", "100000\n")
+        .with("/sys/fs/cgroup/cpu,cpuacct/docker/7/cpu.cfs_period_us", "100000\n");
+    assert!(old.gap().starts_with("cpu_quota: the control group may use the time of 1 cores"), "{}", old.gap());
+    let unlimited = old.with("/sys/fs/cgroup/cpu,cpuacct/docker/7/cpu.cfs_quota_us", "-1\n");
+    assert_eq!(unlimited.gaps(), []);
+}
+
+#[test]
+fn only_governors_of_the_shards_cores_matter() {
+    let slow = "/sys/devices/system/cpu/cpu1/cpufreq/scaling_governor";
+    let bench = Bench::new().with(slow, "schedutil\n");
+    assert!(bench.gap().starts_with("governor: core 1 runs"), "{}", bench.gap());
+    assert!(bench.gap().contains("governor schedutil, not performance; set it with `cpupower"), "{}", bench.gap());
+    assert_eq!(Bench::new().with(slow, "powersave\n").on(&[0]).gaps(), []);
+}
+
+#[test]
+fn cores_of_several_numa_nodes_are_named() {
+    let two_nodes = |cores: &[usize]| {
+        Bench::new()
+            .with("/sys/devices/system/node/node0/cpulist", "0,2\n")
+            .with("/sys/devices/system/node/node1/cpulist", "1,3\n")
+            .on(cores)
+    };
+    assert_eq!(
+        two_nodes(&[0, 1]).gap(),
+        "numa: the shards' cores are on 2 NUMA nodes: core 0 of node 0, core 1 of node 1; keep the process on one node with \
+         `taskset -c 1,3` or AllowedCPUs=1,3, and serve the others with processes and ports of their own"
+    );
+    assert_eq!(two_nodes(&[0, 2]).gaps(), []);
+}
+
+#[test]
+fn short_queues_of_the_kernel_are_named_with_their_setting() {
+    let backlog = Bench::new().with("/proc/sys/net/core/netdev_max_backlog", "1000\n");
+    assert!(backlog.gap().starts_with("netdev_backlog: net.core.netdev_max_backlog is 1000:"), "{}", backlog.gap());
+    assert!(backlog.gap().ends_with("`sysctl -w net.core.netdev_max_backlog=16384`"), "{}", backlog.gap());
+    let listen = Bench::new().with("/proc/sys/net/core/somaxconn", "4096\n");
+    assert!(listen.gap().starts_with("listen_backlog: net.core.somaxconn is 4096,"), "{}", listen.gap());
+    assert!(listen.gap().ends_with("`sysctl -w net.core.somaxconn=65535`"), "{}", listen.gap());
+    let mut clamped = Bench::new();
+    clamped.clamps.extend(Clamp::of(Buffer::Receive, 8 << 20, 2 * 212_992));
+    assert!(clamped.gap().starts_with("socket_buffers: socket.receive_buffer_bytes is 8388608"), "{}", clamped.gap());
+    assert!(clamped.gap().contains("`sysctl -w net.core.rmem_max=8388608`"), "{}", clamped.gap());
+}
+
+#[test]
+fn a_development_certificate_stays_on_the_developers_machine() {
+    let mut bench = Bench::new();
+    bench.config.listen.quic = ([0, 0, 0, 0], 7443).into();
+    assert!(bench.gap().starts_with("certificate: QUIC listens on 0.0.0.0 with a development"), "{}", bench.gap());
+    bench.config.quic.certificate = Some("c.pem".into());
+    assert_eq!(bench.gaps(), []);
+}
+
+#[test]
+fn a_strict_node_is_told_all_gaps_at_once() {
+    let mut bench = Bench::new()
+        .with("/proc/sys/net/core/netdev_max_backlog", "1000\n")
+        .with("/proc/sys/net/core/somaxconn", "128\n");
+    let machine = Machine::at(bench.root.path());
+    assert_eq!(enforce(&machine, &bench.plan()), Ok(()), "they are only warned of");
+    bench.config.strict = true;
+    let refused = enforce(&machine, &bench.plan()).unwrap_err().to_string();
+    let lines: Vec<_> = refused.lines().collect();
+    assert_eq!(lines.len(), 3, "{refused}");
+    assert!(lines[1].starts_with("  netdev_backlog: ") && lines[2].starts_with("  listen_backlog: "), "{refused}");
+    let fixed =
+        bench.with("/proc/sys/net/core/netdev_max_backlog", "20000\n").with("/proc/sys/net/core/somaxconn", "65535\n");
+    assert_eq!(enforce(&machine, &fixed.plan()), Ok(()));
+}

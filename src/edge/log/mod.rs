@@ -1,0 +1,162 @@
+//! The log: one line an event on standard error, written by a thread of its own.
+//!
+//! 1. this file: from an event to the queue; start, level, end;
+//! 2. `line`: what an event says, as text or as JSON;
+//! 3. `limit`: how often one kind of event may say it;
+//! 4. `queue`: the way to standard error, which may be slow, full or closed.
+//!
+//! Invariant: who logs never waits for standard error. Lines that it does not take in time are dropped and counted, and
+//! the next line says how many; at the end, and after a panic, the queue gets [`LOG_FLUSH_TIMEOUT`] to empty. Not here: what is
+//! worth a line (`incidents`, `checks`, and whoever else has something to say).
+
+mod limit;
+mod line;
+mod queue;
+
+use super::clock;
+use crate::config::LogFormat;
+use crate::limits::LOG_FLUSH_TIMEOUT;
+use limit::Limiter;
+use line::{Line, Style};
+use queue::Queue;
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, reload};
+
+type LevelHandle = reload::Handle<LevelFilter, Registry>;
+
+/// There is one log in a process, as there is one standard error.
+static LEVEL: OnceLock<LevelHandle> = OnceLock::new();
+
+/// The log of this process; when it is dropped, what waits is written.
+pub struct Log(Option<Arc<LogLines>>);
+
+/// Starts to log on standard error. A program that embeds this one and already logs its own way goes on doing so.
+pub fn start(level: LevelFilter, format: LogFormat) -> Log {
+    let style = match format {
+        LogFormat::Json => Style::Json,
+        LogFormat::Text => Style::Text { is_coloured: std::io::stderr().is_terminal() },
+    };
+    let lines = Arc::new(LogLines::new(style, std::io::stderr()));
+    let (filter, handle) = reload::Layer::new(level);
+    if tracing_subscriber::registry().with(filter).with(LogLayer(lines.clone())).try_init().is_err() {
+        return Log(None);
+    }
+    let _ = LEVEL.set(handle);
+    log_panics(lines.clone());
+    Log(Some(lines))
+}
+
+/// Logs more, or less, from now on. Does nothing where this log has not been started.
+pub fn set_level(level: LevelFilter) {
+    if let Some(handle) = LEVEL.get() {
+        // Fails only when the subscriber is gone, and then nobody logs.
+        let _ = handle.modify(|current| *current = level);
+    }
+}
+
+/// What the process ends with, as the last line of standard error, whatever the level: written at once, so after [`Log`]
+/// is dropped.
+pub fn last_words(format: LogFormat, error: &dyn std::fmt::Display) {
+    let line = match format {
+        LogFormat::Text => format!("error: {error}\n"),
+        LogFormat::Json => Style::Json.render(&Line::new(Level::ERROR, error.to_string()), clock::now().unix_ms),
+    };
+    // Nobody is left to tell when standard error is closed; the exit code still says it.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Some(lines) = &self.0 {
+            lines.end();
+        }
+    }
+}
+
+/// A panic becomes a line like any other, before the thread unwinds. What RUST_BACKTRACE asks for follows in many.
+fn log_panics(lines: Arc<LogLines>) {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let reason = panic.payload_as_str().unwrap_or("(no text)");
+        let text = format!("thread {} panicked at {place}: {reason}", thread.name().unwrap_or("without a name"));
+        lines.write(&Line::new(Level::ERROR, text).of_kind("panic"));
+        // The process may abort before anybody else can wait for the line.
+        lines.queue.flush(LOG_FLUSH_TIMEOUT);
+        if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+            default(panic);
+        }
+    }));
+}
+
+/// Hands events of the process to its log.
+struct LogLayer(Arc<LogLines>);
+
+impl<S: Subscriber> Layer<S> for LogLayer {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.write(&Line::of(event));
+    }
+}
+
+/// Lines on their way.
+struct LogLines {
+    style: Style,
+    limiter: Mutex<Limiter>,
+    queue: Queue,
+}
+
+impl LogLines {
+    fn new(style: Style, to: impl Write + Send + 'static) -> Self {
+        Self { style, limiter: Mutex::default(), queue: Queue::new(to) }
+    }
+
+    fn write(&self, line: &Line) {
+        let now = clock::now();
+        // A panic while the table was held leaves counts that are at worst one off.
+        let passed = self.limiter.lock().unwrap_or_else(PoisonError::into_inner).judge(now.instant, line);
+        let Some(held_back) = passed else { return };
+        if held_back > 0 {
+            self.push(&held_back_line(line, held_back), now.unix_ms);
+        }
+        self.push(line, now.unix_ms);
+        if let Some(lost) = self.queue.poll_lost() {
+            self.push(&lost_line(lost), now.unix_ms);
+        }
+    }
+
+    fn push(&self, line: &Line, unix_ms: u64) {
+        self.queue.push(self.style.render(line, unix_ms));
+    }
+
+    fn end(&self) {
+        let unix_ms = clock::now().unix_ms;
+        let rest = self.limiter.lock().unwrap_or_else(PoisonError::into_inner).take_held_back();
+        for (line, held_back) in rest {
+            self.push(&held_back_line(&line, held_back), unix_ms);
+        }
+        self.queue.flush(LOG_FLUSH_TIMEOUT);
+    }
+}
+
+fn held_back_line(like: &Line, held_back: u64) -> Line {
+    let text = format!("{held_back} lines were not written that are like: {}", like.message);
+    Line::new(like.level, text).of_kind("log_lines_held_back").counting(held_back)
+}
+
+fn lost_line(lost: u64) -> Line {
+    let text =
+        format!("{lost} lines of the log have been lost so far, as standard error takes them too slowly or not at all");
+    Line::new(Level::WARN, text)
+        .of_kind("log_lines_lost")
+        .counting(lost)
+        .with_remedy("see who reads it, and that its disk is not full")
+}
+
+#[cfg(test)]
+mod tests;
