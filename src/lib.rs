@@ -12,6 +12,8 @@
 //!    only system calls, the only unsafe code.
 //! 7. `appliance`: start-up and shut-down, step by step.
 //!
+//! Beside it, for whoever runs it: `tune` makes a machine fit for it, `top` shows what a running one does.
+//!
 //! Steps 1 to 5 are sans-I/O: bytes and `now` come in by `handle_*`, what to do comes out by `poll_*`. That is why a
 //! whole match replays from one seed in a test. The bytes on the wire are the crate `uproar_wire`.
 
@@ -37,5 +39,7 @@ pub mod appliance;
 pub mod cli;
 #[cfg(feature = "edge")]
 pub mod edge;
+#[cfg(feature = "edge")]
+pub mod top;
 #[cfg(feature = "edge")]
 pub mod tune;

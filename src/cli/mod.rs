@@ -7,6 +7,7 @@
 //! of the file reads alike.
 
 mod serve;
+mod top;
 mod tune;
 
 use crate::config::{Config, Overrides};
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// Take taps, count them, and show every subscriber the frames.
     Serve(Box<ServeArgs>),
+    /// Show what a running server does.
+    Top(top::TopArgs),
     /// Write or check a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -66,6 +69,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match cli.command {
         Command::Serve(args) => serve::run(*args),
+        Command::Top(args) => top::run(args),
         Command::Config(ConfigCommand::Default) => print(&Config::default_toml()),
         Command::Config(ConfigCommand::Check { file }) => check(&file),
         Command::Tune(args) => tune::run(&args),

@@ -23,5 +23,6 @@ mod rooms;
 mod startup;
 mod storm;
 mod subscribers;
+mod top;
 mod totals;
 mod vanished;

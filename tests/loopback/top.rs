@@ -1,0 +1,157 @@
+//! `uproar top` beside a real server: what it prints, how it ends, and that it gives the terminal back.
+
+use crate::support::{Server, Tapper, eventually, http};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Command, Output, Stdio};
+
+/// Runs `uproar top` to its end.
+fn top(admin: SocketAddr, flags: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_uproar"));
+    command.env_clear().args(["top", "--interval=600ms", "--admin"]).arg(admin.to_string()).args(flags);
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+/// The exit code, and what standard error says.
+fn failure(output: &Output) -> (Option<i32>, &str) {
+    assert_eq!(output.stdout, b"", "{output:?}");
+    (output.status.code(), std::str::from_utf8(&output.stderr).unwrap())
+}
+
+fn tapped_server() -> Server {
+    let server = Server::start(&["--shards=2", "--window=200ms"]);
+    Tapper::to(server.reactions()).tap(1, 0, 1234);
+    Tapper::to(server.reactions()).send(b"no datagram");
+    server.await_metric("uproar_frame_taps_total", 1234);
+    server.await_metric("uproar_rejected_total", 1);
+    server
+}
+
+#[test]
+fn once_prints_what_the_server_does() {
+    let server = tapped_server();
+    let output = top(server.admin(), &["--once"]);
+    let text = stdout(&output);
+    let head = format!("{}: uproar {}, ready, up ", server.admin(), env!("CARGO_PKG_VERSION"));
+    assert!(text.starts_with(&head), "{text}");
+    for part in ["1,234 counted, 1,234 in frames", "rejected  0/s; 1 since the start", "rooms: 1\n"] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
+
+#[test]
+fn json_has_the_same_as_numbers() {
+    let server = tapped_server();
+    let output = top(server.admin(), &["--json"]);
+    let figures: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(figures["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!((&figures["state"], &figures["restarted"]), (&"ready".into(), &false.into()));
+    assert_eq!(figures["taps"]["udp"]["total"], 1234);
+    assert_eq!(figures["taps"]["udp"]["per_second"], 0.0);
+    assert_eq!(figures["taps_in_frames"]["total"], 1234);
+    assert_eq!(figures["rejected"]["too_short"]["total"], 1);
+    assert!(figures["windows"]["per_second"].as_f64().unwrap() > 0.0, "{figures}");
+    assert!(figures["process"]["resident_bytes"].as_u64().unwrap() > 0, "{figures}");
+    assert_eq!(figures["shards"].as_array().unwrap().len(), 2);
+    assert_eq!((&figures["rooms_count"], &figures["rooms"][0]["id"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn looking_on_takes_one_connection() {
+    let server = tapped_server();
+    let accepted = "uproar_connections_total{proto=\"http\",outcome=\"accepted\"}";
+    let before = server.metric(accepted);
+    stdout(&top(server.admin(), &["--once"]));
+    assert_eq!(server.metric(accepted), before + 1);
+}
+
+/// The table of `docs/TOP.md` and the JSON have the same keys.
+#[test]
+fn every_key_is_documented() {
+    let server = tapped_server();
+    let output = top(server.admin(), &["--json"]);
+    let figures: Value = serde_json::from_str(stdout(&output)).unwrap();
+    let page = include_str!("../../docs/TOP.md");
+    let documented: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let mut keys: Vec<_> = figures.as_object().unwrap().keys().cloned().collect();
+    keys.extend(figures["shards"][0].as_object().unwrap().keys().map(|key| format!("shards[].{key}")));
+    keys.extend(figures["process"].as_object().unwrap().keys().map(|key| format!("process.{key}")));
+    for key in &keys {
+        assert!(documented.contains(&key.as_str()), "{key} is not in docs/TOP.md");
+    }
+    for key in documented {
+        assert!(keys.iter().any(|known| known == key), "docs/TOP.md has {key}, which is no key");
+    }
+}
+
+#[test]
+fn a_server_that_drains_is_said_to() {
+    let server = Server::start(&["--shards=1", "--drain-duration=60s"]);
+    server.send_sigterm();
+    let draining = || (server.ask_admin(&http::get("/readyz")).status == 503).then_some(());
+    eventually(draining, || "the node is ready".into());
+    let output = top(server.admin(), &["--json"]);
+    let figures: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(figures["state"], "draining");
+    server.kill();
+}
+
+#[test]
+fn without_a_terminal_it_says_what_to_do() {
+    let output = top(SocketAddr::from(([127, 0, 0, 1], 1)), &[]);
+    let (code, error) = failure(&output);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("--once"), "{error}");
+}
+
+#[test]
+fn where_nobody_answers_it_fails_and_names_the_flag() {
+    // Bound and let go: nobody is there.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = top(nobody, &["--once"]);
+    let (code, error) = failure(&output);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("does not answer") && error.contains("--admin"), "{error}");
+}
+
+#[test]
+fn a_port_that_is_not_the_admin_port_is_told_from_it() {
+    let server = Server::start(&["--shards=1"]);
+    let output = top(server.http(), &["--json"]);
+    let (code, error) = failure(&output);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("not as the admin port"), "{error}");
+}
+
+/// On a terminal that script(1) makes: taken, drawn on, and given back after `q`.
+#[test]
+fn the_view_gives_the_terminal_back() {
+    let server = tapped_server();
+    let view = format!("stty rows 24 cols 80; {} top --admin {}", env!("CARGO_BIN_EXE_uproar"), server.admin());
+    let mut script = Command::new("script");
+    script.args(["-q", "-e", "-c", &view, "/dev/null"]).env("TERM", "xterm").env("SHELL", "/bin/sh");
+    let mut child = match script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(error) => return eprintln!("skipped: script(1) makes the terminal, and does not start: {error}"),
+    };
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut drawn = Vec::new();
+    let mut chunk = [0; 4096];
+    while !String::from_utf8_lossy(&drawn).contains("1,234") {
+        let len = screen.read(&mut chunk).unwrap();
+        assert!(len > 0, "{}", String::from_utf8_lossy(&drawn));
+        drawn.extend_from_slice(&chunk[..len]);
+    }
+    keys.write_all(b"q").unwrap();
+    screen.read_to_end(&mut drawn).unwrap();
+    assert!(child.wait().unwrap().success());
+    let drawn = String::from_utf8_lossy(&drawn).into_owned();
+    let (taken, given_back) = (drawn.find("\u{1b}[?1049h"), drawn.rfind("\u{1b}[?1049l"));
+    assert!(taken.is_some() && taken < given_back, "{drawn:?}");
+}
