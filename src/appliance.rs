@@ -19,7 +19,7 @@ use crate::edge::sys::{descriptor, ring};
 use crate::edge::tls::IdentityError;
 use crate::edge::{mesh, placement};
 use crate::ids::ShardId;
-use crate::metrics::ShardMetrics;
+use crate::metrics::{ProcessMetrics, ShardMetrics};
 use crate::quic::QuicConfig;
 use crate::shard::{ReadProcess, ShardConfig};
 use glommio::{LocalExecutorBuilder, Placement};
@@ -124,9 +124,12 @@ pub fn serve(config: Config, source: ConfigSource) -> Result<(), ServeError> {
     let clock = Arc::new(WallClock);
     let base = TlsBase { ticket_key: keys.ticket, clock: clock.clone() };
     let certificate = base.certificate(&config)?;
+    let expiry = certificate.expiry();
 
     let process = ProcessReader::new().map_err(kernel("page size and clock ticks"))?;
-    let read_process: ReadProcess = Arc::new(move || process.read());
+    let read_expiry = expiry.clone();
+    let read_process: ReadProcess =
+        Arc::new(move || ProcessMetrics { certificate_expires: read_expiry.read(), ..process.read() });
 
     // Sockets exist before shards: what arrives from now on waits in the kernel.
     let sockets = listen::open(&config, cores.len())?;
@@ -143,7 +146,7 @@ pub fn serve(config: Config, source: ConfigSource) -> Result<(), ServeError> {
     let (commander, control) = control::line(signals, events.clone()).map_err(kernel("eventfd"))?;
     let mut control = Some(control);
     let (settings, quic) = (shard_settings(&config), quic_settings(&config, &certificate));
-    let in_force = InForce::new(source, config.clone(), &rooms, certificate, base);
+    let in_force = InForce::new(source, config.clone(), &rooms, certificate, expiry, base);
     let config = Arc::new(config);
     let meshes = mesh::channels(cores.len());
     let board = Arc::new(Board::new(cores.len(), config.http.connections_max));

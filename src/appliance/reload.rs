@@ -5,6 +5,7 @@
 
 use super::ServeError;
 use crate::config::{Config, ConfigSource};
+use crate::edge::certificate::Expiry;
 use crate::edge::control::Reload;
 use crate::edge::tls;
 use crate::limits::ROOMS_MAX;
@@ -32,6 +33,13 @@ pub(super) struct Certificate {
     pub(super) tls: Arc<ServerCrypto>,
 }
 
+impl Certificate {
+    /// Until when it serves.
+    pub(super) fn expiry(&self) -> Expiry {
+        Expiry::of(&self.chain)
+    }
+}
+
 impl TlsBase {
     /// What the configuration names, or one made for development.
     pub(super) fn certificate(&self, config: &Config) -> Result<Certificate, ServeError> {
@@ -48,6 +56,8 @@ pub(super) struct InForce {
     config: Config,
     rooms: BTreeMap<RoomId, Arc<Room>>,
     certificate: Certificate,
+    /// Read when somebody scrapes.
+    expiry: Expiry,
     base: TlsBase,
 }
 
@@ -76,9 +86,10 @@ impl InForce {
         config: Config,
         rooms: &[Arc<Room>],
         certificate: Certificate,
+        expiry: Expiry,
         base: TlsBase,
     ) -> Self {
-        Self { source, config, rooms: by_id(rooms.iter().cloned()), certificate, base }
+        Self { source, config, rooms: by_id(rooms.iter().cloned()), certificate, expiry, base }
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -136,6 +147,7 @@ impl InForce {
         }
         self.config = prepared.reload.config.clone();
         (self.rooms, self.certificate) = (prepared.rooms, prepared.certificate);
+        self.expiry.replace(&self.certificate.chain);
         self.config.log
     }
 }

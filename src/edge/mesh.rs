@@ -72,6 +72,8 @@ type Inbox = Rc<RefCell<VecDeque<(ShardId, EdgeMessage)>>>;
 pub struct Mesh {
     inbox: Inbox,
     outboxes: Vec<Option<Outbox>>,
+    /// Messages that channels had no room for when they were last flushed.
+    waiting: usize,
 }
 
 struct Outbox {
@@ -114,12 +116,17 @@ impl Mesh {
             outboxes.resize_with(to.index() + 1, || None);
             outboxes[to.index()] = Some(Outbox { channel: sender.connected(), waiting: VecDeque::new() });
         }
-        Self { inbox, outboxes }
+        Self { inbox, outboxes, waiting: 0 }
     }
 
     /// The next message that has arrived.
     pub fn poll_receive(&mut self) -> Option<(ShardId, EdgeMessage)> {
         self.inbox.borrow_mut().pop_front()
+    }
+
+    /// Messages that wait: arrived and not received, or sent and without room in their channel.
+    pub fn depth(&self) -> usize {
+        self.inbox.borrow().len() + self.waiting
     }
 
     /// Sends, behind whatever waits for the same receiver.
@@ -132,12 +139,12 @@ impl Mesh {
 
     /// Tries again what channels had no room for; true while something still waits.
     pub fn flush(&mut self) -> bool {
-        let mut is_waiting = false;
+        self.waiting = 0;
         for outbox in self.outboxes.iter_mut().flatten() {
             outbox.flush();
-            is_waiting |= !outbox.waiting.is_empty();
+            self.waiting += outbox.waiting.len();
         }
-        is_waiting
+        self.waiting > 0
     }
 }
 

@@ -13,6 +13,7 @@
 mod supervised;
 
 use super::admission::Admission;
+use super::attention::Attention;
 use super::board::Board;
 use super::clock;
 use super::control::Control;
@@ -22,6 +23,7 @@ use super::listen::ShardSockets;
 use super::mesh::{EdgeMessage, Mesh, MeshEnds};
 use super::sleep::{DOZE, NAP, Sleep, Sleeper};
 use super::sys::ring::{Completion, Ring};
+use super::sys::{descriptor, system};
 use super::tcp::Tcp;
 use super::token::Purpose;
 use super::udp::{QuicSocket, ReactionSocket};
@@ -37,8 +39,8 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// How old the count of the kernel's drops may be when somebody asks.
-const DROPS_AGE: Duration = Duration::from_millis(100);
+/// How old what the kernel counts, its drops above all, may be when somebody asks.
+const FIGURES_AGE: Duration = Duration::from_millis(100);
 
 /// What a shard's thread is started with.
 pub struct ShardStart {
@@ -80,9 +82,10 @@ pub struct ShardLoop {
     completions: Vec<Completion>,
     /// Deadlines that the ring will complete, earliest first.
     timeouts: BinaryHeap<Reverse<Instant>>,
-    drops_read_at: Instant,
+    figures_read_at: Instant,
     incidents: Incidents,
     sleeper: Sleeper,
+    attention: Attention,
     is_stopped: bool,
 }
 
@@ -103,7 +106,7 @@ impl ShardLoop {
         if let Some(control) = &start.control {
             control.start(&mut ring)?;
         }
-        Ok(Self {
+        let mut started = Self {
             id,
             shards,
             shard: Shard::new(start.shard, now),
@@ -116,17 +119,21 @@ impl ShardLoop {
             control: start.control,
             completions: Vec::new(),
             timeouts: BinaryHeap::new(),
-            drops_read_at: now.instant,
+            figures_read_at: now.instant,
             incidents: Incidents::new(id, now.instant),
             sleeper: Sleeper::default(),
+            attention: Attention::new(clock::instant()),
             is_stopped: false,
-        })
+        };
+        started.read_figures(now.instant);
+        Ok(started)
     }
 
     /// Runs until the shard has drained, or the process is told to stop at once.
     pub async fn run(mut self) -> io::Result<ShardEnd> {
         loop {
             let now = clock::now();
+            self.attention.handle_turn(now.instant, self.shard.metrics_mut());
             self.handle_arrivals(now)?;
             self.handle_mesh(now)?;
             self.handle_deadlines(now)?;
@@ -157,7 +164,9 @@ impl ShardLoop {
     fn handle_arrivals(&mut self, now: Now) -> io::Result<()> {
         self.shard.metrics_mut().detail.loop_turns += 1;
         self.shard.metrics_mut().detail.ring_enters += 1;
-        self.read_drops(now.instant);
+        if now.instant.saturating_duration_since(self.figures_read_at) >= FIGURES_AGE {
+            self.read_figures(now.instant);
+        }
         if self.incidents.is_due(now.instant) {
             self.incidents.handle_metrics(now.instant, &self.shard.metrics(), self.shard.is_ready());
         }
@@ -212,6 +221,7 @@ impl ShardLoop {
 
     fn handle_mesh(&mut self, now: Now) -> io::Result<()> {
         self.handle_commands(now);
+        self.shard.metrics_mut().detail.mesh_depth = self.mesh.depth() as u64;
         while let Some((from, message)) = self.mesh.poll_receive() {
             self.shard.metrics_mut().detail.mesh_received += 1;
             match message {
@@ -323,6 +333,7 @@ impl ShardLoop {
     fn wait_in_ring(&mut self, now: Instant, longest: Duration) -> io::Result<()> {
         let wait = self.next_deadline().map_or(longest, |next| next.saturating_duration_since(now).min(longest));
         self.shard.metrics_mut().detail.ring_enters += 1;
+        self.attention.handle_sleep(clock::instant());
         self.ring.wait(wait, &mut self.completions)
     }
 
@@ -335,6 +346,7 @@ impl ShardLoop {
         let is_settled = self.ring.enter(&mut self.completions)?;
         if is_settled && self.completions.is_empty() && !self.ring.has_unsent() {
             self.shard.metrics_mut().detail.parks += 1;
+            self.attention.handle_sleep(clock::instant());
             self.doorbell.wait(&mut self.ring).await;
         } else {
             self.ring.set_doorbell(false);
@@ -363,16 +375,20 @@ impl ShardLoop {
         Ok(())
     }
 
-    fn read_drops(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.drops_read_at) < DROPS_AGE {
-            return;
-        }
-        self.drops_read_at = now;
+    /// Puts among the counters what others count.
+    fn read_figures(&mut self, now: Instant) {
+        self.figures_read_at = now;
         let reactions = self.reactions.as_ref().map(ReactionSocket::drops);
+        let quic = self.quic.drops();
+        let connections_max = self.tcp.connections_max() as u64;
         let metrics = self.shard.metrics_mut();
         if let Some(drops) = reactions {
             metrics.socket_drops[Socket::Reactions.index()] = drops;
         }
-        metrics.socket_drops[Socket::Quic.index()] = self.quic.drops();
+        metrics.socket_drops[Socket::Quic.index()] = quic;
+        metrics.detail.http_connections_max = connections_max;
+        if let Ok(cpu) = system::thread_cpu() {
+            metrics.detail.cpu = cpu;
+        }
     }
 }

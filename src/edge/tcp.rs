@@ -124,6 +124,11 @@ impl Tcp {
         self.time_limits = TimeLimits::of(&config.http);
     }
 
+    /// Public connections that this shard takes at most.
+    pub fn connections_max(&self) -> usize {
+        self.connections_max
+    }
+
     /// Bytes have come, or the peer has ended.
     pub fn handle_received(
         &mut self,

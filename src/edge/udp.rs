@@ -8,6 +8,7 @@ use super::sys::socket_option;
 use super::token::Purpose;
 use crate::ingest::datagram::split_train;
 use crate::limits;
+use crate::metrics::Proto;
 use crate::quic::{Arrival, Transmit, TransmitBatch};
 use crate::shard::{Shard, Train};
 use crate::window::Now;
@@ -248,10 +249,12 @@ impl QuicSocket {
             match self.sender.send(fd, rest) {
                 Sent::Some(count) => self.sent += count,
                 Sent::Full => {
+                    stalled(shard);
                     self.outlet.handle_full();
                     return ring.poll_writable(fd, Purpose::QuicWritable.token());
                 }
                 Sent::Congested => {
+                    stalled(shard);
                     self.outlet.handle_congestion(now);
                     return Ok(());
                 }
@@ -266,6 +269,10 @@ impl QuicSocket {
         }
         Ok(())
     }
+}
+
+fn stalled(shard: &mut Shard) {
+    shard.metrics_mut().detail.sends_stalled[Proto::Quic.index()] += 1;
 }
 
 fn outgoing<'a>(transmit: &Transmit, bytes: &'a [u8], segment_len: Option<usize>, has_address: bool) -> Outgoing<'a> {

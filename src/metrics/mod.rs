@@ -4,17 +4,21 @@
 //! or locked. Whoever wants to know asks the shards for clones and adds them up.
 //!
 //! Not here: the admin port that asks and answers. In order: `label`, what labels can say;
-//! `latency`, durations; `process`, what the kernel says; `render`, the text.
+//! `latency`, durations; `process`, what is known of the whole process; `render`, which families there are; `text`, their
+//! lines.
 
 mod label;
 mod latency;
 mod process;
 mod render;
+mod text;
 
 pub use label::{HTTP_CODE_COUNT, HTTP_CODES, Outcome, Proto, Reject, Reload, Skip, Socket, http_code_index};
 pub use latency::Latency;
 pub use process::ProcessMetrics;
 pub use render::{BuildInfo, render, render_shards};
+
+use std::time::Duration;
 
 /// Everything that one shard counts. Tables are indexed by the `index()` of their label.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +59,13 @@ pub struct ShardMetrics {
     pub reloads: [u64; Reload::COUNT],
     /// When the configuration in force was taken in: unix time in seconds.
     pub configured_at_s: u64,
-    /// What only `/metrics/shards` tells.
+    /// From a QUIC client's first packet to its handshake complete: its wait in line, and the round trips.
+    pub handshake: Latency,
+    /// Shards that drain, or have drained.
+    pub draining: u64,
+    /// From a turn's begin to the next one's, without the sleep between them.
+    pub loop_turn: Latency,
+    /// How the loop runs, and what it meets.
     pub detail: ShardDetail,
 }
 
@@ -78,10 +88,21 @@ pub struct ShardDetail {
     pub buffer_exhaustion: u64,
     /// Sends that the kernel refused.
     pub sends_failed: u64,
+    /// Times that sending had to wait for room in the kernel, by what waited.
+    pub sends_stalled: [u64; Proto::COUNT],
+    /// Time awake.
+    pub busy: Duration,
+    /// Time asleep: in naps, dozes and parks.
+    pub idle: Duration,
+    /// CPU time of the shard's thread.
+    pub cpu: Duration,
     /// Messages sent to other shards.
     pub mesh_sent: u64,
     /// Messages received from other shards.
     pub mesh_received: u64,
+    /// Messages that this turn of the loop found waiting at its ends of the mesh: arrived and not handled, or sent and
+    /// without room in their channel.
+    pub mesh_depth: u64,
     /// Rooms this shard knows now.
     pub rooms: u64,
     /// QUIC handshakes that have begun and are not complete.
@@ -90,6 +111,10 @@ pub struct ShardDetail {
     pub handshakes_waiting: u64,
     /// HTTP connections open now.
     pub http_connections: u64,
+    /// HTTP connections that may be open on the public port.
+    pub http_connections_max: u64,
+    /// Subscribers that may watch.
+    pub subscribers_max: u64,
     /// HTTP connections that were accepted here, or decided on, and given to another shard.
     pub http_handed_over: u64,
 }
@@ -142,6 +167,9 @@ impl ShardMetrics {
             connections,
             reloads,
             configured_at_s,
+            handshake,
+            draining,
+            loop_turn,
             detail,
         } = other;
         add(&mut self.reactions, reactions);
@@ -164,6 +192,9 @@ impl ShardMetrics {
         add(&mut self.reloads, reloads);
         // All shards take in the same configuration.
         self.configured_at_s = self.configured_at_s.max(*configured_at_s);
+        self.handshake.absorb(handshake);
+        self.draining += draining;
+        self.loop_turn.absorb(loop_turn);
         self.detail.absorb(detail);
     }
 }
@@ -179,12 +210,19 @@ impl ShardDetail {
             completions,
             buffer_exhaustion,
             sends_failed,
+            sends_stalled,
+            busy,
+            idle,
+            cpu,
             mesh_sent,
             mesh_received,
+            mesh_depth,
             rooms,
             handshakes_under_way,
             handshakes_waiting,
             http_connections,
+            http_connections_max,
+            subscribers_max,
             http_handed_over,
         } = other;
         self.loop_turns += loop_turns;
@@ -195,12 +233,20 @@ impl ShardDetail {
         self.completions += completions;
         self.buffer_exhaustion += buffer_exhaustion;
         self.sends_failed += sends_failed;
+        add(&mut self.sends_stalled, sends_stalled);
+        self.busy += *busy;
+        self.idle += *idle;
+        self.cpu += *cpu;
         self.mesh_sent += mesh_sent;
         self.mesh_received += mesh_received;
-        self.rooms += rooms;
+        self.mesh_depth += mesh_depth;
+        // All shards know the same rooms.
+        self.rooms = self.rooms.max(*rooms);
         self.handshakes_under_way += handshakes_under_way;
         self.handshakes_waiting += handshakes_waiting;
         self.http_connections += http_connections;
+        self.http_connections_max += http_connections_max;
+        self.subscribers_max += subscribers_max;
         self.http_handed_over += http_handed_over;
     }
 }

@@ -1,4 +1,4 @@
-//! What the kernel says about this process, under the names that every Prometheus dashboard knows.
+//! What is known of the whole process and of no shard: what the kernel says of it, and until when its certificate serves.
 //!
 //! Invariant: a figure that could not be read is absent, never 0. Not here: reading it, which is the edge's.
 
@@ -17,4 +17,6 @@ pub struct ProcessMetrics {
     pub open_files_max: Option<u64>,
     /// When the process started, since 1970 in UTC.
     pub started: Option<Duration>,
+    /// When the first certificate of the QUIC port's chain expires, since 1970 in UTC.
+    pub certificate_expires: Option<Duration>,
 }

@@ -1,13 +1,12 @@
-//! Metrics as Prometheus text, version 0.0.4.
+//! Which metrics there are: their names, their types, what they say and in which unit.
 //!
 //! Invariant: every family stands once with HELP and TYPE, every series once, and series that can occur are there
 //! from the start with 0, so that a rate over them is right from the first increment. What the kernel did not tell about
-//! the process is left out.
+//! the process is left out. Not here: how lines are written ([`super::text`]).
 
 use super::label::{HTTP_CODES, Outcome, Proto, Reject, Reload, Skip, Socket};
-use super::latency::BUCKETS;
-use super::{Latency, ProcessMetrics, ShardMetrics};
-use std::fmt::{self, Write as _};
+use super::text::{Kind, Text, Writer};
+use super::{ProcessMetrics, ShardMetrics};
 use std::time::Duration;
 
 /// What this binary is; the labels of `uproar_build_info`.
@@ -43,8 +42,11 @@ pub fn render(total: &ShardMetrics, process: &ProcessMetrics, build: &BuildInfo,
 }
 
 fn render_process(process: &ProcessMetrics, text: &mut Text<'_>) {
-    let ProcessMetrics { cpu, resident_bytes, open_files, open_files_max, started } = process;
-    let [cpu, started] = [cpu, started].map(|time| time.as_ref().map(Duration::as_secs_f64));
+    let ProcessMetrics { cpu, resident_bytes, open_files, open_files_max, started, certificate_expires } = process;
+    let [cpu, started, expires] =
+        [cpu, started, certificate_expires].map(|time| time.as_ref().map(Duration::as_secs_f64));
+    let expires_help = "When the first certificate of the QUIC port's chain expires, in seconds since 1970.";
+    text.figure("uproar_certificate_expiry_timestamp_seconds", expires_help, Kind::Gauge, expires);
     text.figure("process_cpu_seconds_total", "User and system CPU time spent in seconds.", Kind::Counter, cpu);
     text.figure("process_resident_memory_bytes", "Resident memory size in bytes.", Kind::Gauge, *resident_bytes);
     text.figure("process_open_fds", "Number of open file descriptors.", Kind::Gauge, *open_files);
@@ -63,13 +65,6 @@ pub fn render_shards(shards: &[ShardMetrics], out: &mut String) {
             (family.write)(&mut Writer { text, name: family.name, shard: Some(&shard) }, metrics);
         }
     }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
 }
 
 /// One name, and how its series follow from what a shard counted.
@@ -95,27 +90,28 @@ const fn histogram(name: &'static str, help: &'static str, write: fn(&mut Writer
 /// Protocols that have connections and subscribers.
 const CONNECTED: [Proto; 2] = [Proto::Http, Proto::Quic];
 
+/// On both pages.
 const FAMILIES: &[Family] = &[
-    counter("uproar_reactions_total", "Taps counted.", |out, m| {
+    counter("uproar_reactions_total", "Taps counted, in taps.", |out, m| {
         out.each(&Proto::ALL, |p| ("proto", p.label()), |p| m.reactions[p.index()]);
     }),
-    counter("uproar_reaction_records_total", "Records counted: one emoji of one reaction.", |out, m| {
+    counter("uproar_reaction_records_total", "Records counted: one emoji of one reaction, in records.", |out, m| {
         out.each(&Proto::ALL, |p| ("proto", p.label()), |p| m.reaction_records[p.index()]);
     }),
     counter(
         "uproar_datagrams_total",
-        "Reaction datagrams received on their own port, also rejected ones.",
+        "Reaction datagrams received on their own port, also rejected ones, in datagrams.",
         |out, m| {
             out.one(m.datagrams);
         },
     ),
-    counter("uproar_http_requests_total", "Replies on the public HTTP port by status code.", |out, m| {
+    counter("uproar_http_requests_total", "Replies on both HTTP ports by status code, in replies.", |out, m| {
         for (place, code) in HTTP_CODES.iter().enumerate() {
             out.series(&[("code", &code.to_string())], m.http_requests[place]);
         }
         out.series(&[("code", "other")], m.http_requests[HTTP_CODES.len()]);
     }),
-    counter("uproar_rejected_total", "Datagrams and requests that were not counted.", |out, m| {
+    counter("uproar_rejected_total", "Datagrams and requests that were not counted, by why.", |out, m| {
         for proto in Proto::ALL {
             for reason in Reject::ALL {
                 let count = m.rejected[proto.index()][reason.index()];
@@ -127,23 +123,32 @@ const FAMILIES: &[Family] = &[
         out.each(&Socket::ALL, |s| ("socket", s.label()), |s| m.socket_drops[s.index()]);
     }),
     counter("uproar_windows_total", "Windows closed.", |out, m| out.one(m.windows)),
-    histogram("uproar_window_close_seconds", "From a window's close to its frame encoded.", |out, m| {
+    histogram("uproar_window_close_seconds", "From a window's close to its frame encoded, in seconds.", |out, m| {
         out.latency(&m.window_close);
     }),
     counter("uproar_window_late_deltas_total", "Deltas that came too late and joined the next window.", |out, m| {
         out.one(m.window_late_deltas);
     }),
-    counter("uproar_frame_taps_total", "Sum of the totals of all frames made.", |out, m| out.one(m.frame_taps)),
+    counter("uproar_frame_taps_total", "Sum of the totals of all frames made, in taps.", |out, m| {
+        out.one(m.frame_taps);
+    }),
     counter("uproar_frames_made_total", "Frames made.", |out, m| out.one(m.frames)),
     counter("uproar_frames_sent_total", "Frames handed to subscribers.", |out, m| out.one(m.frames_sent)),
-    counter("uproar_frames_skipped_total", "Frames that a subscriber did not get.", |out, m| {
+    counter("uproar_frames_skipped_total", "Frames that a subscriber did not get, by why.", |out, m| {
         out.each(&Skip::ALL, |s| ("reason", s.label()), |s| m.frames_skipped[s.index()]);
     }),
-    histogram("uproar_fanout_seconds", "From a frame encoded to handed to the kernel, per subscriber.", |out, m| {
-        out.latency(&m.fanout);
-    }),
+    histogram(
+        "uproar_fanout_seconds",
+        "From a frame encoded to handed to the kernel, per subscriber, in seconds.",
+        |out, m| {
+            out.latency(&m.fanout);
+        },
+    ),
     gauge("uproar_subscribers", "Subscribers now.", |out, m| {
         out.each(&CONNECTED, |p| ("proto", p.label()), |p| m.subscribers[p.index()]);
+    }),
+    gauge("uproar_subscribers_max", "Subscribers that may watch, by quic.subscribers_max.", |out, m| {
+        out.one(m.detail.subscribers_max);
     }),
     counter("uproar_connections_total", "Connections by how they began or ended.", |out, m| {
         for proto in CONNECTED {
@@ -161,10 +166,65 @@ const FAMILIES: &[Family] = &[
         "When the configuration in force was taken in, in seconds since 1970.",
         |out, m| out.one(m.configured_at_s),
     ),
+    gauge("uproar_http_connections", "HTTP connections open now, on both ports.", |out, m| {
+        out.one(m.detail.http_connections);
+    }),
+    gauge(
+        "uproar_http_connections_max",
+        "HTTP connections that may be open on the public port, by http.connections_max.",
+        |out, m| {
+            out.one(m.detail.http_connections_max);
+        },
+    ),
+    histogram(
+        "uproar_handshake_seconds",
+        "From a QUIC client's first packet to its handshake complete, in seconds.",
+        |out, m| {
+            out.latency(&m.handshake);
+        },
+    ),
+    gauge("uproar_handshakes_under_way", "QUIC handshakes begun and not complete.", |out, m| {
+        out.one(m.detail.handshakes_under_way);
+    }),
+    gauge("uproar_handshakes_waiting", "QUIC connections whose handshake waits for its turn.", |out, m| {
+        out.one(m.detail.handshakes_waiting);
+    }),
+    gauge("uproar_rooms", "Rooms known now.", |out, m| out.one(m.detail.rooms)),
+    gauge("uproar_ready", "1 while taps and subscribers are taken, 0 while draining.", |out, m| {
+        out.one(u64::from(m.draining == 0));
+    }),
+    counter("uproar_buffer_exhaustion_total", "Times that the ring ran out of provided buffers.", |out, m| {
+        out.one(m.detail.buffer_exhaustion);
+    }),
+    counter(
+        "uproar_sends_stalled_total",
+        "Times that sending had to wait for room in the kernel: replies to an HTTP client, QUIC datagrams.",
+        |out, m| {
+            out.each(&CONNECTED, |p| ("proto", p.label()), |p| m.detail.sends_stalled[p.index()]);
+        },
+    ),
+    counter("uproar_sends_failed_total", "Sends that the kernel refused.", |out, m| out.one(m.detail.sends_failed)),
 ];
 
+/// On `/metrics/shards` only: how each loop runs.
 const DETAIL: &[Family] = &[
     counter("uproar_loop_turns_total", "Turns of the shard's loop.", |out, m| out.one(m.detail.loop_turns)),
+    histogram(
+        "uproar_loop_turn_seconds",
+        "Length of a turn of the shard's loop, without sleep, in seconds.",
+        |out, m| {
+            out.latency(&m.loop_turn);
+        },
+    ),
+    counter("uproar_loop_busy_seconds_total", "Time that the shard's loop was awake, in seconds.", |out, m| {
+        out.seconds(m.detail.busy);
+    }),
+    counter("uproar_loop_idle_seconds_total", "Time that the shard's loop slept, in seconds.", |out, m| {
+        out.seconds(m.detail.idle);
+    }),
+    counter("uproar_shard_cpu_seconds_total", "CPU time of the shard's thread, in seconds.", |out, m| {
+        out.seconds(m.detail.cpu);
+    }),
     counter("uproar_parks_total", "Times the loop had nothing to do and waited.", |out, m| out.one(m.detail.parks)),
     counter("uproar_naps_total", "Times the loop slept for a moment between batches of reactions.", |out, m| {
         out.one(m.detail.naps);
@@ -174,112 +234,21 @@ const DETAIL: &[Family] = &[
     }),
     counter("uproar_ring_enters_total", "Times the ring was entered.", |out, m| out.one(m.detail.ring_enters)),
     counter("uproar_completions_total", "Completions taken from the ring.", |out, m| out.one(m.detail.completions)),
-    counter("uproar_buffer_exhaustion_total", "Times the ring ran out of provided buffers.", |out, m| {
-        out.one(m.detail.buffer_exhaustion);
-    }),
-    counter("uproar_sends_failed_total", "Sends that the kernel refused.", |out, m| out.one(m.detail.sends_failed)),
     counter("uproar_mesh_sent_total", "Messages sent to other shards.", |out, m| out.one(m.detail.mesh_sent)),
     counter("uproar_mesh_received_total", "Messages received from other shards.", |out, m| {
         out.one(m.detail.mesh_received);
     }),
+    gauge(
+        "uproar_mesh_depth",
+        "Messages of the mesh that the last turn found waiting: not handled yet, or without room in their channel.",
+        |out, m| {
+            out.one(m.detail.mesh_depth);
+        },
+    ),
     counter("uproar_http_handed_over_total", "HTTP connections given to a shard that has fewer.", |out, m| {
         out.one(m.detail.http_handed_over);
     }),
-    gauge("uproar_rooms", "Rooms the shard knows now.", |out, m| out.one(m.detail.rooms)),
-    gauge("uproar_handshakes_under_way", "QUIC handshakes begun and not complete.", |out, m| {
-        out.one(m.detail.handshakes_under_way);
-    }),
-    gauge("uproar_handshakes_waiting", "QUIC connections whose handshake waits for its turn.", |out, m| {
-        out.one(m.detail.handshakes_waiting);
-    }),
-    gauge("uproar_http_connections", "HTTP connections open now.", |out, m| out.one(m.detail.http_connections)),
 ];
-
-/// The series of one family and one shard, or of the node.
-struct Writer<'a, 'o> {
-    text: &'a mut Text<'o>,
-    name: &'a str,
-    shard: Option<&'a str>,
-}
-
-impl Writer<'_, '_> {
-    fn one(&mut self, value: u64) {
-        self.series(&[], value);
-    }
-
-    fn each<T: Copy>(
-        &mut self,
-        variants: &[T],
-        label: impl Fn(T) -> (&'static str, &'static str),
-        value: impl Fn(T) -> u64,
-    ) {
-        for &variant in variants {
-            self.series(&[label(variant)], value(variant));
-        }
-    }
-
-    fn series(&mut self, labels: &[(&str, &str)], value: u64) {
-        let name = self.name;
-        self.suffixed(name, labels, value);
-    }
-
-    fn latency(&mut self, latency: &Latency) {
-        let name = self.name;
-        let bucket = format!("{name}_bucket");
-        for ((_, upper), count) in BUCKETS.iter().zip(latency.cumulative()) {
-            self.suffixed(&bucket, &[("le", upper)], count);
-        }
-        self.suffixed(&bucket, &[("le", "+Inf")], latency.count());
-        self.suffixed(&format!("{name}_sum"), &[], latency.sum_seconds());
-        self.suffixed(&format!("{name}_count"), &[], latency.count());
-    }
-
-    fn suffixed(&mut self, name: &str, labels: &[(&str, &str)], value: impl fmt::Display) {
-        match self.shard {
-            None => self.text.series(name, labels, value),
-            Some(shard) => {
-                let labels: Vec<_> = [("shard", shard)].into_iter().chain(labels.iter().copied()).collect();
-                self.text.series(name, &labels, value);
-            }
-        }
-    }
-}
-
-/// The lines. Label values here never need escaping: they are our own words and numbers.
-struct Text<'o> {
-    out: &'o mut String,
-}
-
-impl Text<'_> {
-    fn head(&mut self, name: &str, help: &str, kind: Kind) {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-    }
-
-    fn figure(&mut self, name: &str, help: &str, kind: Kind, value: Option<impl fmt::Display>) {
-        if let Some(value) = value {
-            self.head(name, help, kind);
-            self.series(name, &[], value);
-        }
-    }
-
-    fn series(&mut self, name: &str, labels: &[(&str, &str)], value: impl fmt::Display) {
-        self.out.push_str(name);
-        for (place, (key, text)) in labels.iter().enumerate() {
-            self.line(format_args!("{}{key}=\"{text}\"", if place == 0 { '{' } else { ',' }));
-        }
-        self.line(format_args!("{} {value}\n", if labels.is_empty() { "" } else { "}" }));
-    }
-
-    fn line(&mut self, text: fmt::Arguments<'_>) {
-        let written = self.out.write_fmt(text);
-        debug_assert!(written.is_ok(), "a String takes whatever is written");
-    }
-}
 
 #[cfg(test)]
 mod tests;

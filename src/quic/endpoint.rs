@@ -16,7 +16,7 @@ use crate::limits::{
     self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_HANDSHAKES_PER_BUSY_TURN, QUIC_HANDSHAKES_PER_TURN,
     QUIC_RESPONSES_BYTES, QUIC_SEND_STREAMS_MAX, QUIC_TRAIN_DATAGRAMS, TRANSMIT_SLICE,
 };
-use crate::metrics::Outcome;
+use crate::metrics::{Latency, Outcome};
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
     Connection, ConnectionEvent, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent,
@@ -36,7 +36,8 @@ pub struct Quic {
     timers: Timers,
     dirty: Dirty,
     events: VecDeque<QuicEvent>,
-    handshakes: Handshakes<Incoming>,
+    /// Who waits for a handshake, and since when.
+    handshakes: Handshakes<(Instant, Incoming)>,
     /// Received datagrams are copied into this once; all that QUIC keeps of them are slices of it.
     received: BytesMut,
     /// What quinn writes a packet or a train to.
@@ -49,6 +50,7 @@ pub struct Quic {
     responses_taken: usize,
     outcomes: [u64; Outcome::COUNT],
     accepted: u64,
+    handshake_times: Latency,
     established: usize,
     max_connections: usize,
     hello_timeout: Duration,
@@ -83,6 +85,7 @@ impl Quic {
             responses_taken: 0,
             outcomes: [0; Outcome::COUNT],
             accepted: 0,
+            handshake_times: Latency::new(),
             established: 0,
             max_connections: settings.max_connections,
             hello_timeout: config.hello_timeout,
@@ -126,7 +129,7 @@ impl Quic {
         match self.endpoint.handle(now, remote, local_ip, ecn, datagram, &mut self.scratch) {
             None => {}
             Some(DatagramEvent::ConnectionEvent(ConnectionHandle(conn), event)) => self.routed.push_back((conn, event)),
-            Some(DatagramEvent::NewConnection(incoming)) => self.handle_incoming(incoming),
+            Some(DatagramEvent::NewConnection(incoming)) => self.handle_incoming(now, incoming),
             Some(DatagramEvent::Response(transmit)) => self.respond(&transmit),
         }
     }
@@ -296,7 +299,7 @@ impl Quic {
     /// From here on, who comes is refused; so is who waits for a handshake.
     pub fn refuse_new(&mut self) {
         self.refusing = true;
-        while let Some(incoming) = self.handshakes.poll_waiting() {
+        while let Some((_, incoming)) = self.handshakes.poll_waiting() {
             self.refuse(incoming, Outcome::Refused);
         }
     }
@@ -309,8 +312,8 @@ impl Quic {
             false => QUIC_HANDSHAKES_PER_TURN,
         };
         for _ in 0..most {
-            let Some(incoming) = self.handshakes.poll_begin(now) else { return false };
-            self.accept(now, incoming);
+            let Some((came_at, incoming)) = self.handshakes.poll_begin(now) else { return false };
+            self.accept(now, came_at, incoming);
         }
         self.handshakes.has_due(now)
     }
@@ -323,6 +326,11 @@ impl Quic {
     /// First packets whose handshake has not begun.
     pub fn handshakes_waiting(&self) -> usize {
         self.handshakes.waiting()
+    }
+
+    /// From a client's first packet to its handshake complete, of all that were: the wait in line, and the round trips.
+    pub fn handshake_times(&self) -> &Latency {
+        &self.handshake_times
     }
 
     /// Slots in use, those of closed connections that QUIC still drains included.
@@ -400,7 +408,7 @@ impl Quic {
         }
     }
 
-    fn handle_incoming(&mut self, incoming: Incoming) {
+    fn handle_incoming(&mut self, now: Instant, incoming: Incoming) {
         if self.refusing || self.slots.len() + self.handshakes.waiting() >= self.max_connections {
             return self.refuse(incoming, Outcome::Refused);
         }
@@ -413,7 +421,7 @@ impl Quic {
             return self.retry(incoming);
         }
         match self.handshakes.judge(incoming.remote_address_validated()) {
-            Verdict::Wait => self.handshakes.handle_incoming(incoming),
+            Verdict::Wait => self.handshakes.handle_incoming((now, incoming)),
             Verdict::Retry => self.retry(incoming),
             Verdict::Drop => {
                 self.endpoint.ignore(incoming);
@@ -437,7 +445,7 @@ impl Quic {
         }
     }
 
-    fn accept(&mut self, now: Instant, incoming: Incoming) {
+    fn accept(&mut self, now: Instant, came_at: Instant, incoming: Incoming) {
         let client = self.addresses.client(incoming.remote_address().ip());
         // Others of its address may have come in while it waited.
         if self.addresses.is_full(client) {
@@ -452,7 +460,7 @@ impl Quic {
                 self.accepted += 1;
                 self.handshakes.handle_begun();
                 self.addresses.add(client);
-                self.slots.insert(conn, Slot::new(connection, client, now + limits::HANDSHAKE_TIMEOUT));
+                self.slots.insert(conn, Slot::new(connection, client, came_at, now + limits::HANDSHAKE_TIMEOUT));
                 self.settle(now, conn);
             }
             Err(error) => {
@@ -502,6 +510,7 @@ impl Quic {
         let heard = match event {
             Event::Connected => {
                 slot.established = true;
+                self.handshake_times.record(now.saturating_duration_since(slot.came_at));
                 slot.hello_deadline = now + self.hello_timeout;
                 self.established += 1;
                 self.handshakes.handle_ended();
@@ -599,7 +608,7 @@ impl Quic {
 /// QUIC wants to hear of every first packet what became of it.
 impl Drop for Quic {
     fn drop(&mut self) {
-        while let Some(incoming) = self.handshakes.poll_waiting() {
+        while let Some((_, incoming)) = self.handshakes.poll_waiting() {
             self.endpoint.ignore(incoming);
         }
     }

@@ -21,6 +21,8 @@ pub(super) struct Slot {
     pub(super) session: Session,
     /// For whom it counts until its end is reported; `None` where nobody counts.
     pub(super) client: Option<ClientAddress>,
+    /// When its first packet came.
+    pub(super) came_at: Instant,
     /// When the time for its handshake is up, and after that the time for its hello.
     pub(super) hello_deadline: Instant,
     /// Whether the handshake has been completed.
@@ -38,11 +40,17 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(connection: Connection, client: Option<ClientAddress>, hello_deadline: Instant) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        client: Option<ClientAddress>,
+        came_at: Instant,
+        hello_deadline: Instant,
+    ) -> Self {
         Self {
             connection,
             session: Session::default(),
             client,
+            came_at,
             hello_deadline,
             established: false,
             open_streams: 0,

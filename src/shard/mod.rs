@@ -251,6 +251,9 @@ impl Shard {
         metrics.subscribers[Proto::Quic.index()] = self.subscribers.len() as u64;
         metrics.connections[Proto::Quic.index()] = *self.quic.outcomes();
         metrics.connections[Proto::Quic.index()][Outcome::Accepted.index()] = self.quic.accepted();
+        metrics.handshake.clone_from(self.quic.handshake_times());
+        metrics.draining = u64::from(!self.is_ready());
+        metrics.detail.subscribers_max = self.subscribers.max() as u64;
         metrics.detail.rooms = self.rooms.len() as u64;
         metrics.detail.handshakes_under_way = self.quic.handshakes_under_way() as u64;
         metrics.detail.handshakes_waiting = self.quic.handshakes_waiting() as u64;

@@ -48,6 +48,11 @@ impl Subscribers {
         self.count
     }
 
+    /// Connections that may.
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+
     fn is_full(&self) -> bool {
         self.count >= self.max
     }

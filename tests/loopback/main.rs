@@ -8,6 +8,7 @@ mod support;
 
 mod connections;
 mod crowd;
+mod deploy;
 mod drain;
 mod drops;
 mod fleet;
@@ -19,6 +20,7 @@ mod life;
 mod log;
 mod malformed;
 mod match_play;
+mod metrics;
 mod rooms;
 mod startup;
 mod storm;

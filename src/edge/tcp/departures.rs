@@ -9,7 +9,7 @@ use super::{State, Tcp, find};
 use crate::edge::sys::ring::{Ring, Unsent};
 use crate::edge::sys::socket_option::shut_down_write;
 use crate::edge::token::Purpose;
-use crate::metrics::Outcome;
+use crate::metrics::{Outcome, Proto};
 use crate::shard::{HttpConn, HttpPort, Shard};
 use std::io;
 use std::time::Instant;
@@ -19,6 +19,8 @@ impl Tcp {
     pub fn handle_flushed(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
         while let Some(unsent) = ring.poll_unsent() {
             if let Purpose::Send(conn) = Purpose::of(unsent.token) {
+                let is_stalled = unsent.taken.is_ok();
+                shard.metrics_mut().detail.sends_stalled[Proto::Http.index()] += u64::from(is_stalled);
                 self.handle_unsent(conn, unsent, ring)?;
             }
         }

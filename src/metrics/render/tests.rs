@@ -1,11 +1,12 @@
 //! Rendered text, read back line by line the way a scraper does.
 
+use super::super::latency::BUCKETS;
 use super::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Names that `docs/WIRE.md` promises on `/metrics`, with their types.
-const PROMISED: [(&str, &str); 16] = [
+const PROMISED: [(&str, &str); 28] = [
     ("uproar_reactions_total", "counter"),
     ("uproar_reaction_records_total", "counter"),
     ("uproar_datagrams_total", "counter"),
@@ -21,6 +22,18 @@ const PROMISED: [(&str, &str); 16] = [
     ("uproar_fanout_seconds", "histogram"),
     ("uproar_subscribers", "gauge"),
     ("uproar_connections_total", "counter"),
+    ("uproar_frames_made_total", "counter"),
+    ("uproar_subscribers_max", "gauge"),
+    ("uproar_http_connections", "gauge"),
+    ("uproar_http_connections_max", "gauge"),
+    ("uproar_handshake_seconds", "histogram"),
+    ("uproar_handshakes_under_way", "gauge"),
+    ("uproar_handshakes_waiting", "gauge"),
+    ("uproar_rooms", "gauge"),
+    ("uproar_ready", "gauge"),
+    ("uproar_buffer_exhaustion_total", "counter"),
+    ("uproar_sends_stalled_total", "counter"),
+    ("uproar_sends_failed_total", "counter"),
     ("uproar_build_info", "gauge"),
 ];
 
@@ -123,21 +136,28 @@ fn busy(scale: u64) -> ShardMetrics {
         &mut detail.dozes,
         &mut detail.ring_enters,
         &mut detail.completions,
+        &mut detail.handshakes_under_way,
+        &mut detail.handshakes_waiting,
+        &mut detail.buffer_exhaustion,
+        &mut detail.sends_failed,
+        &mut detail.mesh_sent,
+        &mut detail.mesh_received,
+        &mut detail.mesh_depth,
+        &mut detail.rooms,
+        &mut detail.http_connections,
+        &mut detail.http_connections_max,
+        &mut detail.subscribers_max,
+        &mut detail.http_handed_over,
     ] {
         fill(std::slice::from_mut(count));
     }
-    for count in [&mut detail.handshakes_under_way, &mut detail.handshakes_waiting] {
-        fill(std::slice::from_mut(count));
-    }
-    for count in [&mut detail.buffer_exhaustion, &mut detail.sends_failed, &mut detail.mesh_sent] {
-        fill(std::slice::from_mut(count));
-    }
-    for count in
-        [&mut detail.mesh_received, &mut detail.rooms, &mut detail.http_connections, &mut detail.http_handed_over]
-    {
-        fill(std::slice::from_mut(count));
+    fill(&mut detail.sends_stalled);
+    for (time, ms) in [(&mut detail.busy, 1), (&mut detail.idle, 2), (&mut detail.cpu, 3)] {
+        *time = Duration::from_millis(ms * scale);
     }
     metrics.window_close.record_n(Duration::from_millis(3), scale);
+    metrics.handshake.record_n(Duration::from_millis(30), scale);
+    metrics.loop_turn.record_n(Duration::from_micros(90), scale);
     metrics.fanout.record_n(Duration::from_micros(700), scale);
     metrics.fanout.record_n(Duration::from_secs(20), 2 * scale);
     metrics
@@ -151,7 +171,8 @@ fn every_promised_name_is_there_before_anything_is_counted() {
         assert!(scrape.series.keys().any(|series| series.starts_with(name)), "{name} has series");
     }
     let counted = scrape.series.iter().filter(|(_, value)| **value != 0.0).collect::<Vec<_>>();
-    assert_eq!(counted.len(), 1, "only the build info is not 0: {counted:?}");
+    let counted: Vec<_> = counted.iter().map(|(series, _)| series.split('{').next().unwrap()).collect();
+    assert_eq!(counted, ["uproar_build_info", "uproar_ready"], "nothing has been counted, and nobody drains");
 }
 
 #[test]
@@ -196,6 +217,7 @@ fn figures_of_the_process_have_their_usual_names() {
         open_files: Some(21),
         open_files_max: Some(20_000),
         started: Some(Duration::from_millis(1_802_469_134_370)),
+        certificate_expires: Some(Duration::from_secs(1_803_000_000)),
     };
     let scrape = Scrape::read(&page_with(&ShardMetrics::default(), &process));
     for (name, kind, value) in [
@@ -204,6 +226,7 @@ fn figures_of_the_process_have_their_usual_names() {
         ("process_open_fds", "gauge", 21.0),
         ("process_max_fds", "gauge", 20_000.0),
         ("process_start_time_seconds", "gauge", 1_802_469_134.37),
+        ("uproar_certificate_expiry_timestamp_seconds", "gauge", 1_803_000_000.0),
     ] {
         assert_eq!((scrape.types[name].as_str(), scrape.value(name)), (kind, value), "{name}");
     }
@@ -232,7 +255,7 @@ fn histograms_are_cumulative_and_end_in_their_count() {
 }
 
 #[test]
-fn absorbing_adds_every_series_but_those_that_all_shards_have_alike() {
+fn absorbing_adds_every_series_but_what_all_shards_have_in_common() {
     let (left, right) = (busy(1), busy(1000));
     let mut total = left.clone();
     total.absorb(&right);
@@ -243,14 +266,37 @@ fn absorbing_adds_every_series_but_those_that_all_shards_have_alike() {
     });
     assert_eq!(left.len(), total.len());
     for (series, sum) in &total {
-        let is_alike = ["uproar_windows_total", "uproar_config_last"].iter().any(|name| series.starts_with(name));
-        let expected = match is_alike {
+        let common = ["uproar_windows_total", "uproar_rooms", "uproar_ready", "uproar_config_last"];
+        let is_common = common.iter().any(|name| series.starts_with(name));
+        let expected = match is_common {
             true => left[series].max(right[series]),
             false => left[series] + right[series],
         };
         assert!((expected - sum).abs() < 1e-6, "{series}");
         assert!(*sum > 0.0 || series.contains("_bucket{"), "{series} was filled");
     }
+}
+
+#[test]
+fn a_node_is_ready_while_no_shard_drains() {
+    let mut total = ShardMetrics::default();
+    let series = "uproar_ready";
+    assert_eq!(Scrape::read(&page(&total)).value(series), 1.0);
+    total.absorb(&ShardMetrics { draining: 1, ..ShardMetrics::default() });
+    total.absorb(&ShardMetrics::default());
+    assert_eq!(Scrape::read(&page(&total)).value(series), 0.0);
+}
+
+#[test]
+fn times_are_in_seconds_and_a_loop_is_busy_or_idle() {
+    let mut shard = ShardMetrics::default();
+    shard.detail.busy = Duration::from_millis(1250);
+    shard.detail.idle = Duration::from_micros(3);
+    let mut page = String::new();
+    render_shards(&[shard], &mut page);
+    let scrape = Scrape::read(&page);
+    assert_eq!(scrape.value("uproar_loop_busy_seconds_total{shard=\"0\"}"), 1.25);
+    assert_eq!(scrape.value("uproar_loop_idle_seconds_total{shard=\"0\"}"), 0.000_003);
 }
 
 #[test]
