@@ -1,5 +1,5 @@
-//! Every step of start-up and shut-down, in order, each with the reason for its place. In between: [`supervisor`], and
-//! what may change meanwhile: [`reload`].
+//! Every step of start-up and shut-down, in order, each with the reason for its place. In between: `supervisor`, and
+//! what may change meanwhile: `reload`.
 
 mod reload;
 mod supervisor;
@@ -10,7 +10,9 @@ use crate::edge::checks::{self, Gaps, Plan};
 use crate::edge::clock::WallClock;
 use crate::edge::control::{self, ShardEvent};
 use crate::edge::key_file::{self, KeyFileError};
+use crate::edge::last_words;
 use crate::edge::listen::{self, ListenError};
+use crate::edge::log::Log;
 use crate::edge::machine::Machine;
 use crate::edge::opening;
 use crate::edge::process::ProcessReader;
@@ -35,6 +37,8 @@ const PREEMPT_AFTER: Duration = Duration::from_millis(5);
 /// Bytes of registered memory of glommio's own rings, which carry no data here.
 const EXECUTOR_IO_MEMORY: usize = 64 * 1024;
 
+/// What an executor is made of is a ring and its memory.
+const EXECUTOR_REMEDY: &str = "the kernel gave its executor no ring or no memory; raise LimitMEMLOCK= (ulimit -l) or the memory of the control group";
 /// Open files of the process, and of each shard, before the first connection: rings, sockets, doorbells, pipes of the
 /// executors, and what is read of the machine while they are made.
 const FILES_TO_START: u64 = 32;
@@ -106,8 +110,9 @@ pub enum ServeError {
     },
 }
 
-/// Serves until the process is told to stop. SIGHUP has `source` read again.
-pub fn serve(config: Config, source: ConfigSource) -> Result<(), ServeError> {
+/// Serves until the process is told to stop. SIGHUP has `source` read again, and may set
+/// the level of `log`.
+pub fn serve(config: Config, source: ConfigSource, log: &Log) -> Result<(), ServeError> {
     // Before any thread: threads inherit which signals are blocked.
     let signals = descriptor::signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(kernel("signals"))?;
     // Before glommio, which ends the process when there is none.
@@ -143,7 +148,9 @@ pub fn serve(config: Config, source: ConfigSource) -> Result<(), ServeError> {
     )?;
 
     let (events, happened) = mpsc::channel();
-    let (commander, control) = control::line(signals, events.clone()).map_err(kernel("eventfd"))?;
+    let panicked = events.clone();
+    last_words::on_panic(move |shard| drop(panicked.send(ShardEvent::Panicked(shard))));
+    let (commander, control) = control::line(signals, events.clone()).map_err(kernel("pipe"))?;
     let mut control = Some(control);
     let (settings, quic) = (shard_settings(&config), quic_settings(&config, &certificate));
     let in_force = InForce::new(source, config.clone(), &rooms, certificate, expiry, base);
@@ -181,7 +188,7 @@ pub fn serve(config: Config, source: ConfigSource) -> Result<(), ServeError> {
     // The shards are on their cores; whatever this thread still does stays off them.
     placement::keep_off(&cores, &usable);
 
-    let mut supervisor = Supervisor::new(cores.len(), happened, commander, in_force);
+    let mut supervisor = Supervisor::new(cores.len(), happened, commander, in_force, log);
     supervisor.wait_for_start()?;
     announce(&listening).map_err(kernel("standard output"))?;
     opening::log_ready(&listening);
@@ -191,7 +198,8 @@ pub fn serve(config: Config, source: ConfigSource) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Tells the main thread how a shard's thread ended, also if it unwinds or never came to its shard.
+/// Tells the main thread how a shard's thread ended, also if it never came to its shard. Of panics later than that
+/// it hears by [`last_words`].
 struct ThreadWatch {
     shard: ShardId,
     events: mpsc::Sender<ShardEvent>,
@@ -215,7 +223,7 @@ impl Drop for ThreadWatch {
         match std::thread::panicking() {
             true => self.tell(ShardEvent::Panicked(self.shard)),
             false if self.has_ended => {}
-            false => self.tell(ShardEvent::Lost(self.shard)),
+            false => self.tell(ShardEvent::Ended(self.shard, Err(io::Error::other(EXECUTOR_REMEDY)))),
         }
     }
 }
@@ -229,6 +237,7 @@ fn spawn(core: usize, start: ShardStart, events: mpsc::Sender<ShardEvent>) -> Re
         .preempt_timer(PREEMPT_AFTER)
         .io_memory(EXECUTOR_IO_MEMORY)
         .spawn(move || async move {
+            last_words::speak_for(id);
             let ended = match ShardLoop::start(start).await {
                 Ok(shard) => {
                     watch.tell(ShardEvent::Started);

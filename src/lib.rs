@@ -10,7 +10,7 @@
 //! 5. [`shard`]: joins these parts into everything that one core owns.
 //! 6. `edge` (cargo feature, on by default): sockets, rings, clocks, the mesh between cores: the only async code, the
 //!    only system calls, the only unsafe code.
-//! 7. `appliance`: start-up and shut-down, step by step.
+//! 7. `appliance`: start-up and shut-down, step by step. `top` looks at a running one from outside.
 //!
 //! Beside it, for whoever runs it: `tune` makes a machine fit for it, `top` shows what a running one does.
 //!

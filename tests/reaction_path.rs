@@ -9,6 +9,7 @@ use simulation::{
 };
 use std::time::Duration;
 use uproar::metrics::{Reject, Skip};
+use uproar::shard::KeptRoom;
 
 /// `docs/WIRE.md`, reaction datagram: three taps of emoji 2 in room 7.
 const THREE_TAPS: [u8; 20] = [1, 0, 1, 0, 7, 0, 0, 0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 2, 0, 3, 0];
@@ -307,6 +308,12 @@ fn subscribers_are_sent_away_evenly_while_the_match_goes_on() {
     let first = simulation.window();
     simulation.request_drain();
     let refused = simulation.viewer(0);
+    // Before anybody is sent away, so that they are not sent back here.
+    simulation.run_for(Duration::from_millis(5));
+    for shard in 0..SHARDS {
+        assert_eq!(simulation.fetch(shard, "/readyz").0, 503);
+    }
+    assert!(!viewers.iter().any(|&viewer| simulation.is_over(viewer)));
     for tenth in 1..=10 {
         simulation.tap(Way::Udp(tenth % SHARDS), ROOM, 0, 10);
         simulation.tap(Way::Json(tenth % SHARDS), ROOM, 0, 10);
@@ -395,6 +402,85 @@ fn a_subscriber_that_is_behind_when_the_drain_begins_still_gets_the_newest_frame
     simulation.tap(Way::Udp(3), ROOM, 0, 1);
     simulation.drain();
     assert_eq!(simulation.frames_of(slow).last().map(|frame| frame.total), Some(1));
+}
+
+#[test]
+fn rooms_of_a_configuration_change_on_every_shard_and_no_tap_is_lost() {
+    for seed in 40..50 {
+        let mut simulation = Simulation::new(seed);
+        simulation.change_rooms(&[], &[(8, 3), (9, 3)]);
+        assert_eq!(simulation.run_until_rooms_changed(), []);
+        simulation.network.mesh_delay_max = Duration::from_millis(400);
+        let viewer = simulation.watching(1);
+        for shard in 0..SHARDS {
+            simulation.tap(Way::Udp(shard), 8, 2, 10);
+            simulation.tap(Way::Json(shard), 9, 0, 1);
+        }
+        // Its palette would lose the emoji that was tapped; 6 is not there and need not go.
+        simulation.change_rooms(&[9, 6], &[(8, 2), (ROOM, PALETTE_LEN + 1), (10, 1)]);
+        assert_eq!(simulation.run_until_rooms_changed(), [(8, KeptRoom::LiveCounts)]);
+        simulation.network.mesh_delay_max = Duration::ZERO;
+        for shard in 0..SHARDS {
+            let statuses = [8, 9, 10].map(|room| simulation.fetch(shard, &format!("/v1/rooms/{room}")).0);
+            assert_eq!(statuses, [200, 404, 200], "shard {shard}");
+            simulation.tap(Way::Udp(shard), 8, 2, 10);
+            simulation.tap(Way::Udp(shard), ROOM, PALETTE_LEN, 10);
+        }
+        simulation.run_for(2 * WINDOW);
+        assert_eq!(simulation.stream_of(viewer).palettes.len(), 2);
+        // Once nothing is counted for it.
+        simulation.change_rooms(&[], &[(8, 2)]);
+        assert_eq!(simulation.run_until_rooms_changed(), []);
+        simulation.drain();
+        let metrics = simulation.metrics();
+        assert_eq!((metrics.reactions.iter().sum::<u64>(), metrics.frame_taps), (124, 124));
+    }
+}
+
+#[test]
+fn a_drain_that_begins_while_rooms_change_ends() {
+    for seed in 50..60 {
+        let mut simulation = Simulation::new(seed);
+        simulation.network.mesh_delay_max = Duration::from_millis(400);
+        simulation.tap(Way::Udp(1), ROOM, 2, 10);
+        simulation.change_rooms(&[ROOM], &[(8, 3), (9, 3), (10, 3)]);
+        simulation.run_for(Duration::from_millis(100 * (seed - 50)));
+        simulation.drain();
+        let metrics = simulation.metrics();
+        assert_eq!((metrics.reactions.iter().sum::<u64>(), metrics.frame_taps), (10, 10));
+    }
+}
+
+#[test]
+fn other_settings_are_for_what_comes_and_leave_what_is_there() {
+    let mut simulation = Simulation::with(61, |config| config.settings.subscribers_max = 2);
+    let viewers = [simulation.watching(0), simulation.watching(0)];
+    simulation.reconfigure(|config| {
+        config.settings.subscribers_max = 1;
+        config.quic.settings.max_connections = 3;
+        config.settings.drain_duration = Duration::from_secs(6);
+        config.settings.fanout_spread = Duration::from_millis(500);
+    });
+    let third = simulation.viewer(0);
+    simulation.run_through_window();
+    let refused = simulation.viewer(0);
+    simulation.run_through_window();
+    assert!(simulation.is_over(third) && simulation.is_over(refused));
+    assert_eq!(simulation.metrics().subscribers.iter().sum::<u64>(), 2, "who was there stays");
+
+    simulation.request_drain();
+    simulation.run_for(Duration::from_millis(5900));
+    // The last of two has just left, and the shards have not begun to drain.
+    assert_eq!(simulation.fetch(0, "/readyz").0, 503);
+    // What is under way keeps its times.
+    simulation.reconfigure(|config| config.settings.drain_duration = Duration::from_secs(60));
+    simulation.tap(Way::Udp(2), ROOM, 0, 5);
+    simulation.run_until_drained();
+    assert_eq!(simulation.metrics().frame_taps, 5);
+    for viewer in viewers {
+        let windows = simulation.windows_of(viewer);
+        assert!(windows.len() >= 2 && windows.windows(2).all(|pair| pair[1] == pair[0] + 1), "{windows:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::ServeError;
 use super::reload::{InForce, Prepared};
 use crate::edge::clock;
 use crate::edge::control::{Command, Commander, ShardEvent};
-use crate::edge::log;
+use crate::edge::log::Log;
 use crate::edge::notify::{self, Notifier};
 use crate::edge::shard_loop::ShardEnd;
 use crate::metrics::ShardMetrics;
@@ -19,11 +19,8 @@ use std::time::{Duration, Instant};
 /// What a drain may take beyond its configured times: the last window and the ends of the threads.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
 
-/// What an executor is made of is a ring and its memory.
-const EXECUTOR_REMEDY: &str = "the kernel gave its executor no ring or no memory; raise LimitMEMLOCK= (ulimit -l) or the memory of the control group";
-
 /// The main thread's part in a running server.
-pub(super) struct Supervisor {
+pub(super) struct Supervisor<'a> {
     shards: usize,
     happened: Receiver<ShardEvent>,
     commander: Commander,
@@ -31,28 +28,62 @@ pub(super) struct Supervisor {
     under_way: Option<Prepared>,
     /// A reload was asked for, and has not begun.
     is_reload_due: bool,
+    log: &'a Log,
     notifier: Notifier,
     watchdog: Option<Watchdog>,
 }
 
-/// When the shards are asked whether they turn.
+/// When the shards are asked whether they turn. While some owe an answer they are not asked again, and the supervisor is
+/// not told that all is well: it ends the process.
 struct Watchdog {
     interval: Duration,
     next_at: Instant,
-    is_awaited: bool,
+    /// How often the time to ask has come since an answer was owed.
+    missed: Option<u32>,
 }
 
-impl Supervisor {
+/// What there is to do when it is time to ask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Due {
+    Ask,
+    /// Somebody has owed the answer for a whole interval.
+    Complain,
+    Wait,
+}
+
+impl Watchdog {
+    /// `longest` is the time after which the supervisor takes the process for stuck.
+    fn new(longest: Duration, now: Instant) -> Self {
+        Self { interval: longest / 2, next_at: now, missed: None }
+    }
+
+    fn handle_due(&mut self, now: Instant) -> Due {
+        self.next_at = now + self.interval;
+        self.missed = self.missed.map_or(Some(0), |missed| missed.checked_add(1));
+        match self.missed {
+            Some(0) => Due::Ask,
+            Some(1) => Due::Complain,
+            _ => Due::Wait,
+        }
+    }
+
+    fn handle_answer(&mut self) {
+        self.missed = None;
+    }
+}
+
+impl<'a> Supervisor<'a> {
     /// Of `shards` shards whose events come by `happened`.
-    pub(super) fn new(shards: usize, happened: Receiver<ShardEvent>, commander: Commander, in_force: InForce) -> Self {
-        let watchdog = notify::watchdog().map(|longest| Watchdog {
-            // Twice in the time after which the process is taken for stuck.
-            interval: longest / 2,
-            next_at: clock::now().instant,
-            is_awaited: false,
-        });
-        let (under_way, is_reload_due, notifier) = (None, false, Notifier::default());
-        Self { shards, happened, commander, in_force, under_way, is_reload_due, notifier, watchdog }
+    pub(super) fn new(
+        shards: usize,
+        happened: Receiver<ShardEvent>,
+        commander: Commander,
+        in_force: InForce,
+        log: &'a Log,
+    ) -> Self {
+        let watchdog = notify::watchdog().map(|longest| Watchdog::new(longest, clock::now().instant));
+        let (under_way, is_reload_due, notifier) = (None, false, Notifier::from_environment());
+        Self { shards, happened, commander, in_force, under_way, is_reload_due, log, notifier, watchdog }
     }
 
     /// Waits until every shard serves.
@@ -130,7 +161,7 @@ impl Supervisor {
     fn finish_reload(&mut self, changed: &RoomsChanged) {
         let Some(prepared) = self.under_way.take() else { return };
         let level = self.in_force.adopt(prepared, changed);
-        log::set_level(level);
+        self.log.set_level(level);
         self.notifier.ready(&self.serving());
     }
 
@@ -139,24 +170,24 @@ impl Supervisor {
         self.notifier.stopping(drain.duration + drain.timeout + STOP_MARGIN);
     }
 
-    /// Asks whether every shard's loop turns, unless some still owe the last answer: then the supervisor is not told that
-    /// all is well, and ends the process.
+    /// Asks whether every shard's loop turns.
     fn beat(&mut self) {
         let Some(watchdog) = &mut self.watchdog else { return };
-        watchdog.next_at = clock::now().instant + watchdog.interval;
-        if std::mem::replace(&mut watchdog.is_awaited, true) {
-            tracing::error!(
-                "not every shard has turned for {:?}; the supervisor will end the process",
-                watchdog.interval
-            );
-        } else {
-            self.commander.send(Command::Beat);
+        match watchdog.handle_due(clock::now().instant) {
+            Due::Ask => self.commander.send(Command::Beat),
+            Due::Complain => {
+                let interval = watchdog.interval;
+                tracing::error!(
+                    "not every shard has turned for {interval:?}; the supervisor ends the process if that goes on"
+                );
+            }
+            Due::Wait => {}
         }
     }
 
     fn handle_beaten(&mut self) {
         if let Some(watchdog) = &mut self.watchdog {
-            watchdog.is_awaited = false;
+            watchdog.handle_answer();
         }
         self.notifier.beat();
     }
@@ -173,7 +204,30 @@ fn ended_early(event: ShardEvent) -> ServeError {
         }
         ShardEvent::Ended(shard, Err(error)) => ServeError::Shard { shard, reason: error.to_string() },
         ShardEvent::Panicked(shard) => ServeError::Shard { shard, reason: "it panicked, see above".into() },
-        ShardEvent::Lost(shard) => ServeError::Shard { shard, reason: EXECUTOR_REMEDY.into() },
         _ => ServeError::Stopped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_asked_twice_in_the_longest_time_and_not_again_while_one_owes_an_answer() {
+        let mut now = clock::now().instant;
+        let mut watchdog = Watchdog::new(Duration::from_secs(10), now);
+        let mut due = |watchdog: &mut Watchdog| {
+            now = now.max(watchdog.next_at);
+            (watchdog.handle_due(now), watchdog.next_at - now)
+        };
+        let half = Duration::from_secs(5);
+        for _ in 0..3 {
+            assert_eq!(due(&mut watchdog), (Due::Ask, half));
+            watchdog.handle_answer();
+        }
+        let owed: Vec<_> = (0..5).map(|_| due(&mut watchdog).0).collect();
+        assert_eq!(owed, [Due::Ask, Due::Complain, Due::Wait, Due::Wait, Due::Wait]);
+        watchdog.handle_answer();
+        assert_eq!(due(&mut watchdog), (Due::Ask, half), "whoever was slow is asked again");
     }
 }

@@ -88,13 +88,13 @@ pub(super) fn run(mut args: ServeArgs) -> ExitCode {
     };
     let format = config.log_format;
     let log = log::start(config.log, format);
-    let served = appliance::serve(config, source);
+    let served = appliance::serve(config, source, &log);
     // What was logged comes before what the process ends with.
     drop(log);
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::last_words(format, &error);
+            log::say_failure(format, &error);
             ExitCode::from(FAILURE)
         }
     }

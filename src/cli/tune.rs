@@ -150,7 +150,7 @@ fn check_text(profile: Profile, gaps: &[Tuner], unsupported: usize) -> String {
         0 => writeln!(text, "no gaps: this machine is as profile {profile} wants it"),
         count => writeln!(
             text,
-            "{count} {} to profile {profile}. All at once, as root: uproar tune apply --profile {profile}",
+            "{count} {} to profile {profile}. All at once, as root: uproar tune apply, with the same flags",
             if count == 1 { "gap" } else { "gaps" }
         ),
     };

@@ -3,8 +3,9 @@
 //! ```text
 //! shard 0 --ShardEvent--> main thread        shard 0 <--Command-- main thread
 //! ```
-//! Events wait in a channel that the main thread sleeps at. Commands wait in one that an eventfd announces, which shard
-//! 0's ring polls. Neither end ever waits for the other.
+//! Events wait in a channel that the main thread sleeps at. Commands wait in one that a byte in a pipe announces, which
+//! shard 0's ring polls. An eventfd would not do: the kernel does not signal the ring's doorbell, which is one, from within
+//! the signal of another, and the shard slept on. Neither end ever waits for the other.
 //!
 //! Invariant: of reloads one is under way at a time, and of beats too. The main thread sees to it, so that shard 0 needs
 //! no numbers for them.
@@ -18,7 +19,7 @@ use crate::ids::ShardId;
 use crate::quic::QuicSettings;
 use crate::shard::{RoomChanges, RoomsChanged, ShardSettings};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, mpsc};
 
@@ -39,8 +40,6 @@ pub enum ShardEvent {
     Ended(ShardId, io::Result<ShardEnd>),
     /// Its thread unwinds.
     Panicked(ShardId),
-    /// Its executor could not be made.
-    Lost(ShardId),
 }
 
 /// What the main thread wants of shard 0.
@@ -72,15 +71,15 @@ impl std::fmt::Debug for Reload {
 /// The main thread's end.
 pub struct Commander {
     commands: mpsc::Sender<Command>,
-    bell: File,
+    bell: PipeWriter,
 }
 
 impl Commander {
     /// Has shard 0 do something soon. Where there is no shard 0 any more, nothing happens.
     pub fn send(&mut self, command: Command) {
         if self.commands.send(command).is_ok() {
-            // It fails only when the count is full, and then it has rung.
-            let _ = self.bell.write(&1u64.to_ne_bytes());
+            // It fails only when shard 0 has gone meanwhile. There is room: commands are few, and each takes a byte.
+            let _ = self.bell.write(&[1]);
         }
     }
 }
@@ -89,7 +88,7 @@ impl Commander {
 pub struct Control {
     signals: File,
     commands: mpsc::Receiver<Command>,
-    bell: File,
+    bell: PipeReader,
     events: mpsc::Sender<ShardEvent>,
     has_rung: bool,
     /// The rooms of a reload that shards take in, and how many have yet to.
@@ -100,9 +99,9 @@ pub struct Control {
 
 /// Both ends. `signals` are the signals of the process, and `events` leads to the main thread.
 pub fn line(signals: File, events: mpsc::Sender<ShardEvent>) -> io::Result<(Commander, Control)> {
-    let bell = descriptor::eventfd()?;
+    let (bell, ringer) = io::pipe()?;
     let (sender, commands) = mpsc::channel();
-    let commander = Commander { commands: sender, bell: bell.try_clone()? };
+    let commander = Commander { commands: sender, bell: ringer };
     Ok((commander, Control { signals, commands, bell, events, has_rung: false, reloading: None, beating: 0 }))
 }
 
@@ -123,8 +122,8 @@ impl Control {
     /// The ring has said that there are commands.
     pub(super) fn handle_bell(&mut self, ring: &mut Ring) -> io::Result<()> {
         self.has_rung = true;
-        // What it counts does not matter.
-        let _ = self.bell.read(&mut [0; 8]);
+        // There is a byte at least, so this does not wait; how many does not matter.
+        let _ = self.bell.read(&mut [0; 64]);
         ring.poll_readable(self.bell.as_raw_fd(), Purpose::Command.token())
     }
 

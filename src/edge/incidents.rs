@@ -3,6 +3,7 @@
 //! Invariant: a shard says one kind once in [`INCIDENT_SAID_EVERY`] at most, with the sum since the last time, and is silent
 //! as long as nothing grows. Looking needs no deadline: a loop that turns for other reasons, as it does at every window,
 //! looks by the way, and costs an idle machine nothing. Not here: counting ([`crate::metrics`]).
+//! Names and meanings are published in `docs/LOG.md`.
 
 use crate::ids::ShardId;
 use crate::limits::{INCIDENT_LOOK_EVERY, INCIDENT_SAID_EVERY};
@@ -237,8 +238,11 @@ mod tests {
     }
 
     #[test]
-    fn names_are_told_apart() {
-        let names: std::collections::BTreeSet<_> = KINDS.iter().map(|kind| kind.name).collect();
-        assert_eq!(names.len(), KINDS.len());
+    fn every_name_is_published_once() {
+        let published = include_str!("../../docs/LOG.md");
+        for Kind { name, .. } in &KINDS {
+            assert_eq!(published.matches(&format!("| `{name}` |")).count(), 1, "{name}");
+        }
+        assert_eq!(KINDS.map(|kind| kind.name).iter().collect::<std::collections::BTreeSet<_>>().len(), KINDS.len());
     }
 }

@@ -8,7 +8,7 @@
 //! 6. another turn if anything is left, else sleep until something happens.
 //!
 //! The clocks are read once per turn. The loop only joins: what happens is the shard's to say, how bytes travel is
-//! [`super::udp`]'s and [`super::tcp`]'s, what the process is told from outside is [`supervised`]'s.
+//! [`super::udp`]'s and [`super::tcp`]'s, what the process is told from outside is `supervised`'s.
 
 mod supervised;
 
@@ -23,7 +23,7 @@ use super::listen::ShardSockets;
 use super::mesh::{EdgeMessage, Mesh, MeshEnds};
 use super::sleep::{DOZE, NAP, Sleep, Sleeper};
 use super::sys::ring::{Completion, Ring};
-use super::sys::{descriptor, system};
+use super::sys::system;
 use super::tcp::Tcp;
 use super::token::Purpose;
 use super::udp::{QuicSocket, ReactionSocket};

@@ -373,6 +373,32 @@ fn in_a_hurry_nothing_is_spread() {
 }
 
 #[test]
+fn another_spread_is_for_the_next_pass_unless_nothing_is_spread_any_more() {
+    let mut streams = Streams::new().watched_by(10);
+    streams.fanout.set_spread(Duration::from_secs(1));
+    streams.offer(ROOM, 1);
+    streams.serve_all();
+    assert_eq!(streams.served(10, 1), 0);
+    streams.fanout.set_spread(Duration::from_millis(100));
+    let begun = streams.now;
+    while streams.fanout.has_work() {
+        streams.wake();
+        streams.serve_all();
+    }
+    assert_eq!((streams.served(10, 1), streams.now > begun + Duration::from_millis(500)), (10, true));
+
+    let begun = streams.now;
+    streams.offer(ROOM, 2);
+    streams.serve_all();
+    streams.wake();
+    streams.serve_all();
+    assert!(streams.now <= begun + Duration::from_millis(10) && streams.served(10, 2) == 1);
+    streams.fanout.set_spread(Duration::ZERO);
+    streams.serve_all();
+    assert_eq!((streams.served(10, 2), streams.fanout.has_work()), (10, false));
+}
+
+#[test]
 fn a_room_that_is_removed_or_left_during_a_spread_pass_is_forgotten_with_it() {
     let mut streams = Streams::spread(Duration::from_millis(10)).watched_by(4);
     streams.subscribe(RoomId(2), 9);

@@ -1,6 +1,6 @@
 //! What earlier readings are needed for: rates, latencies of the last seconds, and the trail of taps.
 //!
-//! Invariant: memory is bounded: one reading, [`LATENCY_SPAN`] of two histograms, [`TRAIL_MAX`] points a way.
+//! Invariant: memory is bounded: one reading, [`LATENCY_SPAN`] of two histograms, `TRAIL_MAX` points a way.
 //! Not here: asking the server ([`super::scrape`]).
 
 use super::figures::{FANOUT, Figures, Reading, WINDOW_CLOSE};

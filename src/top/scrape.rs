@@ -205,6 +205,8 @@ impl Scraper {
     fn no_answer(&self, error: &ureq::Error) -> ScrapeError {
         let why = match error {
             ureq::Error::Io(error) => error.to_string(),
+            ureq::Error::Timeout(_) => format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
+            ureq::Error::BodyExceedsLimit(_) => format!("an answer of more than {} MiB", PAGE_BYTES_MAX >> 20),
             error => error.to_string(),
         };
         ScrapeError::NoAnswer { address: self.address.0.clone(), why }

@@ -1,25 +1,33 @@
 //! The live view: who waits for what, and the terminal that is given back.
 //!
 //! Three threads: one reads the server, one waits for keys, and this one draws what they send. So a server that does not
-//! answer keeps nobody from quitting. Invariant: when [`run`] returns or panics, the terminal is as it was.
+//! answer keeps nobody from quitting. Invariant: when [`run`] returns or panics, the terminal is as it was; a signal
+//! that asks the process to end makes it return.
 //! Not here: what keys mean ([`super::screen`]), what is drawn ([`super::view`]).
 
 use super::figures::Reading;
 use super::scrape::{ScrapeError, Scraper};
 use super::screen::Screen;
 use super::view;
+use crate::edge::sys::descriptor;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 use ratatui::crossterm::event::{self, Event as Input};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
+/// How long a signal may wait: it is looked for between keys.
+const SIGNAL_EVERY: Duration = Duration::from_millis(250);
+
 /// What the view waits for.
 #[derive(Debug)]
 enum Event {
+    /// A signal asks the process to end.
+    End,
     /// The server was read, or not.
     Read(Result<Reading, ScrapeError>),
     /// A key, or a new size.
@@ -34,10 +42,13 @@ enum Event {
 /// When the terminal cannot be drawn on or read any more.
 pub fn run(scraper: Scraper, interval: Duration) -> io::Result<()> {
     let mut screen = Screen::new(scraper.address().clone(), interval);
+    // Before any thread starts, as threads inherit it. A signal that ended the process would leave the terminal as it is.
+    let signals = descriptor::signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
     // Taken before any key is waited for, so that none is read while the terminal still shows it. This also sets a panic
     // hook that gives the terminal back.
     let mut terminal = ratatui::try_init()?;
-    let watched = follow(scraper, interval).and_then(|follow| watch(&mut terminal, &mut screen, &follow.events));
+    let watched =
+        follow(scraper, interval, signals).and_then(|follow| watch(&mut terminal, &mut screen, &follow.events));
     let restored = ratatui::try_restore();
     watched.and(restored)
 }
@@ -48,11 +59,11 @@ struct Follow {
     _stop: Sender<()>,
 }
 
-fn follow(scraper: Scraper, interval: Duration) -> io::Result<Follow> {
+fn follow(scraper: Scraper, interval: Duration, signals: File) -> io::Result<Follow> {
     let (sender, events) = mpsc::channel();
     let (stop, stopped) = mpsc::channel();
     spawn("server", sender.clone(), move |events| read_server(scraper, interval, events, &stopped))?;
-    spawn("terminal", sender, read_keys)?;
+    spawn("terminal", sender, move |events| read_keys(&signals, events))?;
     Ok(Follow { events, _stop: stop })
 }
 
@@ -85,12 +96,24 @@ fn read_server(mut scraper: Scraper, interval: Duration, events: &Sender<Event>,
     {}
 }
 
-fn read_keys(events: &Sender<Event>) {
-    while let Ok(input) = event::read() {
-        if events.send(Event::Input(input)).is_err() {
-            return;
-        }
+fn read_keys(signals: &File, events: &Sender<Event>) {
+    let mut told = true;
+    while told {
+        let sent =
+            match event::poll(SIGNAL_EVERY).and_then(|came| if came { event::read().map(Some) } else { Ok(None) }) {
+                Ok(Some(input)) => events.send(Event::Input(input)),
+                Ok(None) if has_come(signals) => events.send(Event::End),
+                Ok(None) => Ok(()),
+                // That the terminal is gone is said by the end of this thread.
+                Err(_) => return,
+            };
+        told = sent.is_ok();
     }
+}
+
+fn has_come(mut signals: &File) -> bool {
+    // Only that one has come matters: each of them ends the view.
+    signals.read(&mut [0; descriptor::SIGNAL_LEN]).is_ok_and(|len| len > 0)
 }
 
 /// Draws, and waits for what changes the picture.
@@ -114,6 +137,7 @@ fn handle(screen: &mut Screen, event: Event) -> io::Result<ControlFlow<()>> {
     match event {
         Event::Read(reading) => screen.handle_reading(reading),
         Event::Input(Input::Key(key)) => return Ok(screen.handle_key(key)),
+        Event::End => return Ok(ControlFlow::Break(())),
         // Drawing asks for the size itself.
         Event::Input(_) => {}
         Event::Gone(name) => return Err(io::Error::other(format!("the {name} cannot be read any more"))),
@@ -146,6 +170,11 @@ mod tests {
         let (ended, drawn) = watched(vec![Event::Input(Input::Resize(100, 30)), key('x'), key('q')]);
         ended.unwrap();
         assert!(drawn.contains("127.0.0.1:9100"), "{drawn}");
+    }
+
+    #[test]
+    fn a_signal_ends_the_view() {
+        watched(vec![Event::End]).0.unwrap();
     }
 
     #[test]

@@ -54,10 +54,10 @@ pub fn apply(machine: &Machine, tuners: &[Tuner], state_dir: &Path) -> Result<Ou
     let gaps: Vec<_> = tuners.iter().filter(|tuner| tuner.is_gap()).collect();
     let mut added = Vec::new();
     for tuner in &gaps {
-        if let State::Is(current) = &tuner.state {
-            if saved.add(&tuner.path, current) {
-                added.push(tuner.path.as_str());
-            }
+        if let State::Is(current) = &tuner.state
+            && saved.add(&tuner.path, current)
+        {
+            added.push(tuner.path.as_str());
         }
     }
     if !gaps.is_empty() {

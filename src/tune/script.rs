@@ -48,14 +48,16 @@ fn opening(profile: Profile, root: &str, state_dir: &Path) -> String {
     )
 }
 
-/// What every script begins with: the saved values' file, `put` and `hash_on_ports`.
+/// What every script begins with: the saved values' file, and `put`.
 const OPENING: &str = include_str!("opening.sh");
+/// The function of that name.
+const HASH_ON_PORTS: &str = include_str!("hash_on_ports.sh");
 
 /// Neither saved nor counted as a failure: a driver that cannot do it is said to be one, and the next boot undoes it.
 fn hash_on_ports(interface: &str) -> String {
     let interface = quoted(interface);
     format!(
-        "\n# Without ports in the hash all taps of one proxy meet in one queue.\n\
+        "\n{HASH_ON_PORTS}\n# Without ports in the hash all taps of one proxy meet in one queue.\n\
          # Undo: ethtool -N {interface} rx-flow-hash udp4 sd; the same with udp6.\n\
          if [ -z \"$root\" ] && command -v ethtool >/dev/null; then\n    \
              hash_on_ports {interface} udp4\n    \

@@ -94,6 +94,7 @@ fn a_server_lives_its_whole_life_within_the_profile() {
         assert_eq!(public.ask(&http::reactions(ROOM, r#"{"emoji":"fire"}"#)).status, 202);
     });
     assert!(server.shard_metrics().sum("uproar_loop_turns_total") > 0);
+    server.reload("done");
     let tapped = server.metric("uproar_reactions_total");
     let ended = server.terminate();
     assert_eq!((ended.code, ended.drained), (Some(0), Some((tapped, tapped))), "{}", ended.log);

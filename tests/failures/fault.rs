@@ -28,7 +28,8 @@ const BROKEN_CLOCK: u64 = 8;
 const DISK_IS_FULL: u64 = 12;
 const THREAD: u64 = 16;
 const THREAD_LEN: usize = 16;
-const CONTROL_LEN: u64 = THREAD + THREAD_LEN as u64;
+const STOPS: u64 = THREAD + THREAD_LEN as u64;
+const CONTROL_LEN: u64 = STOPS + 8;
 
 impl Fault {
     /// None so far.
@@ -60,10 +61,20 @@ impl Fault {
 
     /// The next time that a shard's thread reads this clock, it cannot. The standard library panics at that.
     pub(crate) fn break_clock_once(&self, shard: u8, clock: Clock) {
+        self.choose(shard);
+        self.write(BROKEN_CLOCK, &(clock as i32 + 1).to_ne_bytes());
+    }
+
+    /// A shard's thread stands still for good.
+    pub(crate) fn stop_shard(&self, shard: u8) {
+        self.choose(shard);
+        self.write(STOPS, &1_i32.to_ne_bytes());
+    }
+
+    fn choose(&self, shard: u8) {
         let mut name = format!("shard-{shard}-").into_bytes();
         name.resize(THREAD_LEN, 0);
         self.write(THREAD, &name);
-        self.write(BROKEN_CLOCK, &(clock as i32 + 1).to_ne_bytes());
     }
 
     /// Nothing can be written to files any more.

@@ -18,3 +18,4 @@ mod fault;
 mod files;
 mod flood;
 mod panic;
+mod stuck;

@@ -73,9 +73,31 @@ fn a_panic_while_shards_drain_ends_the_drain() {
 
 #[test]
 fn a_panic_that_cannot_be_told_anybody_still_ends_the_process() {
-    let fault = Fault::none();
-    let unread = ["/bin/sh", "-c", r#"exec "$@" 2>/dev/full"#, "sh"];
-    let mut server = Server::start_by(&[&unread[..], &fault.launcher()].concat(), &TWO_SHARDS);
-    fault.break_clock_once(1, Clock::Wall);
-    assert_eq!(server.wait_for_end().code, Some(1));
+    let directory = tempfile::tempdir().unwrap();
+    // A full pipe that nobody reads stops whoever writes.
+    let stuck = format!("mkfifo {0}/log && exec 2<>{0}/log && head -c 65536 /dev/zero >&2", directory.path().display());
+    for unread in ["exec 2>/dev/full", "exec 2>&-", &stuck] {
+        let fault = Fault::none();
+        let script = format!(r#"PATH=/usr/bin:/bin; {unread} && exec "$@""#);
+        let launcher = ["/bin/sh", "-c", &script, "sh"];
+        let mut server = Server::start_by(&[&launcher[..], &fault.launcher()].concat(), &TWO_SHARDS);
+        fault.break_clock_once(1, Clock::Wall);
+        assert_eq!(server.wait_for_end().code, Some(1), "{unread}");
+    }
+}
+
+#[test]
+fn a_panic_between_two_turns_of_the_loop_is_not_lost_with_them() {
+    // Where the executor reads its clock is chance: in many ways at once.
+    let servers: Vec<_> = (0..12)
+        .map(|turn| {
+            let fault = Fault::none();
+            let server = fault.start(&TWO_SHARDS);
+            fault.break_clock_once(turn % 2, Clock::Monotonic);
+            (turn % 2, server, fault)
+        })
+        .collect();
+    for (shard, mut server, _fault) in servers {
+        assert_says_which_shard(&server.wait_for_end(), shard);
+    }
 }

@@ -22,6 +22,7 @@ fn what_a_stalled_server_has_no_room_for_is_counted_as_dropped() {
         eventually(|| Some(seen()).filter(|seen| seen.iter().sum::<u64>() >= SENT), || format!("{:?}", seen()));
     assert_eq!(taken + dropped, SENT);
     assert!(taken > 0 && dropped > 0, "{taken} taken, {dropped} dropped");
+    server.await_log("WARN  shard 0: reactions_dropped: ");
     // The socket has room again, and nothing is counted twice.
     tapper.tap(ROOM, 3, 1);
     server.await_metric(TAKEN, taken + 1);

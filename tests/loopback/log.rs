@@ -75,33 +75,41 @@ fn line_with<'a>(ended: &'a Ended, part: &str) -> &'a str {
     ended.log.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("no {part} in {}", ended.log))
 }
 
-/// Serves, and ends as it should.
-fn assert_serves(server: Server) {
+/// A server that begins with what `stderr` makes of standard error serves, and ends as it should.
+fn assert_serves_with(stderr: &str) {
+    let script = format!(r#"PATH=/usr/bin:/bin; {stderr} && exec "$@""#);
+    let server = Server::start_by(&["/bin/sh", "-c", &script, "sh"], &FAST);
     assert_eq!(Http::to(server.http()).ask(&http::reactions(1, r#"{"emoji":"fire"}"#)).status, 202);
     let ended = server.terminate();
-    assert_eq!((ended.code, ended.drained), (Some(0), Some((1, 1))));
+    assert_eq!((ended.code, ended.drained), (Some(0), Some((1, 1))), "{stderr}");
 }
 
 #[test]
 fn a_full_disk_behind_standard_error_harms_nobody() {
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    assert_serves(Server::start_with_stderr(&FAST, full));
+    assert_serves_with("exec 2>/dev/full");
 }
 
 #[test]
-fn a_closed_pipe_harms_nobody() {
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    assert_serves(Server::start_with_stderr(&FAST, writer));
+fn a_closed_standard_error_harms_nobody() {
+    assert_serves_with("exec 2>&-");
+}
+
+#[test]
+fn a_pipe_whose_reader_has_gone_harms_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    // Opened for both, then for writing alone, it has no reader left.
+    let fifo = directory.path().join("log");
+    let fifo = fifo.display();
+    assert_serves_with(&format!("mkfifo {fifo} && exec 3<>{fifo} 2>{fifo} 3>&-"));
 }
 
 #[test]
 fn a_pipe_that_nobody_reads_holds_up_nobody() {
-    let (reader, mut writer) = std::io::pipe().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("log");
+    let fifo = fifo.display();
     // The first line of the log already has no room.
-    writer.write_all(&[b'\n'; PIPE_BYTES]).unwrap();
-    assert_serves(Server::start_with_stderr(&FAST, writer));
-    drop(reader);
+    assert_serves_with(&format!("mkfifo {fifo} && exec 2<>{fifo} && head -c {PIPE_BYTES} /dev/zero >&2"));
 }
 
 #[test]

@@ -248,7 +248,7 @@ fn what_is_documented_is_there_and_what_is_there_is_documented() {
     assert_eq!(named, served);
     for (name, labels) in &documented {
         let found = [&node, &shards].into_iter().find_map(|page| {
-            page.labels(name).or_else(|| page.labels(&format!("{name}_count"))).map(|labels| labels.into_keys())
+            page.labels(name).or_else(|| page.labels(&format!("{name}_count"))).map(BTreeMap::into_keys)
         });
         let found: BTreeSet<String> = found.unwrap().filter(|label| label != "shard").collect();
         assert_eq!(&found, labels, "labels of {name}");
@@ -281,6 +281,10 @@ fn figures_of_the_loop_and_of_the_process_are_those_of_this_server() {
     for name in ["uproar_subscribers_max", "uproar_http_connections_max"] {
         assert_eq!(node.sum(name), shards.sum(name), "what the shards take together: {name}");
     }
+    for name in ["process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds"] {
+        assert!(node.sum(name) > 0.0, "{name}");
+    }
+    assert!(node.sum("process_open_fds") <= node.sum("process_max_fds"));
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
     let days = (node.sum("uproar_certificate_expiry_timestamp_seconds") - now) / 86_400.0;
     assert!((12.9..13.1).contains(&days), "the development certificate lasts 13 days, not {days}");
@@ -301,10 +305,13 @@ fn a_client_that_does_not_read_stalls_sends() {
 fn a_node_that_leaves_says_so() {
     let mut server =
         Server::start(&["--shards", "2", "--window", "100ms", "--drain-duration", "10m", "--drain-timeout", "10m"]);
-    assert_eq!(server.metric("uproar_ready"), 1);
+    assert_eq!(server.metrics().value("uproar_ready"), 1.0);
     let _viewer = Viewer::watching(&server, &[ROOM]);
     server.send_sigterm();
-    eventually(|| (server.metric("uproar_ready") == 0).then_some(()), || "it still says that it is ready".into());
+    eventually(
+        || (server.metrics().value("uproar_ready") == 0.0).then_some(()),
+        || "it still says that it is ready".into(),
+    );
     server.send_sigterm();
     assert_eq!(server.wait_for_end().code, Some(1));
 }

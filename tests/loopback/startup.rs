@@ -89,37 +89,3 @@ fn assert_refuses(ended: &Ended, said: &[&str]) {
         assert!(ended.log.contains(part), "{part} is not in: {}", ended.log);
     }
 }
-
-#[test]
-fn the_metrics_page_has_every_published_name() {
-    let server = Server::start(&["--shards", "2", "--window", "100ms"]);
-    let contract = include_str!("../../docs/WIRE.md");
-    let (_, section) = contract.split_once("\n## Metrics\n").expect("a section about metrics");
-    let section = section.split("\n## ").next().unwrap();
-    let names: Vec<_> = section
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `uproar_"))
-        .map(|rest| rest.split(['`', '{']).next().unwrap())
-        .collect();
-    assert!(names.len() >= 15, "{names:?}");
-    for page in [server.metrics(), server.shard_metrics()] {
-        for name in &names {
-            let is_of_the_node = *name == "build_info" && page.page().contains("shard=");
-            let kind = page.page().lines().find(|line| line.starts_with(&format!("# TYPE uproar_{name} ")));
-            assert!(is_of_the_node || kind.is_some(), "uproar_{name} is not on the page:\n{}", page.page());
-        }
-    }
-    let published: Vec<_> =
-        section.lines().filter_map(|line| Some(line.strip_prefix("| `process_")?.split('`').next().unwrap())).collect();
-    assert_eq!(published.len(), 5, "{published:?}");
-    let metrics = server.metrics();
-    for name in published {
-        let value = metrics.value(&format!("process_{name}"));
-        // A server that has just started may have spent less than one of the kernel's ticks.
-        assert!(value > 0.0 || name == "cpu_seconds_total", "process_{name} is {value}");
-    }
-    assert!(metrics.value("process_open_fds") <= metrics.value("process_max_fds"));
-    for labels in ["proto", "reason", "socket", "outcome", "code"] {
-        assert!(section.contains(labels) && server.metrics().page().contains(&format!("{labels}=\"")), "{labels}");
-    }
-}

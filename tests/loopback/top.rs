@@ -4,7 +4,7 @@ use crate::support::{Server, Tapper, eventually, http};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// Runs `uproar top` to its end.
 fn top(admin: SocketAddr, flags: &[&str]) -> Output {
@@ -121,6 +121,17 @@ fn where_nobody_answers_it_fails_and_names_the_flag() {
 }
 
 #[test]
+fn a_server_that_is_held_up_is_given_up() {
+    let server = Server::start(&["--shards=1"]);
+    server.stop();
+    let output = top(server.admin(), &["--once"]);
+    server.resume();
+    let (code, error) = failure(&output);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("no answer within"), "{error}");
+}
+
+#[test]
 fn a_port_that_is_not_the_admin_port_is_told_from_it() {
     let server = Server::start(&["--shards=1"]);
     let output = top(server.http(), &["--json"]);
@@ -129,29 +140,74 @@ fn a_port_that_is_not_the_admin_port_is_told_from_it() {
     assert!(error.contains("not as the admin port"), "{error}");
 }
 
-/// On a terminal that script(1) makes: taken, drawn on, and given back after `q`.
-#[test]
-fn the_view_gives_the_terminal_back() {
-    let server = tapped_server();
-    let view = format!("stty rows 24 cols 80; {} top --admin {}", env!("CARGO_BIN_EXE_uproar"), server.admin());
-    let mut script = Command::new("script");
-    script.args(["-q", "-e", "-c", &view, "/dev/null"]).env("TERM", "xterm").env("SHELL", "/bin/sh");
-    let mut child = match script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
-        Ok(child) => child,
-        Err(error) => return eprintln!("skipped: script(1) makes the terminal, and does not start: {error}"),
-    };
-    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let mut drawn = Vec::new();
-    let mut chunk = [0; 4096];
-    while !String::from_utf8_lossy(&drawn).contains("1,234") {
-        let len = screen.read(&mut chunk).unwrap();
-        assert!(len > 0, "{}", String::from_utf8_lossy(&drawn));
-        drawn.extend_from_slice(&chunk[..len]);
+/// A terminal that script(1) makes, with the view on it.
+struct Terminal {
+    script: Child,
+    drawn: Vec<u8>,
+}
+
+impl Terminal {
+    /// Shows a server, and waits for its figures. None where there is no script(1).
+    fn showing(server: &Server) -> Option<Self> {
+        let view =
+            format!("stty rows 24 cols 80; exec {} top --admin {}", env!("CARGO_BIN_EXE_uproar"), server.admin());
+        let mut script = Command::new("script");
+        script.args(["-q", "-e", "-c", &view, "/dev/null"]).env("TERM", "xterm").env("SHELL", "/bin/sh");
+        let script = match script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
+            Ok(script) => script,
+            Err(error) => {
+                eprintln!("skipped: script(1) makes the terminal, and does not start: {error}");
+                return None;
+            }
+        };
+        let mut terminal = Self { script, drawn: Vec::new() };
+        let mut chunk = [0; 4096];
+        while !terminal.text().contains("1,234") {
+            let len = terminal.script.stdout.as_mut().unwrap().read(&mut chunk).unwrap();
+            assert!(len > 0, "the view ended: {}", terminal.text());
+            terminal.drawn.extend_from_slice(&chunk[..len]);
+        }
+        Some(terminal)
     }
-    keys.write_all(b"q").unwrap();
-    screen.read_to_end(&mut drawn).unwrap();
-    assert!(child.wait().unwrap().success());
-    let drawn = String::from_utf8_lossy(&drawn).into_owned();
-    let (taken, given_back) = (drawn.find("\u{1b}[?1049h"), drawn.rfind("\u{1b}[?1049l"));
-    assert!(taken.is_some() && taken < given_back, "{drawn:?}");
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.drawn).into_owned()
+    }
+
+    fn press(&mut self, key: &[u8]) {
+        self.script.stdin.as_mut().unwrap().write_all(key).unwrap();
+    }
+
+    /// The process of the view.
+    fn view(&self) -> String {
+        let script = self.script.id();
+        let children = std::fs::read_to_string(format!("/proc/{script}/task/{script}/children")).unwrap();
+        children.trim().to_owned()
+    }
+
+    /// Waits for the end of the view, and looks whether it has left the terminal as it found it.
+    fn assert_given_back(mut self) {
+        self.script.stdout.take().unwrap().read_to_end(&mut self.drawn).unwrap();
+        assert!(self.script.wait().unwrap().success(), "{}", self.text());
+        let text = self.text();
+        let (taken, given_back) = (text.find("\u{1b}[?1049h"), text.rfind("\u{1b}[?1049l"));
+        assert!(taken.is_some() && taken < given_back, "{text:?}");
+    }
+}
+
+#[test]
+fn q_gives_the_terminal_back() {
+    let server = tapped_server();
+    let Some(mut terminal) = Terminal::showing(&server) else { return };
+    terminal.press(b"q");
+    terminal.assert_given_back();
+}
+
+#[test]
+fn sigterm_gives_the_terminal_back() {
+    let server = tapped_server();
+    let Some(terminal) = Terminal::showing(&server) else { return };
+    let kill = format!("kill -TERM {}", terminal.view());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+    terminal.assert_given_back();
 }

@@ -30,7 +30,7 @@ use uproar::ids::ShardId;
 use uproar::metrics::{ProcessMetrics, ShardMetrics};
 use uproar::quic::{HandshakeLimits, QuicConfig, QuicSettings, TransmitBatch};
 use uproar::room::Room;
-use uproar::shard::{Shard, ShardConfig, ShardSettings};
+use uproar::shard::{KeptRoom, RoomChanges, Shard, ShardConfig, ShardSettings};
 use uproar::window::Now;
 use uproar_wire::RoomId;
 use uproar_wire::http::{EmojiSpec, RoomSpec};
@@ -184,6 +184,38 @@ impl Simulation {
     pub(crate) fn request_drain(&mut self) {
         self.shards[0].request_drain();
         self.due[0] = Some(self.now);
+    }
+
+    /// Shard 0 is told what has changed of the configured rooms, as when the configuration is read again.
+    pub(crate) fn change_rooms(&mut self, gone: &[u32], put: &[(u32, u16)]) {
+        let put = put.iter().map(|&(room, len)| Arc::new(Room::new(RoomId(room), room_spec(len)).unwrap()));
+        let changes = RoomChanges { gone: gone.iter().copied().map(RoomId).collect(), put: put.collect() };
+        self.shards[0].change_rooms(changes);
+        self.due[0] = Some(self.now);
+    }
+
+    /// Runs until the rooms have changed; those that are as they were, and why.
+    pub(crate) fn run_until_rooms_changed(&mut self) -> Vec<(u32, KeptRoom)> {
+        let give_up_at = self.now + PATIENCE;
+        loop {
+            if let Some(changed) = self.shards[0].poll_rooms_changed() {
+                return changed.kept.into_iter().map(|(room, why)| (room.0, why)).collect();
+            }
+            assert!(self.now < give_up_at, "the rooms never change");
+            self.run_for(Duration::from_millis(1));
+        }
+    }
+
+    /// Every shard takes in other settings.
+    pub(crate) fn reconfigure(&mut self, tell: impl Fn(&mut ShardConfig)) {
+        let room = Arc::new(Room::new(RoomId(ROOM), room_spec(PALETTE_LEN)).unwrap());
+        for (shard, id) in ShardId::all(SHARDS).enumerate() {
+            let mut config = shard_config(id, &room, [0; 32]);
+            tell(&mut config);
+            let now = self.now();
+            self.shards[shard].reconfigure(now, &config.settings, &config.quic.settings);
+            self.due[shard] = Some(self.now);
+        }
     }
 
     /// Runs until all shards have drained.

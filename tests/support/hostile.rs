@@ -35,6 +35,21 @@ impl Identity {
         Self { directory, certificate: certificate.der().clone() }
     }
 
+    /// Puts the certificate of `other` in the files of this one.
+    pub(crate) fn serve_instead(&self, other: &Self) {
+        ["certificate.pem", "key.pem"].iter().for_each(|file| self.copy_from(other, file));
+    }
+
+    /// Puts one file of `other` in the place of this one's.
+    pub(crate) fn copy_from(&self, other: &Self, file: &str) {
+        std::fs::copy(other.directory.path().join(file), self.directory.path().join(file)).unwrap();
+    }
+
+    /// Writes something else to one of the files.
+    pub(crate) fn spoil(&self, file: &str, text: &str) {
+        std::fs::write(self.directory.path().join(file), text).unwrap();
+    }
+
     /// The certificate, which is its own authority.
     pub(crate) fn certificate(&self) -> rustls::pki_types::CertificateDer<'static> {
         self.certificate.clone()

@@ -22,7 +22,7 @@ pub(crate) struct Server {
     ports: [SocketAddr; 4],
     /// One connection for all scrapes, so that they do not disturb what they measure.
     admin: Mutex<Option<Http>>,
-    _config: Option<NamedTempFile>,
+    config: Option<NamedTempFile>,
 }
 
 /// How a server ended.
@@ -66,9 +66,9 @@ impl Server {
         Self::spawn(launcher, args, None)
     }
 
-    /// As [`Self::start`], with a standard error that the test provides and nobody follows.
-    pub(crate) fn start_with_stderr(args: &[&str], stderr: impl Into<Stdio>) -> Self {
-        Self::spawn_with(&[], args, None, stderr.into()).await_ready()
+    /// Writes another configuration over the one of [`Self::configured`], for the next [`Self::send_sighup`].
+    pub(crate) fn rewrite(&self, toml: &str) {
+        std::fs::write(self.config.as_ref().expect("it has a configuration file").path(), toml).unwrap();
     }
 
     /// Starts a server that is expected to refuse, and waits for its end.
@@ -85,11 +85,7 @@ impl Server {
     }
 
     fn launch(launcher: &[&str], args: &[&str], config: Option<NamedTempFile>) -> Self {
-        Self::spawn(launcher, args, config).await_ready()
-    }
-
-    fn await_ready(self) -> Self {
-        let mut server = self;
+        let mut server = Self::spawn(launcher, args, config);
         for what in ["reactions", "quic", "http", "admin"].into_iter().enumerate() {
             let line = server.next_line();
             let address = line.strip_prefix(&format!("listening {} ", what.1));
@@ -100,10 +96,6 @@ impl Server {
     }
 
     fn spawn(launcher: &[&str], args: &[&str], config: Option<NamedTempFile>) -> Self {
-        Self::spawn_with(launcher, args, config, Stdio::piped())
-    }
-
-    fn spawn_with(launcher: &[&str], args: &[&str], config: Option<NamedTempFile>, stderr: Stdio) -> Self {
         let line = [launcher, &[env!("CARGO_BIN_EXE_uproar"), "serve"], args].concat();
         let mut command = Command::new(line[0]);
         // The environment is configuration too.
@@ -116,22 +108,14 @@ impl Server {
         if let Some(file) = &config {
             command.arg("--config").arg(file.path());
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let log = Arc::new(Log::default());
-        let log_reader = child.stderr.take().map(|stderr| log.clone().follow(stderr));
+        let log_reader = Some(log.clone().follow(child.stderr.take().unwrap()));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self {
-            child,
-            lines: Mutex::new(lines),
-            log,
-            log_reader,
-            ports: [nowhere; 4],
-            admin: Mutex::new(None),
-            _config: config,
-        }
+        Self { child, lines: Mutex::new(lines), log, log_reader, ports: [nowhere; 4], admin: Mutex::new(None), config }
     }
 
     /// Memory of the process that is in use now.
@@ -219,6 +203,24 @@ impl Server {
         self.signal("KILL");
     }
 
+    /// Sends SIGHUP.
+    pub(crate) fn send_sighup(&self) {
+        self.signal("HUP");
+    }
+
+    /// Sends SIGHUP, and waits until it is done with: `outcome` is `done` or `refused`.
+    pub(crate) fn reload(&self, outcome: &str) {
+        let selector = format!("uproar_reloads_total{{outcome=\"{outcome}\"}}");
+        let before = self.metric(&selector);
+        self.send_sighup();
+        self.await_metric(&selector, before + 1);
+    }
+
+    /// What the server has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.text.lock().unwrap().clone()
+    }
+
     /// Stops the process where it is, until [`Self::resume`].
     pub(crate) fn stop(&self) {
         self.signal("STOP");
@@ -278,9 +280,7 @@ impl Server {
         }
         // Standard output is closed: the process is as good as gone.
         let code = self.child.wait().unwrap().code();
-        if let Some(reader) = self.log_reader.take() {
-            reader.join().unwrap();
-        }
+        self.log_reader.take().unwrap().join().unwrap();
         Ended { code, drained, log: self.log.text.lock().unwrap().clone() }
     }
 

@@ -1,6 +1,6 @@
 //! What a machine lacks for what is asked of the node, looked for once at start.
 //!
-//! Invariant: a check only reads, and through [`Machine`]; it finds a gap or nothing, never fails, and passes over what this
+//! Names and meanings are published in `docs/LOG.md`. Invariant: a check only reads, and through [`Machine`]; it finds a gap or nothing, never fails, and passes over what this
 //! kernel does not show. Each gap has a stable name, says what is there, and how to close it.
 //!
 //! 1. `files`: limits of the process;

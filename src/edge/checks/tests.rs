@@ -210,3 +210,24 @@ fn a_strict_node_is_told_all_gaps_at_once() {
         bench.with("/proc/sys/net/core/netdev_max_backlog", "20000\n").with("/proc/sys/net/core/somaxconn", "65535\n");
     assert_eq!(enforce(&machine, &fixed.plan()), Ok(()));
 }
+
+#[test]
+fn every_name_is_published() {
+    let mut worst = Bench::new()
+        .with("/proc/self/limits", &limits_file("10", "10"))
+        .with("/sys/fs/cgroup/cpu.max", "10000 100000\n")
+        .with("/proc/sys/net/core/netdev_max_backlog", "1\n")
+        .with("/proc/sys/net/core/somaxconn", "1\n")
+        .with("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n")
+        .with("/sys/devices/system/node/node0/cpulist", "0\n")
+        .with("/sys/devices/system/node/node1/cpulist", "1\n")
+        .on(&[0, 1, 0]);
+    worst.config.listen.quic = ([0, 0, 0, 0], 7443).into();
+    worst.clamps.extend(Clamp::of(Buffer::Send, 2, 2));
+    let gaps = worst.gaps();
+    assert_eq!(gaps.len(), CHECKS.len(), "every check has found something: {gaps:?}");
+    let published = include_str!("../../../docs/LOG.md");
+    for gap in gaps {
+        assert!(published.contains(&format!("| `{}` |", gap.check())), "{gap}");
+    }
+}

@@ -36,11 +36,22 @@ pub(super) struct Line {
 pub(super) enum Style {
     /// For people.
     Text {
-        /// The level in colour.
-        is_coloured: bool,
+        /// What reads along.
+        reader: Reader,
     },
     /// For programs: one object a line.
     Json,
+}
+
+/// What stands between the text and the people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reader {
+    /// A terminal shows levels in colour.
+    Terminal,
+    /// The journal takes the level from a prefix (sd-daemon(3)), so that `journalctl -p warning` finds what it should.
+    Journal,
+    /// Nothing that reads along.
+    File,
 }
 
 impl Line {
@@ -142,7 +153,7 @@ impl Style {
     pub(super) fn render(self, line: &Line, unix_ms: u64) -> String {
         let time = humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(unix_ms)).to_string();
         let mut text = match self {
-            Self::Text { is_coloured } => text_line(line, &time, is_coloured),
+            Self::Text { reader } => text_line(line, &time, reader),
             Self::Json => json_line(line, time),
         };
         text.push('\n');
@@ -150,14 +161,14 @@ impl Style {
     }
 }
 
-fn text_line(line: &Line, time: &str, is_coloured: bool) -> String {
-    let mut text = format!("{time} ");
+fn text_line(line: &Line, time: &str, reader: Reader) -> String {
     // Padded, so that what happened begins in one column.
     let level = format!("{:<5}", line.level);
-    match colour(line.level).filter(|_| is_coloured) {
-        Some(colour) => text += &format!("\x1b[{colour}m{level}\x1b[0m "),
-        None => text += &format!("{level} "),
-    }
+    let mut text = match (reader, colour(line.level)) {
+        (Reader::Terminal, Some(colour)) => format!("{time} \x1b[{colour}m{level}\x1b[0m "),
+        (Reader::Journal, _) => format!("<{}>{time} {level} ", syslog_priority(line.level)),
+        _ => format!("{time} {level} "),
+    };
     if let Some(shard) = line.shard {
         text += &format!("shard {shard}: ");
     }
@@ -203,6 +214,16 @@ fn colour(level: Level) -> Option<u8> {
         Level::ERROR => Some(31),
         Level::WARN => Some(33),
         _ => None,
+    }
+}
+
+/// As syslog(3) numbers them.
+fn syslog_priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
     }
 }
 

@@ -17,10 +17,13 @@ use super::clock;
 use crate::config::LogFormat;
 use crate::limits::LOG_FLUSH_TIMEOUT;
 use limit::Limiter;
-use line::{Line, Style};
+use line::{Line, Reader, Style};
 use queue::Queue;
 use std::io::{IsTerminal, Write};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::os::unix::fs::MetadataExt;
+use std::panic::PanicHookInfo;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, Thread};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
@@ -29,40 +32,43 @@ use tracing_subscriber::{Layer, Registry, reload};
 
 type LevelHandle = reload::Handle<LevelFilter, Registry>;
 
-/// There is one log in a process, as there is one standard error.
-static LEVEL: OnceLock<LevelHandle> = OnceLock::new();
-
-/// The log of this process; when it is dropped, what waits is written.
-pub struct Log(Option<Arc<LogLines>>);
+/// The log of this process; when it is dropped, what waits is written. Empty where another program logs.
+pub struct Log(Option<(Arc<LogLines>, LevelHandle)>);
 
 /// Starts to log on standard error. A program that embeds this one and already logs its own way goes on doing so.
 pub fn start(level: LevelFilter, format: LogFormat) -> Log {
     let style = match format {
         LogFormat::Json => Style::Json,
-        LogFormat::Text => Style::Text { is_coloured: std::io::stderr().is_terminal() },
+        LogFormat::Text => Style::Text { reader: reader() },
     };
     let lines = Arc::new(LogLines::new(style, std::io::stderr()));
     let (filter, handle) = reload::Layer::new(level);
     if tracing_subscriber::registry().with(filter).with(LogLayer(lines.clone())).try_init().is_err() {
         return Log(None);
     }
-    let _ = LEVEL.set(handle);
     log_panics(lines.clone());
-    Log(Some(lines))
+    Log(Some((lines, handle)))
 }
 
-/// Logs more, or less, from now on. Does nothing where this log has not been started.
-pub fn set_level(level: LevelFilter) {
-    if let Some(handle) = LEVEL.get() {
-        // Fails only when the subscriber is gone, and then nobody logs.
-        let _ = handle.modify(|current| *current = level);
+fn reader() -> Reader {
+    match std::io::stderr().is_terminal() {
+        true => Reader::Terminal,
+        false if leads_to_the_journal() => Reader::Journal,
+        false => Reader::File,
     }
+}
+
+/// Whether standard error is the stream that systemd says it is (JOURNAL_STREAM in systemd.exec(5)): device and inode.
+fn leads_to_the_journal() -> bool {
+    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    std::env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
 }
 
 /// What the process ends with, as the last line of standard error, whatever the level: written at once, so after [`Log`]
 /// is dropped.
-pub fn last_words(format: LogFormat, error: &dyn std::fmt::Display) {
+pub fn say_failure(format: LogFormat, error: &dyn std::fmt::Display) {
     let line = match format {
+        LogFormat::Text if reader() == Reader::Journal => format!("<3>error: {error}\n").replace("\n ", "\n<3> "),
         LogFormat::Text => format!("error: {error}\n"),
         LogFormat::Json => Style::Json.render(&Line::new(Level::ERROR, error.to_string()), clock::now().unix_ms),
     };
@@ -70,29 +76,52 @@ pub fn last_words(format: LogFormat, error: &dyn std::fmt::Display) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
+impl Log {
+    /// Logs more, or less, from now on.
+    pub fn set_level(&self, level: LevelFilter) {
+        if let Some((_, handle)) = &self.0 {
+            // Fails only when the subscriber is gone, and then nobody logs.
+            let _ = handle.modify(|current| *current = level);
+        }
+    }
+}
+
 impl Drop for Log {
     fn drop(&mut self) {
-        if let Some(lines) = &self.0 {
+        if let Some((lines, _)) = &self.0 {
             lines.end();
         }
     }
 }
 
-/// A panic becomes a line like any other, before the thread unwinds. What RUST_BACKTRACE asks for follows in many.
+/// A panic becomes a line like any other, and is written before the thread unwinds, as the process may abort in between. What
+/// RUST_BACKTRACE asks for follows in many lines.
 fn log_panics(lines: Arc<LogLines>) {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let reason = panic.payload_as_str().unwrap_or("(no text)");
-        let text = format!("thread {} panicked at {place}: {reason}", thread.name().unwrap_or("without a name"));
-        lines.write(&Line::new(Level::ERROR, text).of_kind("panic"));
-        // The process may abort before anybody else can wait for the line.
-        lines.queue.flush(LOG_FLUSH_TIMEOUT);
-        if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+        // One that panics while it writes of a panic is the last.
+        let is_written = thread.name() != Some(PANIC_WRITER) && write_panic(&lines, &thread, panic);
+        if !is_written || std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
             default(panic);
         }
     }));
+}
+
+/// The name of the thread that writes of a panic.
+const PANIC_WRITER: &str = "panic";
+
+/// Has another thread write: whatever has failed on this one could fail again, and end the process without a word.
+fn write_panic(lines: &Arc<LogLines>, thread: &Thread, panic: &PanicHookInfo<'_>) -> bool {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let reason = panic.payload_as_str().unwrap_or("(no text)");
+    let text = format!("thread '{}' panicked at {place}: {reason}", thread.name().unwrap_or("without a name"));
+    let (lines, line) = (lines.clone(), Line::new(Level::ERROR, text).of_kind("panic"));
+    let write = move || {
+        lines.push(&line, clock::now().unix_ms);
+        lines.queue.flush(LOG_FLUSH_TIMEOUT);
+    };
+    Builder::new().name(PANIC_WRITER.into()).spawn(write).is_ok_and(|thread| thread.join().is_ok())
 }
 
 /// Hands events of the process to its log.
@@ -131,7 +160,7 @@ impl LogLines {
     }
 
     fn push(&self, line: &Line, unix_ms: u64) {
-        self.queue.push(self.style.render(line, unix_ms));
+        self.queue.push(&self.style.render(line, unix_ms));
     }
 
     fn end(&self) {

@@ -45,7 +45,7 @@ impl Queue {
     }
 
     /// Takes a line, or drops and counts it when too many wait.
-    pub(super) fn push(&self, line: String) {
+    pub(super) fn push(&self, line: &str) {
         self.pushed.fetch_add(1, Ordering::Relaxed);
         // It never fails: what it does not take, it counts.
         let _ = self.sender.clone().write_all(line.as_bytes());

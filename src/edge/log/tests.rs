@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const AT_MS: u64 = 1_802_469_134_567;
-const TEXT: Style = Style::Text { is_coloured: false };
+const TEXT: Style = Style::Text { reader: Reader::File };
 
 /// Standard error of which the test sees every line.
 struct Seen(mpsc::Sender<String>);
@@ -61,8 +61,10 @@ fn a_line_says_when_how_bad_where_what_and_what_to_do() {
         "{\"time\":\"2027-02-12T21:52:14.567Z\",\"level\":\"warn\",\"event\":\"reactions_dropped\",\
          \"message\":\"the kernel dropped 3 datagrams\",\"remedy\":\"tune\",\"count\":3}\n"
     );
-    let coloured = Style::Text { is_coloured: true }.render(&line, AT_MS);
+    let coloured = Style::Text { reader: Reader::Terminal }.render(&line, AT_MS);
     assert!(coloured.contains(" \x1b[33mWARN \x1b[0m reactions_dropped: "), "{coloured}");
+    let in_journal = Style::Text { reader: Reader::Journal }.render(&line, AT_MS);
+    assert_eq!(in_journal, format!("<4>{}", TEXT.render(&line, AT_MS)));
 }
 
 #[test]
@@ -167,7 +169,7 @@ fn who_logs_does_not_wait_for_a_pipe_that_nobody_reads() {
     let queue = Queue::new(Stuck(stuck));
     let many = LOG_LINES_WAITING_MAX + 100;
     for _ in 0..many {
-        queue.push("line\n".into());
+        queue.push("line\n");
     }
     // One may be with the writer.
     let lost = queue.poll_lost().expect("more than fits");
@@ -184,7 +186,7 @@ fn a_full_disk_costs_lines_and_nothing_else() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let queue = Queue::new(full);
     for _ in 0..3 {
-        queue.push("line\n".into());
+        queue.push("line\n");
     }
     queue.flush(Duration::from_secs(60));
     assert_eq!(queue.poll_lost(), Some(3));

@@ -5,7 +5,7 @@
 //! both are; whoever connects after that meets nothing of before.
 
 use super::ShardLoop;
-use crate::edge::control::{Command, Reload, ShardEvent};
+use crate::edge::control::{Command, Control, Reload, ShardEvent};
 use crate::edge::mesh::EdgeMessage;
 use crate::ids::ShardId;
 use crate::metrics::Reload as ReloadOutcome;
@@ -39,7 +39,7 @@ impl ShardLoop {
 
     /// Does what the main thread wants.
     pub(super) fn handle_commands(&mut self, now: Now) {
-        while let Some(command) = self.control.as_mut().and_then(|control| control.poll_command()) {
+        while let Some(command) = self.control.as_mut().and_then(Control::poll_command) {
             match command {
                 Command::Reload(reload, rooms) if self.shard.is_ready() => self.begin_reload(now, &reload, rooms),
                 Command::Reload(..) => tracing::warn!("the new configuration is ignored: the server is draining"),

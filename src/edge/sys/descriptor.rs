@@ -28,9 +28,12 @@ pub fn signals(numbers: &[libc::c_int]) -> io::Result<File> {
     }
 }
 
+/// Bytes of one signal read from [`signals`].
+pub const SIGNAL_LEN: usize = size_of::<libc::signalfd_siginfo>();
+
 /// The next signal that has arrived at a descriptor of [`signals`], if one has.
 pub fn next_signal(signals: &mut File) -> Option<libc::c_int> {
-    let mut signal = [0; size_of::<libc::signalfd_siginfo>()];
+    let mut signal = [0; SIGNAL_LEN];
     signals.read_exact(&mut signal).ok()?;
     // The number stands first: `ssi_signo`.
     let (number, _) = signal.split_first_chunk()?;
@@ -38,21 +41,6 @@ pub fn next_signal(signals: &mut File) -> Option<libc::c_int> {
 }
 
 const _: () = assert!(std::mem::offset_of!(libc::signalfd_siginfo, ssi_signo) == 0);
-
-/// Runs `start`; a thread that it starts takes no signals, so that they go to who reads them.
-pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
-    // SAFETY: both sets are initialised by the calls that fill them before they are read, and live through the calls.
-    let before = unsafe {
-        let (mut all, mut before) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-        before
-    };
-    let started = start();
-    // SAFETY: `before` is the mask that this thread had.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
-    started
-}
 
 fn owned(fd: libc::c_int) -> io::Result<File> {
     if fd < 0 {
@@ -81,4 +69,19 @@ pub fn raise_open_files() -> io::Result<()> {
         }
     };
     if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Runs `start`; a thread that it starts takes no signals, so that they go to who reads them.
+pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
+    // SAFETY: both sets are initialised by the calls that fill them before they are read, and live through the calls.
+    let before = unsafe {
+        let (mut all, mut before) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        before
+    };
+    let started = start();
+    // SAFETY: `before` is the mask that this thread had.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    started
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Names that `docs/WIRE.md` promises on `/metrics`, with their types.
-const PROMISED: [(&str, &str); 28] = [
+const PROMISED: [(&str, &str); 30] = [
     ("uproar_reactions_total", "counter"),
     ("uproar_reaction_records_total", "counter"),
     ("uproar_datagrams_total", "counter"),
@@ -34,6 +34,8 @@ const PROMISED: [(&str, &str); 28] = [
     ("uproar_buffer_exhaustion_total", "counter"),
     ("uproar_sends_stalled_total", "counter"),
     ("uproar_sends_failed_total", "counter"),
+    ("uproar_reloads_total", "counter"),
+    ("uproar_config_last_reload_success_timestamp_seconds", "gauge"),
     ("uproar_build_info", "gauge"),
 ];
 
