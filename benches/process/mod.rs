@@ -158,7 +158,7 @@ impl Appliance {
         let mut admin = TcpStream::connect(self.port("admin")).expect("the admin port answers");
         admin.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket takes a timeout");
         admin
-            .write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             .expect("the admin port reads");
         let mut text = String::new();
         admin.read_to_string(&mut text).expect("the admin port answers in text");

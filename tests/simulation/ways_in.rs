@@ -144,7 +144,7 @@ impl Simulation {
         }
         let length = body.len();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: uproar.test\r\nContent-Type: {content_type}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n\
              Content-Length: {length}\r\n\r\n"
         );
         let bytes = [head.as_bytes(), body].concat();
