@@ -6,43 +6,37 @@ mod supervisor;
 
 use crate::config::{Config, ConfigSource};
 use crate::edge::board::Board;
+use crate::edge::certificate::Expiry;
 use crate::edge::checks::{self, Gaps, Plan};
 use crate::edge::clock::WallClock;
-use crate::edge::control::{self, ShardEvent};
+use crate::edge::control::{self, Control, ShardEvent};
 use crate::edge::key_file::{self, KeyFileError};
 use crate::edge::last_words;
-use crate::edge::listen::{self, ListenError};
+use crate::edge::life;
+use crate::edge::listen::{self, ListenError, ShardSockets};
 use crate::edge::log::Log;
 use crate::edge::machine::Machine;
+use crate::edge::mesh::{self, MeshEnds};
 use crate::edge::opening;
+use crate::edge::placement;
 use crate::edge::process::ProcessReader;
 use crate::edge::shard_loop::{ShardEnd, ShardLoop, ShardStart};
 use crate::edge::sys::{descriptor, ring};
 use crate::edge::tls::IdentityError;
-use crate::edge::{mesh, placement};
 use crate::ids::ShardId;
+use crate::limits::{EXECUTOR_IO_MEMORY, FILES_OF_A_SHARD, FILES_OF_THE_PROCESS, PREEMPT_AFTER};
 use crate::metrics::{ProcessMetrics, ShardMetrics};
-use crate::quic::QuicConfig;
+use crate::quic::{Keys, QuicConfig, QuicSettings};
+use crate::room::Room;
 use crate::shard::{ReadProcess, ShardConfig};
 use glommio::{LocalExecutorBuilder, Placement};
-use reload::{InForce, TlsBase, quic_settings, shard_settings};
+use reload::{InForce, Prepared, TlsBase, quic_settings, shard_settings};
 use std::io::{self, Write};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 use supervisor::Supervisor;
-
-/// How long a busy shard runs before other tasks of its executor, such as the mesh, get their turn: far below a window,
-/// and long beside a pause that the machine itself makes.
-const PREEMPT_AFTER: Duration = Duration::from_millis(5);
-/// Bytes of registered memory of glommio's own rings, which carry no data here.
-const EXECUTOR_IO_MEMORY: usize = 64 * 1024;
 
 /// What an executor is made of is a ring and its memory.
 const EXECUTOR_REMEDY: &str = "the kernel gave its executor no ring or no memory; raise LimitMEMLOCK= (ulimit -l) or the memory of the control group";
-/// Open files of the process, and of each shard, before the first connection: rings, sockets, doorbells, pipes of the
-/// executors, and what is read of the machine while they are made.
-const FILES_TO_START: u64 = 32;
-const FILES_TO_START_A_SHARD: u64 = 16;
 
 /// Why the appliance did not start, or did not end well. The text says what to change.
 #[derive(Debug, thiserror::Error)]
@@ -110,9 +104,20 @@ pub enum ServeError {
     },
 }
 
-/// Serves until the process is told to stop. SIGHUP has `source` read again, and may set
-/// the level of `log`.
-pub fn serve(config: Config, source: ConfigSource, log: &Log) -> Result<(), ServeError> {
+/// What the main thread waits for.
+enum Event {
+    /// A shard has said something.
+    Shard(ShardEvent),
+    /// The configuration has been read again.
+    Read(Result<Box<Prepared>, ServeError>),
+}
+
+/// Serves until the process is told to stop. SIGHUP has `source` read again, and may set the level of `log`. A shard that
+/// panics and cannot say so ends the process with `failure`.
+///
+/// # Errors
+/// When the server cannot start, when a shard fails, and when it is told to stop before everything was delivered.
+pub fn serve(config: Config, source: ConfigSource, log: &Log, failure: u8) -> Result<(), ServeError> {
     // Before any thread: threads inherit which signals are blocked.
     let signals = descriptor::signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(kernel("signals"))?;
     // Before glommio, which ends the process when there is none.
@@ -130,11 +135,7 @@ pub fn serve(config: Config, source: ConfigSource, log: &Log) -> Result<(), Serv
     let base = TlsBase { ticket_key: keys.ticket, clock: clock.clone() };
     let certificate = base.certificate(&config)?;
     let expiry = certificate.expiry();
-
-    let process = ProcessReader::new().map_err(kernel("page size and clock ticks"))?;
-    let read_expiry = expiry.clone();
-    let read_process: ReadProcess =
-        Arc::new(move || ProcessMetrics { certificate_expires: read_expiry.read(), ..process.read() });
+    let read_process = process_reader(expiry.clone(), log)?;
 
     // Sockets exist before shards: what arrives from now on waits in the kernel.
     let sockets = listen::open(&config, cores.len())?;
@@ -149,46 +150,24 @@ pub fn serve(config: Config, source: ConfigSource, log: &Log) -> Result<(), Serv
 
     let (events, happened) = mpsc::channel();
     let panicked = events.clone();
-    last_words::on_panic(move |shard| drop(panicked.send(ShardEvent::Panicked(shard))));
-    let (commander, control) = control::line(signals, events.clone()).map_err(kernel("pipe"))?;
+    last_words::on_panic(failure, move |shard| tell(&panicked, ShardEvent::Panicked(shard)));
+    let heard = events.clone();
+    let (commander, control) = control::line(signals, move |event| tell(&heard, event)).map_err(kernel("pipe"))?;
     let mut control = Some(control);
-    let (settings, quic) = (shard_settings(&config), quic_settings(&config, &certificate));
+    let quic = quic_settings(&config, &certificate);
     let in_force = InForce::new(source, config.clone(), &rooms, certificate, expiry, base);
-    let config = Arc::new(config);
-    let meshes = mesh::channels(cores.len());
     let board = Arc::new(Board::new(cores.len(), config.http.connections_max));
+    let shared =
+        Shared { config: Arc::new(config), rooms, keys, clock, quic, read_process, board, shards: cores.len() };
+    let meshes = mesh::channels(cores.len());
     for (((id, &core), sockets), mesh) in ShardId::all(cores.len()).zip(&cores).zip(sockets.shards).zip(meshes) {
-        let shard = ShardConfig {
-            id,
-            shards: cores.len(),
-            window_ms: config.window.as_millis() as u64,
-            top_k: config.top_k,
-            settings,
-            rooms: rooms.clone(),
-            admin_names: config.listen.admin_names.clone(),
-            quic: QuicConfig {
-                shard: id,
-                shards: cores.len(),
-                reset_key: keys.reset,
-                token_key: keys.token,
-                clock: clock.clone(),
-                hello_timeout: crate::limits::HELLO_TIMEOUT,
-                prefetch: crate::edge::sys::prefetch::prefetch,
-                settings: quic.clone(),
-            },
-            read_process: read_process.clone(),
-            rng_seed: random()?,
-        };
         // Shard 0 coordinates, so it hears the signals.
-        let control = control.take();
-        let (config, board) = (config.clone(), board.clone());
-        spawn(core, ShardStart { shard, config, sockets, mesh, board, control }, events.clone())?;
+        spawn(core, shared.start(id, sockets, mesh, control.take())?, events.clone())?;
     }
-    drop(events);
     // The shards are on their cores; whatever this thread still does stays off them.
     placement::keep_off(&cores, &usable);
 
-    let mut supervisor = Supervisor::new(cores.len(), happened, commander, in_force, log);
+    let mut supervisor = Supervisor::new(cores.len(), (events, happened), commander, in_force, log);
     supervisor.wait_for_start()?;
     announce(&listening).map_err(kernel("standard output"))?;
     opening::log_ready(&listening);
@@ -198,18 +177,80 @@ pub fn serve(config: Config, source: ConfigSource, log: &Log) -> Result<(), Serv
     Ok(())
 }
 
+/// What shards have in common when they start.
+struct Shared {
+    shards: usize,
+    config: Arc<Config>,
+    rooms: Vec<Arc<Room>>,
+    keys: Keys,
+    clock: Arc<WallClock>,
+    quic: QuicSettings,
+    read_process: ReadProcess,
+    board: Arc<Board>,
+}
+
+impl Shared {
+    /// What one of them starts with.
+    fn start(
+        &self,
+        id: ShardId,
+        sockets: ShardSockets,
+        mesh: MeshEnds,
+        control: Option<Control>,
+    ) -> Result<ShardStart, ServeError> {
+        let config = &self.config;
+        let shard = ShardConfig {
+            id,
+            shards: self.shards,
+            window_ms: config.window.as_millis() as u64,
+            top_k: config.top_k,
+            settings: shard_settings(config),
+            rooms: self.rooms.clone(),
+            admin_names: config.listen.admin_names.clone(),
+            quic: QuicConfig {
+                shard: id,
+                shards: self.shards,
+                reset_key: self.keys.reset,
+                token_key: self.keys.token,
+                clock: self.clock.clone(),
+                hello_timeout: crate::limits::HELLO_TIMEOUT,
+                prefetch: crate::edge::sys::prefetch::prefetch,
+                settings: self.quic.clone(),
+            },
+            read_process: self.read_process.clone(),
+            rng_seed: random()?,
+        };
+        Ok(ShardStart { shard, config: config.clone(), sockets, mesh, board: self.board.clone(), control })
+    }
+}
+
+/// What a shard that is scraped reads of the process.
+fn process_reader(expiry: Expiry, log: &Log) -> Result<ReadProcess, ServeError> {
+    let process = ProcessReader::new().map_err(kernel("page size and clock ticks"))?;
+    let lost_lines = log.lost_lines();
+    Ok(Arc::new(move || ProcessMetrics {
+        certificate_expires: expiry.read(),
+        log_lines_lost: lost_lines(),
+        ..process.read()
+    }))
+}
+
+/// Tells the main thread. When that is gone, the process is ending anyway.
+fn tell(events: &mpsc::Sender<Event>, event: ShardEvent) {
+    let _ = events.send(Event::Shard(event));
+}
+
 /// Tells the main thread how a shard's thread ended, also if it never came to its shard. Of panics later than that
 /// it hears by [`last_words`].
 struct ThreadWatch {
     shard: ShardId,
-    events: mpsc::Sender<ShardEvent>,
+    events: mpsc::Sender<Event>,
     has_ended: bool,
 }
 
 impl ThreadWatch {
-    // When the main thread is gone, the process is ending anyway.
     fn tell(&self, event: ShardEvent) {
-        let _ = self.events.send(event);
+        tell(&self.events, event);
     }
 
     fn end(mut self, ended: io::Result<ShardEnd>) {
@@ -228,7 +269,7 @@ impl Drop for ThreadWatch {
     }
 }
 
-fn spawn(core: usize, start: ShardStart, events: mpsc::Sender<ShardEvent>) -> Result<(), ServeError> {
+fn spawn(core: usize, start: ShardStart, events: mpsc::Sender<Event>) -> Result<(), ServeError> {
     let id = start.shard.id;
     // Made here, as the thread may end before it runs anything of ours.
     let watch = ThreadWatch { shard: id, events, has_ended: false };
@@ -270,14 +311,18 @@ fn report(total: &ShardMetrics) {
 /// Every connection is a descriptor; the soft limit of most systems is too low for a server.
 fn raise_open_files() {
     if let Err(error) = descriptor::raise_open_files() {
-        tracing::warn!("open files: {error}; raise the limit with `ulimit -n` or LimitNOFILE=");
+        tracing::warn!(
+            event = life::OPEN_FILES_NOT_RAISED,
+            remedy = "raise the limit with `ulimit -n` or LimitNOFILE=",
+            "the limit of open files stays as it is: {error}"
+        );
     }
 }
 
 /// Later, glommio would panic.
 fn check_open_files(shards: usize) -> Result<(), ServeError> {
     let limit = descriptor::open_files_max().map_err(kernel("open files"))?;
-    let least = FILES_TO_START + FILES_TO_START_A_SHARD * shards as u64;
+    let least = FILES_OF_THE_PROCESS + FILES_OF_A_SHARD * shards as u64;
     if limit < least { Err(ServeError::TooFewFiles { limit, shards, least }) } else { Ok(()) }
 }
 

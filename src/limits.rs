@@ -51,6 +51,10 @@ pub const HTTP_REPLIES_MAX: usize = 65_536;
 pub const HTTP_LINGER_BYTES_MAX: usize = 2 << 20;
 /// A body may come at any pace until its request is this old: a few retransmissions of one packet.
 pub const BODY_RATE_GRACE: Duration = Duration::from_secs(5);
+/// How often HTTP connections are looked over, so by how much a time limit may pass.
+pub const HTTP_SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How long a connection lingers after its last reply, so that a client that still sends comes to read it.
+pub const HTTP_LINGER: Duration = Duration::from_secs(1);
 /// Connections of the admin port: scrapers, probes and operators. Apart from the public ones, so that the node can be
 /// looked at when those are as many as they may be.
 pub const ADMIN_CONNECTIONS_MAX: usize = 256;
@@ -139,8 +143,9 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 pub const LOG_LINES_WAITING_MAX: usize = 4096;
 /// Bytes of the longest text in a line of the log.
 pub const LOG_MESSAGE_BYTES_MAX: usize = 4096;
-/// Kinds of events that the log limits one by one; those beyond share one limit.
-pub const LOG_KINDS_MAX: usize = 256;
+/// Kinds of events that the log limits one by one in one [`LOG_KIND_PERIOD`]; those beyond share one limit. There is room for
+/// every event of every shard, and of each only its name and one text are kept.
+pub const LOG_KINDS_MAX: usize = 32 * SHARDS_MAX;
 /// Lines of one kind in one [`LOG_KIND_PERIOD`]: enough to see what goes on, few enough to see what else does.
 pub const LOG_LINES_PER_KIND: u32 = 10;
 /// See [`LOG_LINES_PER_KIND`].
@@ -148,11 +153,37 @@ pub const LOG_KIND_PERIOD: Duration = Duration::from_secs(10);
 /// Time that the log has at the end of the process to be written: a disk may be slow, a dead pipe holds up nobody.
 pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Bytes of `/metrics/shards` written in one turn of a shard, in one or two tenths of a millisecond; 128 shards fill 2 MB.
+pub const PAGE_SLICE_BYTES: usize = 32_768;
+
+/// Time from a shard's panic to the end of the process at most: for writing down what happened and where; far below the time
+/// after which a supervisor looks.
+pub const LAST_WORDS: Duration = Duration::from_secs(2);
+/// What a drain may take beyond its configured times: the last window and the ends of the threads.
+pub const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// Time that a supervisor has to take what it must not miss, such as that the server is ready: its queue is a few hundred
+/// messages long, and one that does not read holds up only the main thread, which has nothing urgent to do.
+pub const SUPERVISOR_SEND_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a busy shard runs before other tasks of its executor, such as the mesh, get their turn: far below a window,
+/// and long beside a pause that the machine itself makes.
+pub const PREEMPT_AFTER: Duration = Duration::from_millis(5);
+/// Bytes of registered memory of glommio's own rings, which carry no data here.
+pub const EXECUTOR_IO_MEMORY: usize = 64 * 1024;
+
+/// Descriptors of one shard besides its connections: sockets, rings, doorbells, pipes of the executor, with room to spare.
+pub const FILES_OF_A_SHARD: u64 = 32;
+/// Descriptors of the process besides its shards': standard streams, locks, timers of the runtime, what is read of the
+/// machine, what a scrape opens.
+pub const FILES_OF_THE_PROCESS: u64 = 64;
+
+/// How old what the kernel counts, its drops above all, may be when somebody asks: each socket is a system call.
+pub const FIGURES_AGE: Duration = Duration::from_millis(100);
 /// How often a shard looks whether it has something to tell the operator.
 pub const INCIDENT_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time between two lines of one shard about one kind of incident; the second one says what has come together meanwhile.
 pub const INCIDENT_SAID_EVERY: Duration = Duration::from_secs(10);
 
+const _: () = assert!(LAST_WORDS.as_millis() > LOG_FLUSH_TIMEOUT.as_millis(), "a panic is written before the end");
 const _: () = assert!(SHARDS_MAX <= 256, "a connection id carries its shard in one byte");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX <= HTTP_BODY_MAX, "a datagram fits an HTTP body");
 const _: () = assert!(uproar_wire::hello::MESSAGE_MAX <= QUIC_RECEIVE_WINDOW as usize, "a hello fits the window");

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets the frequency governor of every processor. Run as root; lasts until the next boot. Says each change and, at the
-# end, how to undo it.
+# end, one command for each governor that there was to undo it; `uproar tune apply` and `revert` do the same and remember.
 #
 #     tuning/governor.sh [--dry-run] [GOVERNOR]        GOVERNOR: performance unless given
 #
@@ -21,7 +21,7 @@ for argument in "$@"; do
 done
 
 failures=0
-before=
+before=''
 seen=0
 for file in /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor; do
     [ -e "$file" ] || continue
@@ -38,7 +38,8 @@ for file in /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor; do
         ;;
     esac
     printf '%s: %s -> %s\n' "$file" "$old" "$governor"
-    before=$old
+    before="$before$old $file
+"
     if [ -z "$dry_run" ]; then
         printf '%s\n' "$governor" >"$file" || failures=1
     fi
@@ -49,6 +50,9 @@ if [ "$seen" = 0 ]; then
 elif [ -z "$before" ]; then
     printf 'every processor is as asked\n'
 else
-    printf 'undo: %s %s\n' "$0" "$before"
+    printf '%s' "$before" | sort -u | awk '
+        $1 != governor && NR > 1 { print "undo: echo " governor " | tee" files; files = "" }
+        { governor = $1; files = files " " $2 }
+        END { print "undo: echo " governor " | tee" files }'
 fi
 exit "$failures"

@@ -7,8 +7,8 @@
 //! noise, a slice has [`SCRAPES_PER_SECOND`], and what they cost is divided by as many; its uncertainty (twice the standard
 //! error) stands beside it. Scrapes are measured alone, too: many in a row, of a server that does nothing else.
 //!
-//! It fails when one scrape a second costs 1 % of ingest or more, beyond the uncertainty or alone. A small run only has to
-//! run.
+//! It fails when one scrape a second costs 1 % of ingest or more, beyond the uncertainty or alone, and when the uncertainty is
+//! above 1 %, as nothing is decided then. A small run only has to run.
 //!
 //! ```text
 //! cargo bench --bench scrape                         two minutes
@@ -76,7 +76,16 @@ struct Report {
     alone_percent: f64,
     /// Of the datagrams sent, the part that was taken.
     taken: f64,
-    has_held: bool,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Held,
+    Failed,
+    /// The machine was too noisy to tell.
+    NotDecided,
 }
 
 fn main() -> ExitCode {
@@ -104,7 +113,7 @@ fn main() -> ExitCode {
     if let Some(file) = value("--json") {
         process::write_json(file, &report);
     }
-    if report.has_held || !effort.is_strict { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.verdict == Verdict::Held || !effort.is_strict { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Datagrams a second at which the server, or the sender that carries its receive path on loopback, has a core to the full.
@@ -151,14 +160,27 @@ fn measure(appliance: &mut Receiver, sender: &mut Sender, rate: f64, effort: &Ef
         scrape_bytes,
         alone_percent,
         taken: process::median(parts),
-        has_held: difference_percent - uncertainty_percent < COST_PERCENT_MAX && alone_percent < COST_PERCENT_MAX,
+        verdict: verdict(difference_percent, uncertainty_percent, alone_percent),
+    }
+}
+
+fn verdict(difference_percent: f64, uncertainty_percent: f64, alone_percent: f64) -> Verdict {
+    if difference_percent - uncertainty_percent >= COST_PERCENT_MAX || alone_percent >= COST_PERCENT_MAX {
+        Verdict::Failed
+    } else if uncertainty_percent > COST_PERCENT_MAX {
+        Verdict::NotDecided
+    } else {
+        Verdict::Held
     }
 }
 
 fn standard_error(values: &[f64]) -> f64 {
     let n = values.len() as f64;
+    if n < 2.0 {
+        return f64::INFINITY;
+    }
     let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
     (variance / n).sqrt()
 }
 
@@ -208,7 +230,12 @@ impl Report {
         );
         println!(
             "{}",
-            if self.has_held { "held: one scrape a second costs less than 1 %" } else { "FAILED: 1 % or more" }
+            match self.verdict {
+                Verdict::Held => "held: one scrape a second costs less than 1 %",
+                Verdict::Failed => "FAILED: 1 % or more",
+                Verdict::NotDecided =>
+                    "NOT DECIDED: the uncertainty is above 1 %; measure with more --rounds, or in quiet",
+            }
         );
     }
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Announces this node's address to the routers while the server is ready, and takes it back while it is not: when it
-# drains, stalls or is gone. Run it under a supervisor. It ends itself only by a signal, and then takes the address back.
+# drains, stalls or is gone. Run it under a supervisor. It ends itself only by a signal, and then takes the address back;
+# with 1 if BIRD did not take it back, and the address is still announced.
 #
 #   announce.sh [URL] [PROTOCOL]
 set -u
@@ -13,17 +14,19 @@ patience=3
 bad=$patience
 announced=unknown
 
+# announce STATE COMMAND: at every look and not only at changes, as BIRD comes up withdrawn whenever it is restarted, and
+# is not asked what it does. The command changes nothing where it was obeyed before.
 announce() {
-    [ "$announced" = "$1" ] && return
-    if birdc "$2" "$protocol" >/dev/null; then
-        announced=$1
-        echo "$url: $1"
-    else
-        echo "$url: birdc $2 $protocol failed; trying again" >&2
+    if ! birdc "$2" "$protocol" >/dev/null; then
+        announced=unknown
+        echo "$url: birdc $2 $protocol failed" >&2
+        return 1
     fi
+    [ "$announced" = "$1" ] || echo "$url: $1"
+    announced=$1
 }
 
-trap 'announce withdrawn disable; exit 0' INT TERM
+trap 'announce withdrawn disable || exit 1; exit 0' INT TERM
 while :; do
     case "$(curl --silent --max-time 1 --output /dev/null --write-out '%{http_code}' "$url")" in
     200) bad=0 ;;

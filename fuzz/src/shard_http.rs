@@ -94,6 +94,7 @@ fn talk(port: HttpPort, pieces: &[&[u8]], requests: &[Seen], waits: Waits) -> Ta
         sent.append(&mut replies);
         // All messages are to the only shard itself.
         assert!(shard.poll_mesh(now).is_none());
+        while shard.serve(now) {}
         while shard.poll_http_ready().is_some() {}
     }
     shard.http_closed(conn, Outcome::Done);

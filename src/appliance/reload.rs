@@ -1,12 +1,15 @@
 //! The configuration in force, and the way from reading it again to what shards take in.
 //!
+//! Reading may wait for files for as long as those take, so it happens on a thread of its own ([`begin`]).
+//!
 //! Invariant: whatever is wrong with the new configuration or certificate is found here, before any shard hears of it;
 //! then nothing changes. Only a room can still be kept as it was, when the shards find taps counted in it.
 
-use super::ServeError;
+use super::{Event, ServeError};
 use crate::config::{Config, ConfigSource};
 use crate::edge::certificate::Expiry;
 use crate::edge::control::Reload;
+use crate::edge::life;
 use crate::edge::tls;
 use crate::limits::ROOMS_MAX;
 use crate::quic::{self, HandshakeLimits, QuicSettings, ServerCrypto, Tickets, TimeSource};
@@ -16,11 +19,15 @@ use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+use std::thread::Builder;
 use tracing::level_filters::LevelFilter;
 use uproar_wire::RoomId;
 
 /// What certificates are put to use with; the same from the start to the end of the process.
+#[derive(Clone)]
 pub(super) struct TlsBase {
     pub(super) ticket_key: [u8; 32],
     pub(super) clock: Arc<dyn TimeSource>,
@@ -50,7 +57,7 @@ impl TlsBase {
     }
 }
 
-/// What a running server goes by.
+/// What a running server goes by, since its start or the last reload.
 pub(super) struct InForce {
     source: ConfigSource,
     config: Config,
@@ -63,6 +70,7 @@ pub(super) struct InForce {
 
 /// A new configuration that can be used.
 pub(super) struct Prepared {
+    config: Config,
     reload: Arc<Reload>,
     rooms: BTreeMap<RoomId, Arc<Room>>,
     changes: RoomChanges,
@@ -92,12 +100,8 @@ impl InForce {
         Self { source, config, rooms: by_id(rooms.iter().cloned()), certificate, expiry, base }
     }
 
-    pub(super) fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// Reads everything again. May wait for files.
-    pub(super) fn prepare(&self) -> Result<Prepared, ServeError> {
+    fn prepare(&self) -> Result<Prepared, ServeError> {
         let reloaded = self.config.reload(&self.source.load()?)?;
         let config = reloaded.config;
         let rooms = by_id(config.rooms()?.into_iter().map(Arc::new));
@@ -111,45 +115,75 @@ impl InForce {
             said.insert(0, format!("the certificate, now SHA-256 {}", fingerprint(&certificate.chain)));
         }
         let (shard, quic) = (shard_settings(&config), quic_settings(&config, &certificate));
-        let reload = Arc::new(Reload { config, shard, quic });
+        let reload = Arc::new(Reload { http: config.http.clone(), shard, quic });
         let changes = room_changes(&self.rooms, &rooms);
-        Ok(Prepared { reload, rooms, changes, certificate, said, waiting: reloaded.waiting })
+        Ok(Prepared { config, reload, rooms, changes, certificate, said, waiting: reloaded.waiting })
     }
 
-    /// Every shard has taken in what was prepared; says so, and what of it was not to be had. Returns how much is logged
-    /// from here on.
-    pub(super) fn adopt(&mut self, mut prepared: Prepared, changed: &RoomsChanged) -> LevelFilter {
+    /// How much is logged.
+    pub(super) fn log_level(&self) -> LevelFilter {
+        self.config.log
+    }
+
+    /// Every shard has taken in what was prepared; says so, and what of it was not to be had. Returns what is in force now.
+    pub(super) fn adopt(&self, mut prepared: Prepared, changed: &RoomsChanged) -> Self {
         let mut said = std::mem::take(&mut prepared.said);
         said.extend(rooms_said(&self.rooms, &prepared.changes, changed));
         for (room, kept) in &changed.kept {
             // So that the next reload finds the difference again.
-            match self.rooms.remove(room) {
-                Some(before) => prepared.rooms.insert(*room, before),
+            match self.rooms.get(room) {
+                Some(before) => prepared.rooms.insert(*room, before.clone()),
                 None => prepared.rooms.remove(room),
             };
             match kept {
                 KeptRoom::LiveCounts => tracing::warn!(
-                    "room {room} keeps its palette, as taps are counted for emoji that the new one lacks; reload again in two windows"
+                    event = life::ROOM_KEPT,
+                    remedy = "reload again in two windows",
+                    "room {room} keeps its palette, as taps are counted for emoji that the new one lacks"
                 ),
-                KeptRoom::TooMany => {
-                    tracing::warn!(
-                        "room {room} is not added: a node holds at most {ROOMS_MAX} rooms; delete some, then reload again"
-                    );
-                }
+                KeptRoom::TooMany => tracing::warn!(
+                    event = life::ROOM_KEPT,
+                    remedy = "delete some, then reload again",
+                    "room {room} is not added: a node holds at most {ROOMS_MAX} rooms"
+                ),
             }
         }
         if !prepared.waiting.is_empty() {
-            tracing::warn!("restart the server for what has changed of {}", prepared.waiting.join(", "));
+            tracing::warn!(
+                event = life::RESTART_NEEDED,
+                remedy = "restart the server",
+                "what has changed of {} is not in force",
+                prepared.waiting.join(", ")
+            );
         }
         match said.is_empty() {
-            true => tracing::info!("reloaded: nothing has changed"),
-            false => tracing::info!("reloaded: {}", said.join("; ")),
+            true => tracing::info!(event = life::RELOAD, "nothing has changed"),
+            false => tracing::info!(event = life::RELOAD, "{}", said.join("; ")),
         }
-        self.config = prepared.reload.config.clone();
-        (self.rooms, self.certificate) = (prepared.rooms, prepared.certificate);
-        self.expiry.replace(&self.certificate.chain);
-        self.config.log
+        let Prepared { config, rooms, certificate, .. } = prepared;
+        let (source, expiry, base) = (self.source.clone(), self.expiry.clone(), self.base.clone());
+        expiry.replace(&certificate.chain);
+        Self { source, config, rooms, certificate, expiry, base }
     }
+}
+
+/// Has everything read again; `events` brings what came of it.
+pub(super) fn begin(in_force: Arc<InForce>, events: &mpsc::Sender<Event>) {
+    let to_main = events.clone();
+    let read = move || {
+        // One that panics has changed nothing, and the log has said so.
+        let prepared = catch_unwind(AssertUnwindSafe(|| in_force.prepare()));
+        let prepared = prepared.unwrap_or_else(|_| Err(failed(io::Error::other("it panicked"))));
+        // When the main thread is gone, the process is ending anyway.
+        let _ = to_main.send(Event::Read(prepared.map(Box::new)));
+    };
+    if let Err(error) = Builder::new().name("reload".into()).spawn(read) {
+        let _ = events.send(Event::Read(Err(failed(error))));
+    }
+}
+
+fn failed(source: io::Error) -> ServeError {
+    ServeError::Kernel { what: "the thread that reads the configuration", source }
 }
 
 /// Limits of a shard, as the configuration has them.

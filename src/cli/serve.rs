@@ -88,7 +88,7 @@ pub(super) fn run(mut args: ServeArgs) -> ExitCode {
     };
     let format = config.log_format;
     let log = log::start(config.log, format);
-    let served = appliance::serve(config, source, &log);
+    let served = appliance::serve(config, source, &log, FAILURE);
     // What was logged comes before what the process ends with.
     drop(log);
     match served {

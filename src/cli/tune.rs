@@ -6,6 +6,7 @@ use super::{FAILURE, USAGE, fail, print};
 use crate::edge::machine::Machine;
 use crate::tune::apply::{self, Outcome};
 use crate::tune::device::Devices;
+use crate::tune::left::{Left, hash_on_ports};
 use crate::tune::profile::Profile;
 use crate::tune::queues::{Interface, IrqMode};
 use crate::tune::saved::STATE_DIR;
@@ -34,7 +35,7 @@ pub(super) struct TuneArgs {
     /// Where the machine's /proc and /sys are; another directory than / is a machine to try on.
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
     root: PathBuf,
-    /// Where overwritten values are kept [default: /var/lib/uproar/tune, below the root].
+    /// Where overwritten values are kept [default: /var/lib/uproar-tune, below the root].
     #[arg(long, global = true, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Print JSON, for programs.
@@ -52,7 +53,7 @@ enum TuneCommand {
     Script,
     /// Close the gaps, saving what is overwritten. Lasts until the next boot.
     Apply,
-    /// Restore what `apply` or the script overwrote.
+    /// Restore the files that `apply` or the script overwrote.
     Revert,
 }
 
@@ -66,7 +67,7 @@ pub(super) fn run(args: &TuneArgs) -> ExitCode {
     let state_dir = args.state_dir.clone().unwrap_or_else(|| machine.path(STATE_DIR));
     if let TuneCommand::Revert = args.command {
         return match apply::revert(&machine, &state_dir) {
-            Ok(outcome) => report(args, &outcome, "restored"),
+            Ok(outcome) => report(args, &outcome, "restored", None),
             Err(error) => fail(FAILURE, &error),
         };
     }
@@ -76,26 +77,27 @@ pub(super) fn run(args: &TuneArgs) -> ExitCode {
     };
     let devices = Devices { machine: &machine, interface: interface.clone(), mode: args.irq_mode };
     let tuners = tuners(args.profile, &devices);
+    let left = hash_on_ports(args.profile, interface.as_ref());
     match args.command {
-        TuneCommand::List if args.json => print_json(&tuners_json(args.profile, &tuners)),
+        TuneCommand::List if args.json => print_json(&tuners_json(args.profile, &tuners, left.as_ref())),
         TuneCommand::List => print(&list(&tuners)),
-        TuneCommand::Check => check(args, tuners),
+        TuneCommand::Check => check(args, tuners, left.as_ref()),
         TuneCommand::Script => print(&script(&machine, args.profile, &tuners, interface.as_ref(), &state_dir)),
         TuneCommand::Apply => match apply::apply(&machine, &tuners, &state_dir) {
-            Ok(outcome) => report(args, &outcome, "changed"),
+            Ok(outcome) => report(args, &outcome, "changed", left.as_ref()),
             Err(error) => fail(FAILURE, &error),
         },
         TuneCommand::Revert => unreachable!("done above, as it needs no profile"),
     }
 }
 
-fn check(args: &TuneArgs, tuners: Vec<Tuner>) -> ExitCode {
+fn check(args: &TuneArgs, tuners: Vec<Tuner>, left: Option<&Left>) -> ExitCode {
     let unsupported = tuners.iter().filter(|tuner| matches!(tuner.state, State::Unsupported(_))).count();
     let gaps: Vec<_> = tuners.into_iter().filter(Tuner::is_gap).collect();
     let printed = if args.json {
-        print_json(&tuners_json(args.profile, &gaps))
+        print_json(&tuners_json(args.profile, &gaps, left))
     } else {
-        print(&check_text(args.profile, &gaps, unsupported))
+        print(&check_text(args.profile, &gaps, unsupported, left))
     };
     if gaps.is_empty() { printed } else { ExitCode::from(FAILURE) }
 }
@@ -104,13 +106,13 @@ fn list(tuners: &[Tuner]) -> String {
     let heading = ["TUNER", "SUPPORTED", "CURRENT", "WANTED", "REASON"].map(str::to_owned);
     let rows = tuners.iter().map(|tuner| {
         let (supported, current) = match &tuner.state {
-            State::Is(current) => ("yes", plain(current)),
+            State::Is(current) | State::ByHand { current, .. } => ("yes", plain(current)),
             State::Unreadable(_) => ("yes", "unreadable".to_owned()),
             State::Unsupported(_) => ("no", "-".to_owned()),
         };
         let reason = match &tuner.state {
             State::Unsupported(why) | State::Unreadable(why) => format!("({why}) {}", tuner.reason),
-            State::Is(_) => tuner.reason.clone(),
+            State::Is(_) | State::ByHand { .. } => tuner.reason.clone(),
         };
         [tuner.name.clone(), supported.to_owned(), current, wanted(tuner), reason]
     });
@@ -133,11 +135,11 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
-fn check_text(profile: Profile, gaps: &[Tuner], unsupported: usize) -> String {
+fn check_text(profile: Profile, gaps: &[Tuner], unsupported: usize, left: Option<&Left>) -> String {
     let mut text = String::new();
     for tuner in gaps {
         let current = match &tuner.state {
-            State::Is(current) => format!("is {}", plain(current)),
+            State::Is(current) | State::ByHand { current, .. } => format!("is {}", plain(current)),
             State::Unreadable(why) | State::Unsupported(why) => format!("cannot be read: {why}"),
         };
         let _ = writeln!(text, "{} {current}, wanted {}", tuner.name, wanted(tuner));
@@ -146,7 +148,11 @@ fn check_text(profile: Profile, gaps: &[Tuner], unsupported: usize) -> String {
     if unsupported > 0 {
         let _ = writeln!(text, "{unsupported} not supported by this machine: uproar tune list --profile {profile}");
     }
+    text.push_str(&left_text(left));
     let _ = match gaps.len() {
+        0 if left.is_some() => {
+            writeln!(text, "no gaps in what files can set: the rest is as profile {profile} wants it")
+        }
         0 => writeln!(text, "no gaps: this machine is as profile {profile} wants it"),
         count => writeln!(
             text,
@@ -157,9 +163,17 @@ fn check_text(profile: Profile, gaps: &[Tuner], unsupported: usize) -> String {
     text
 }
 
+/// What the program neither looks at nor sets, with its command.
+fn left_text(left: Option<&Left>) -> String {
+    left.map_or_else(String::new, |left| {
+        format!("{} is left to you\n    why:    {}\n    remedy: {}\n", left.name, left.reason, left.remedy)
+    })
+}
+
 /// What was done, and exit code 1 if anything failed.
-fn report(args: &TuneArgs, outcome: &Outcome, done: &str) -> ExitCode {
-    let printed = if args.json { print_json(&outcome_json(outcome)) } else { print(&outcome_text(outcome, done)) };
+fn report(args: &TuneArgs, outcome: &Outcome, done: &str, left: Option<&Left>) -> ExitCode {
+    let text = || outcome_text(outcome, done) + &left_text(left);
+    let printed = if args.json { print_json(&outcome_json(outcome, left)) } else { print(&text()) };
     for failure in outcome.failed.iter().filter(|_| !args.json) {
         fail(FAILURE, &format_args!("{}: {}", failure.name, failure.error));
     }
@@ -185,12 +199,12 @@ fn outcome_text(outcome: &Outcome, done: &str) -> String {
     text
 }
 
-fn tuners_json(profile: Profile, tuners: &[Tuner]) -> Value {
+fn tuners_json(profile: Profile, tuners: &[Tuner], left: Option<&Left>) -> Value {
     let tuners: Vec<_> = tuners
         .iter()
         .map(|tuner| {
             let (current, unsupported, unreadable) = match &tuner.state {
-                State::Is(current) => (Some(plain(current)), None, None),
+                State::Is(current) | State::ByHand { current, .. } => (Some(plain(current)), None, None),
                 State::Unsupported(why) => (None, Some(why), None),
                 State::Unreadable(why) => (None, None, Some(why)),
             };
@@ -201,10 +215,16 @@ fn tuners_json(profile: Profile, tuners: &[Tuner]) -> Value {
             })
         })
         .collect();
-    json!({ "profile": profile.name(), "tuners": tuners })
+    json!({ "profile": profile.name(), "tuners": tuners, "left": left_json(left) })
 }
 
-fn outcome_json(outcome: &Outcome) -> Value {
+fn left_json(left: Option<&Left>) -> Vec<Value> {
+    let of =
+        |left: &Left| json!({ "name": left.name, "reason": left.reason, "remedy": left.remedy, "undo": left.undo });
+    left.map(of).into_iter().collect()
+}
+
+fn outcome_json(outcome: &Outcome, left: Option<&Left>) -> Value {
     let changed: Vec<_> = outcome
         .changed
         .iter()
@@ -212,7 +232,8 @@ fn outcome_json(outcome: &Outcome) -> Value {
         .collect();
     let failed: Vec<_> =
         outcome.failed.iter().map(|failure| json!({ "name": failure.name, "error": failure.error })).collect();
-    json!({ "changed": changed, "failed": failed, "gone": outcome.gone, "outlived": outcome.outlived })
+    json!({ "changed": changed, "failed": failed, "gone": outcome.gone, "outlived": outcome.outlived,
+            "left": left_json(left) })
 }
 
 fn print_json(value: &Value) -> ExitCode {

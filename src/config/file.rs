@@ -1,7 +1,7 @@
 //! The configuration file: TOML, walked key by key so that every refusal names its line.
 
 use super::error::{ConfigError, Origin};
-use super::knob::KNOBS;
+use super::knob::{Form, KNOBS};
 use super::{Config, Origins, RoomConfig};
 use serde::Deserialize;
 use std::ops::Range;
@@ -71,7 +71,7 @@ impl File<'_> {
         let Some(knob) = KNOBS.iter().find(|knob| knob.key == key) else {
             return Err(ConfigError::UnknownKey { origin, key: key.into() });
         };
-        let set = match plain_text(value) {
+        let set = match plain_text(value).filter(|_| knob.is_written_as(form(value))) {
             Some(text) => knob.set(config, &text),
             None => Err(knob.allowed()),
         };
@@ -95,6 +95,15 @@ impl File<'_> {
     fn newlines(&self, range: Range<usize>) -> usize {
         let bytes = self.text.as_bytes().get(range).unwrap_or_default();
         bytes.iter().filter(|&&byte| byte == b'\n').count()
+    }
+}
+
+fn form(value: &DeValue<'_>) -> Form {
+    match value {
+        DeValue::Boolean(_) => Form::Switch,
+        DeValue::Integer(_) => Form::Number,
+        DeValue::Array(_) => Form::List,
+        _ => Form::Text,
     }
 }
 

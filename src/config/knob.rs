@@ -32,11 +32,22 @@ enum Field {
     Shards,
     /// With an example.
     File(fn(&mut Config) -> &mut Option<PathBuf>, &'static str),
-    /// As many as this at least.
-    Names(fn(&mut Config) -> &mut Vec<String>, usize),
+    /// One at least.
+    Names(fn(&mut Config) -> &mut Vec<String>),
+    /// Names of machines, as a browser sends them.
+    Hosts(fn(&mut Config) -> &mut Vec<String>),
     Switch(fn(&mut Config) -> &mut bool),
     Log,
     LogFormat,
+}
+
+/// How a value is written in TOML.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Form {
+    Text,
+    Number,
+    Switch,
+    List,
 }
 
 const fn knob(key: &'static str, field: Field, about: &'static str) -> Knob {
@@ -70,7 +81,7 @@ pub(super) const KNOBS: [Knob; 33] = [
     ),
     knob(
         "listen.admin_names",
-        Field::Names(|c| &mut c.listen.admin_names, 0),
+        Field::Hosts(|c| &mut c.listen.admin_names),
         "Names under which the admin port may be asked, besides localhost and any address; a name that begins with a dot \
          stands for all that end with it. Other names are refused, as a web page can make its own name lead here.",
     ),
@@ -168,7 +179,7 @@ pub(super) const KNOBS: [Knob; 33] = [
     ),
     knob(
         "quic.server_names",
-        Field::Names(|c| &mut c.quic.server_names, 1),
+        Field::Names(|c| &mut c.quic.server_names),
         "Names and addresses in the development certificate.",
     ),
     knob(
@@ -202,6 +213,16 @@ impl Knob {
         self.field.set(config, text).ok_or_else(|| self.allowed())
     }
 
+    /// Whether TOML may write it so. Texts are for every knob, as in the environment.
+    pub(super) fn is_written_as(&self, form: Form) -> bool {
+        match form {
+            Form::Text => true,
+            Form::Number => matches!(self.field, Field::Number(..) | Field::Shards),
+            Form::Switch => matches!(self.field, Field::Switch(_)),
+            Form::List => matches!(self.field, Field::Names(_) | Field::Hosts(_)),
+        }
+    }
+
     /// What may stand there.
     pub(super) fn allowed(&self) -> String {
         match &self.field {
@@ -213,8 +234,12 @@ impl Knob {
             }
             Field::Shards => format!("\"all\" or 1 to {SHARDS_MAX}"),
             Field::File(..) => "the path of a file".into(),
-            Field::Names(_, 0) => "names, separated by commas or as a list, or none".into(),
-            Field::Names(..) => "one or more names, separated by commas or as a list".into(),
+            Field::Hosts(_) => {
+                "names such as node1.example or .pods.example (no port, path or asterisk), separated by commas \
+                                or as a list, or none"
+                    .into()
+            }
+            Field::Names(_) => "one or more names, separated by commas or as a list".into(),
             Field::Switch(_) => "true or false".into(),
             Field::Log => "off, error, warn, info, debug or trace".into(),
             Field::LogFormat => "text or json".into(),
@@ -237,7 +262,7 @@ impl Knob {
             Field::Time(at, _) => quoted(&duration_text(*at(config))),
             Field::Shards => config.shards.map_or_else(|| quoted("all"), |shards| shards.to_string()),
             Field::File(at, _) => quoted(&at(config).as_ref()?.to_string_lossy()),
-            Field::Names(at, _) => {
+            Field::Names(at) | Field::Hosts(at) => {
                 let names: Vec<_> = at(config).iter().map(|name| quoted(name)).collect();
                 format!("[{}]", names.join(", "))
             }
@@ -258,8 +283,9 @@ impl Field {
             Self::Shards => config.shards = Some(number_in(text, &(1..=SHARDS_MAX))?),
             Self::File(..) if text.is_empty() => return None,
             Self::File(at, _) => *at(config) = Some(text.into()),
-            Self::Names(at, 0) if text.trim().is_empty() => at(config).clear(),
-            Self::Names(at, _) => *at(config) = names_in(text)?,
+            Self::Names(at) => *at(config) = names_in(text)?,
+            Self::Hosts(at) if text.trim().is_empty() => at(config).clear(),
+            Self::Hosts(at) => *at(config) = names_in(text)?.iter().map(|name| host_in(name)).collect::<Option<_>>()?,
             Self::Switch(at) => *at(config) = text.parse().ok()?,
             // The parser of levels also takes numbers and the empty text; those say too little here.
             Self::Log if text.starts_with(|c: char| c.is_ascii_alphabetic()) => config.log = level_in(text)?,
@@ -283,6 +309,16 @@ fn time_in(text: &str, range: &RangeInclusive<u64>) -> Option<Duration> {
 fn names_in(text: &str) -> Option<Vec<String>> {
     let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
     names.iter().all(|name| !name.is_empty()).then_some(names)
+}
+
+/// A name that a request can come with, or a dot and the end of one. It may end with the dot of the root, which goes.
+fn host_in(name: &str) -> Option<String> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        !label.is_empty() && label.bytes().all(is_allowed)
+    };
+    name.strip_prefix('.').unwrap_or(name).split('.').all(is_label).then(|| name.to_owned())
 }
 
 fn level_in(text: &str) -> Option<LevelFilter> {

@@ -1,10 +1,11 @@
 //! A configuration that was read again: what of it a running server takes in, and what waits for a restart.
 //!
 //! Invariant: what [`Config::reload`] returns is whole and in range, like what was loaded. What is not named here waits for a
-//! restart, so that a new knob is never taken for one that is in force.
+//! restart, so that a new knob is never taken for one that is in force: what is taken in is named field by field, and the compiler asks
+//! about one that is not named at all.
 
 use super::knob::KNOBS;
-use super::{Config, ConfigError, Origins, Quic};
+use super::{Config, ConfigError, Drain, Fanout, Http, Origins, Quic};
 use std::fmt;
 
 /// What became of a configuration that was read again.
@@ -44,10 +45,10 @@ impl Config {
     pub fn reload(&self, read: &Self) -> Result<Reloaded, ConfigError> {
         let mut config = Self {
             log: read.log,
-            http: read.http.clone(),
+            http: http_after(&read.http),
             quic: self.quic_after(&read.quic),
-            fanout: read.fanout.clone(),
-            drain: read.drain.clone(),
+            fanout: fanout_after(&read.fanout),
+            drain: drain_after(&read.drain),
             rooms: read.rooms.clone(),
             ..self.clone()
         };
@@ -58,15 +59,62 @@ impl Config {
     }
 
     fn quic_after(&self, read: &Quic) -> Quic {
-        let mut quic =
-            Quic { key_file: self.quic.key_file.clone(), server_names: self.quic.server_names.clone(), ..read.clone() };
+        let &Quic {
+            subscribers_max,
+            connections_per_address_max,
+            rooms_per_subscriber_max,
+            idle_timeout,
+            handshakes_max,
+            handshakes_per_second,
+            retry_above,
+            key_file: _,
+            certificate: _,
+            private_key: _,
+            server_names: _,
+        } = read;
         // A certificate made for development is made at a start.
-        if quic.certificate.is_none() {
-            quic.certificate.clone_from(&self.quic.certificate);
-            quic.private_key.clone_from(&self.quic.private_key);
+        let identity = if read.certificate.is_some() { read } else { &self.quic };
+        Quic {
+            subscribers_max,
+            connections_per_address_max,
+            rooms_per_subscriber_max,
+            idle_timeout,
+            handshakes_max,
+            handshakes_per_second,
+            retry_above,
+            key_file: self.quic.key_file.clone(),
+            certificate: identity.certificate.clone(),
+            private_key: identity.private_key.clone(),
+            server_names: self.quic.server_names.clone(),
         }
-        quic
     }
+}
+
+fn http_after(read: &Http) -> Http {
+    let &Http {
+        connections_max,
+        connections_per_address_max,
+        idle_timeout,
+        head_timeout,
+        request_timeout,
+        body_rate_min_bytes,
+    } = read;
+    Http {
+        connections_max,
+        connections_per_address_max,
+        idle_timeout,
+        head_timeout,
+        request_timeout,
+        body_rate_min_bytes,
+    }
+}
+
+fn fanout_after(&Fanout { spread }: &Fanout) -> Fanout {
+    Fanout { spread }
+}
+
+fn drain_after(&Drain { duration, timeout }: &Drain) -> Drain {
+    Drain { duration, timeout }
 }
 
 fn differences(before: &mut Config, after: &mut Config) -> Vec<Change> {

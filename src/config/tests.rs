@@ -281,3 +281,52 @@ fn every_toml_string_reads_back() {
         assert_eq!(parsed["text"].as_str(), Some(text));
     }
 }
+
+#[test]
+fn a_name_of_the_admin_port_is_one_that_a_request_can_come_with() {
+    let of = |name: &str| Case::file(&format!("[listen]\nadmin_names = [{name:?}]\n"));
+    let taken = [
+        ("node1.example.", "node1.example"),
+        (".pods.example.", ".pods.example"),
+        ("a_b-1", "a_b-1"),
+        ("10.1.2.3", "10.1.2.3"),
+    ];
+    for (written, name) in taken {
+        assert_eq!(of(written).load().unwrap().listen.admin_names, [name], "{written}");
+    }
+    let never = [
+        "node1:9100",
+        "[::1]",
+        "http://node1",
+        "node1/",
+        "*",
+        "*.example",
+        ".",
+        "..",
+        "a..b",
+        "..a",
+        "a..",
+        "a b",
+        "é",
+    ];
+    for name in never {
+        assert_says(&of(name).refusal(), &[":2:", "listen.admin_names", "node1.example or .pods.example"]);
+    }
+}
+
+#[test]
+fn a_switch_a_number_and_a_list_are_for_knobs_of_their_kind() {
+    for (key, value) in [
+        ("key_file", "true"),
+        ("key_file", "7"),
+        ("key_file", "[\"a\"]"),
+        ("server_names", "true"),
+        ("server_names", "7"),
+    ] {
+        assert_says(&Case::file(&format!("[quic]\n{key} = {value}\n")).refusal(), &[":2:", key, value]);
+    }
+    assert_says(&Case::file("log = true\n").refusal(), &["log is true", "off, error"]);
+    assert_says(&Case::file("log = false\n").refusal(), &["log is false"]);
+    assert_says(&Case::file("strict = [\"true\"]\n").refusal(), &["strict", "true or false"]);
+    assert!(Case::file("strict = \"true\"\n").load().unwrap().strict, "as in the environment");
+}

@@ -1,4 +1,5 @@
-//! The only clocks: both readings, once per turn of the loop (and one of them before a sleep), and the wall clock for keys and tokens that age.
+//! The only clocks: both readings, once per turn of the loop (and one of them before a sleep), and the wall clock for
+//! keys and tokens that age.
 
 use crate::window::Now;
 use quinn_proto::TimeSource;

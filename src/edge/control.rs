@@ -8,20 +8,22 @@
 //! the signal of another, and the shard slept on. Neither end ever waits for the other.
 //!
 //! Invariant: of reloads one is under way at a time, and of beats too. The main thread sees to it, so that shard 0 needs
-//! no numbers for them.
+//! no numbers for them, and only counts who has yet to answer.
 
 use super::shard_loop::ShardEnd;
 use super::sys::descriptor;
 use super::sys::ring::Ring;
 use super::token::Purpose;
-use crate::config::Config;
+use crate::config;
 use crate::ids::ShardId;
+use crate::metrics::Reload as ReloadOutcome;
 use crate::quic::QuicSettings;
 use crate::shard::{RoomChanges, RoomsChanged, ShardSettings};
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 /// What a shard's thread tells the main thread.
 #[derive(Debug)]
@@ -34,8 +36,8 @@ pub enum ShardEvent {
     Reloaded(RoomsChanged),
     /// The loop of every shard has turned since [`Command::Beat`].
     Beaten,
-    /// The drain has begun.
-    Draining,
+    /// The drain has begun, and takes this long at most by what shards go by.
+    Draining(Duration),
     /// Its loop is over.
     Ended(ShardId, io::Result<ShardEnd>),
     /// Its thread unwinds.
@@ -46,16 +48,16 @@ pub enum ShardEvent {
 pub enum Command {
     /// All shards shall take in these settings, and then change these rooms.
     Reload(Arc<Reload>, RoomChanges),
-    /// The configuration was read again and cannot be used: count that.
-    Refused,
+    /// A reload is over: count it.
+    Count(ReloadOutcome),
     /// Say when the loop of every shard has turned.
     Beat,
 }
 
 /// Settings that a shard takes in while it runs.
 pub struct Reload {
-    /// Limits of the sockets.
-    pub config: Config,
+    /// Limits of the public HTTP port.
+    pub http: config::Http,
     /// Limits of the shard.
     pub shard: ShardSettings,
     /// Certificate and limits of QUIC.
@@ -64,7 +66,7 @@ pub struct Reload {
 
 impl std::fmt::Debug for Reload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reload").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Reload").field("http", &self.http).field("shard", &self.shard).finish_non_exhaustive()
     }
 }
 
@@ -89,20 +91,24 @@ pub struct Control {
     signals: File,
     commands: mpsc::Receiver<Command>,
     bell: PipeReader,
-    events: mpsc::Sender<ShardEvent>,
+    tell: Box<dyn Fn(ShardEvent) + Send>,
     has_rung: bool,
     /// The rooms of a reload that shards take in, and how many have yet to.
-    pub(super) reloading: Option<(usize, RoomChanges)>,
+    reloading: Option<(usize, RoomChanges)>,
     /// Shards that have yet to answer a beat.
-    pub(super) beating: usize,
+    beating: usize,
 }
 
-/// Both ends. `signals` are the signals of the process, and `events` leads to the main thread.
-pub fn line(signals: File, events: mpsc::Sender<ShardEvent>) -> io::Result<(Commander, Control)> {
+/// Both ends. `signals` are the signals of the process, and `tell` tells the main thread.
+///
+/// # Errors
+/// When the kernel gives no pipe.
+pub fn line(signals: File, tell: impl Fn(ShardEvent) + Send + 'static) -> io::Result<(Commander, Control)> {
     let (bell, ringer) = io::pipe()?;
     let (sender, commands) = mpsc::channel();
     let commander = Commander { commands: sender, bell: ringer };
-    Ok((commander, Control { signals, commands, bell, events, has_rung: false, reloading: None, beating: 0 }))
+    let tell = Box::new(tell);
+    Ok((commander, Control { signals, commands, bell, tell, has_rung: false, reloading: None, beating: 0 }))
 }
 
 impl Control {
@@ -136,6 +142,42 @@ impl Control {
 
     /// Tells the main thread, unless it is gone, which ends the process.
     pub(super) fn tell(&self, event: ShardEvent) {
-        let _ = self.events.send(event);
+        (self.tell)(event);
+    }
+
+    /// So many `others` have been asked to take in what goes before `rooms`; what there is to do at once, as
+    /// [`Self::handle_reloaded`] has it.
+    pub(super) fn begin_reload(&mut self, others: usize, rooms: RoomChanges) -> Option<RoomChanges> {
+        self.reloading = Some((others, rooms));
+        self.poll_rooms()
+    }
+
+    /// One of the others has taken it in. When it was the last, the rooms that are to change now.
+    pub(super) fn handle_reloaded(&mut self) -> Option<RoomChanges> {
+        let (missing, _) = self.reloading.as_mut()?;
+        *missing = missing.saturating_sub(1);
+        self.poll_rooms()
+    }
+
+    fn poll_rooms(&mut self) -> Option<RoomChanges> {
+        self.reloading.take_if(|(missing, _)| *missing == 0).map(|(_, rooms)| rooms)
+    }
+
+    /// So many `others` have been asked whether they turn.
+    pub(super) fn begin_beat(&mut self, others: usize) {
+        self.beating = others;
+        self.tell_if_beaten();
+    }
+
+    /// One of the others turns. When it was the last, the main thread is told.
+    pub(super) fn handle_beaten(&mut self) {
+        self.beating = self.beating.saturating_sub(1);
+        self.tell_if_beaten();
+    }
+
+    fn tell_if_beaten(&self) {
+        if self.beating == 0 {
+            self.tell(ShardEvent::Beaten);
+        }
     }
 }

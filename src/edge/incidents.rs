@@ -22,7 +22,7 @@ struct Kind {
     is_told_in_drain: bool,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind {
         name: "reactions_dropped",
         count: |m| m.socket_drops[Socket::Reactions.index()],
@@ -80,6 +80,13 @@ const KINDS: [Kind; 9] = [
         count: |m| m.detail.sends_failed,
         what: "sends to subscribers were refused by the kernel",
         remedy: "see routes, firewall and conntrack of this machine (`dmesg`, `ip route get`, `nstat`)",
+        is_told_in_drain: true,
+    },
+    Kind {
+        name: "files_exhausted",
+        count: |m| m.detail.accepts_failed,
+        what: "times HTTP connections could not be accepted for want of open files, or of memory in the kernel: who came waits",
+        remedy: "raise LimitNOFILE (`ulimit -n`) and, if the machine is out of them, fs.file-max, or lower http.connections_max",
         is_told_in_drain: true,
     },
     Kind {
@@ -235,6 +242,13 @@ mod tests {
         assert_eq!(told(&mut incidents, start, &dropped(3)), []);
         let last: Vec<_> = incidents.look(start, &dropped(4), false, true).map(|incident| incident.count).collect();
         assert_eq!(last, [3]);
+    }
+
+    #[test]
+    fn what_is_said_of_the_admin_port_is_its_limit() {
+        let full = KINDS.iter().find(|kind| kind.name == "http_full").unwrap();
+        let limit = format!("(or {} of the admin port)", crate::limits::ADMIN_CONNECTIONS_MAX);
+        assert!(full.what.contains(&limit), "{}", full.what);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! Invariant: a file that others can read or change is refused, and the name never holds half a file. Not here: which
 //! keys come from it ([`crate::quic::MasterSecret`]).
 
+use super::life;
 use crate::quic::{MASTER_SECRET_LEN, MasterSecret};
 use aws_lc_rs::rand;
 use std::fs::{self, File, OpenOptions};
@@ -70,7 +71,11 @@ pub fn master_secret(file: Option<&Path>) -> Result<MasterSecret, KeyFileError> 
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make(path, &random()?).map_err(failed)?;
-            tracing::info!("made {path:?}; nodes that should resume one another's sessions need a copy of it");
+            tracing::info!(
+                event = life::KEY_FILE_MADE,
+                remedy = "copy it to nodes that should resume one another's sessions",
+                "made {path:?}"
+            );
             File::open(path).map_err(failed)?
         }
         opened => opened.map_err(failed)?,

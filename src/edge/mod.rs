@@ -1,14 +1,15 @@
 //! The edge: the only part that touches the kernel. Sockets, rings, clocks, threads, files.
 //!
 //! In the order in which a process meets them: [`placement`] picks cores, [`listen`] binds ports with the
-//! [`socket_buffer`]s that were asked for, [`tls`] brings the certificate (and [`certificate`] says until when), and [`key_file`] the other keys, [`mesh`] connects the shards and [`board`] tells
-//! them who is least busy. Each shard then lives in its [`shard_loop`], which reads [`udp`] (and sends through its [`outlet`]) and [`tcp`]
-//! (whose connections [`admission`] lets in), asks the [`clock`] once per turn, pays [`attention`] to how long that was, and
-//! sleeps at its [`doorbell`], or shorter ([`sleep`]). The main thread and shard 0 have a [`control`] line; the supervisor of
+//! [`socket_buffer`]s that were asked for, [`tls`] brings the certificate (and [`certificate`] says until when), and
+//! [`key_file`] the other keys, [`mesh`] connects the shards and [`board`] tells them who is least busy. Each shard then
+//! lives in its [`shard_loop`], which reads [`udp`] (and sends through its [`outlet`]) and [`tcp`] (whose connections
+//! [`admission`] lets in), asks the [`clock`] once per turn, pays [`attention`] to how long that was, and sleeps at its
+//! [`doorbell`], or shorter ([`sleep`]). The main thread and shard 0 have a [`control`] line; the supervisor of
 //! the process is told by [`notify`] how it is. What the kernel knows about the [`process`] is asked when somebody scrapes,
 //! and about the [`machine`] before anything starts, when the [`checks`] are made. The [`opening`] says how the node was
-//! started. What an operator must know goes to the [`log`]; a running shard finds it among its [`incidents`], and one that
-//! panics has [`last_words`]. Unsafe code is in [`sys`] only.
+//! started. What an operator must know goes to the [`log`]; a running shard finds it among its [`incidents`], the process in
+//! its [`life`], and a shard that panics has [`last_words`]. Unsafe code is in [`sys`] only.
 
 pub mod admission;
 pub mod attention;
@@ -21,6 +22,7 @@ pub mod doorbell;
 pub mod incidents;
 pub mod key_file;
 pub mod last_words;
+pub mod life;
 pub mod listen;
 pub mod log;
 pub mod machine;

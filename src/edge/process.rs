@@ -43,8 +43,9 @@ impl ProcessReader {
             resident_bytes: stat.map(|stat| stat.resident_pages.saturating_mul(self.units.page_bytes)),
             open_files,
             open_files_max: descriptor::open_files_max().ok(),
-            // Whoever holds the certificate says so.
+            // Whoever holds the certificate, and whoever writes the log, says so.
             certificate_expires: None,
+            log_lines_lost: None,
             started: stat.zip(self.booted).map(|(stat, booted)| booted + self.units.duration(stat.started_ticks)),
         }
     }

@@ -7,9 +7,12 @@
 //! 5. what the shard wants to send;
 //! 6. another turn if anything is left, else sleep until something happens.
 //!
-//! The clocks are read once per turn. The loop only joins: what happens is the shard's to say, how bytes travel is
-//! [`super::udp`]'s and [`super::tcp`]'s, what the process is told from outside is `supervised`'s.
+//! The clocks are read once per turn and once more before a sleep, the thread's own time every [`limits::FIGURES_AGE`] at most. The
+//! loop only joins: what happens is the shard's to say, how bytes travel is
+//! [`super::udp`]'s and [`super::tcp`]'s, what the process is told from outside is `supervised`'s, how it
+//! sleeps is `sleeping`'s.
 
+mod sleeping;
 mod supervised;
 
 use super::admission::Admission;
@@ -21,7 +24,7 @@ use super::doorbell::{Bell, Doorbell};
 use super::incidents::Incidents;
 use super::listen::ShardSockets;
 use super::mesh::{EdgeMessage, Mesh, MeshEnds};
-use super::sleep::{DOZE, NAP, Sleep, Sleeper};
+use super::sleep::Sleeper;
 use super::sys::ring::{Completion, Ring};
 use super::sys::system;
 use super::tcp::Tcp;
@@ -37,10 +40,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-/// How old what the kernel counts, its drops above all, may be when somebody asks.
-const FIGURES_AGE: Duration = Duration::from_millis(100);
+use std::time::Instant;
 
 /// What a shard's thread is started with.
 pub struct ShardStart {
@@ -164,11 +164,12 @@ impl ShardLoop {
     fn handle_arrivals(&mut self, now: Now) -> io::Result<()> {
         self.shard.metrics_mut().detail.loop_turns += 1;
         self.shard.metrics_mut().detail.ring_enters += 1;
-        if now.instant.saturating_duration_since(self.figures_read_at) >= FIGURES_AGE {
+        if now.instant.saturating_duration_since(self.figures_read_at) >= limits::FIGURES_AGE {
             self.read_figures(now.instant);
         }
         if self.incidents.is_due(now.instant) {
-            self.incidents.handle_metrics(now.instant, &self.shard.metrics(), self.shard.is_ready());
+            let is_ready = self.shard.is_ready();
+            self.incidents.handle_metrics(now.instant, self.shard.counters(), is_ready);
         }
         self.ring.enter(&mut self.completions)?;
         self.tcp.handle_flushed(now.instant, &mut self.ring, &mut self.shard)?;
@@ -279,9 +280,12 @@ impl ShardLoop {
     /// Takes what the kernel already holds, so that no tap that reached this machine is left behind.
     fn begin_drain(&mut self, now: Now) -> io::Result<()> {
         self.tcp.stop_accepting(&mut self.ring)?;
-        if let Some(mut reactions) = self.reactions.take() {
+        if let Some(reactions) = &mut self.reactions {
             reactions.handle_readable();
             reactions.receive(limits::BATCHES_AT_DRAIN, &mut self.shard)?;
+            // What the kernel dropped here can be asked for as long as the socket is open.
+            self.read_figures(now.instant);
+            self.reactions = None;
             // A poll under way would keep the socket open, and in its group, without a reader.
             self.ring.cancel(Purpose::Reactions.token(), Purpose::Cancel.token())?;
         }
@@ -293,86 +297,6 @@ impl ShardLoop {
 
     fn has_arrivals(&self) -> bool {
         self.quic.is_ready() || self.reactions.as_ref().is_some_and(ReactionSocket::is_ready)
-    }
-
-    /// Sleeps until something happens that should not wait.
-    async fn sleep(&mut self, now: Instant) -> io::Result<()> {
-        match self.sleeper.handle_sleep() {
-            Sleep::Nap => {
-                self.shard.metrics_mut().detail.naps += 1;
-                self.wait_in_ring(now, NAP)?;
-                self.ask_sockets_again();
-            }
-            Sleep::Doze { gathers_quic } => {
-                self.shard.metrics_mut().detail.dozes += 1;
-                self.poll_reactions()?;
-                if gathers_quic {
-                    self.wait_in_ring(now, DOZE)?;
-                    self.quic.ask_again();
-                } else {
-                    self.quic.poll(&mut self.ring)?;
-                    self.wait_in_ring(now, DOZE)?;
-                }
-            }
-            Sleep::Park => {
-                self.quic.poll(&mut self.ring)?;
-                self.park(now).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sockets that no poll watches are looked at in the next turn.
-    fn ask_sockets_again(&mut self) {
-        self.quic.ask_again();
-        if let Some(reactions) = &mut self.reactions {
-            reactions.ask_again();
-        }
-    }
-
-    fn wait_in_ring(&mut self, now: Instant, longest: Duration) -> io::Result<()> {
-        let wait = self.next_deadline().map_or(longest, |next| next.saturating_duration_since(now).min(longest));
-        self.shard.metrics_mut().detail.ring_enters += 1;
-        self.attention.handle_sleep(clock::instant());
-        self.ring.wait(wait, &mut self.completions)
-    }
-
-    /// Sleeps until a completion, a message or a deadline.
-    async fn park(&mut self, now: Instant) -> io::Result<()> {
-        self.poll_reactions()?;
-        self.set_timeout(now)?;
-        self.doorbell.arm(&mut self.ring);
-        // Whatever completed before the doorbell was armed does not ring: look once more.
-        let is_settled = self.ring.enter(&mut self.completions)?;
-        if is_settled && self.completions.is_empty() && !self.ring.has_unsent() {
-            self.shard.metrics_mut().detail.parks += 1;
-            self.attention.handle_sleep(clock::instant());
-            self.doorbell.wait(&mut self.ring).await;
-        } else {
-            self.ring.set_doorbell(false);
-        }
-        Ok(())
-    }
-
-    fn poll_reactions(&mut self) -> io::Result<()> {
-        match &mut self.reactions {
-            Some(reactions) => reactions.poll(&mut self.ring),
-            None => Ok(()),
-        }
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        [self.shard.poll_timeout(), self.tcp.poll_timeout(), self.quic.poll_timeout()].into_iter().flatten().min()
-    }
-
-    /// Has the ring complete at the next deadline, unless it will complete earlier anyway.
-    fn set_timeout(&mut self, now: Instant) -> io::Result<()> {
-        let Some(next) = self.next_deadline() else { return Ok(()) };
-        if self.timeouts.peek().is_none_or(|Reverse(earliest)| next < *earliest) {
-            self.timeouts.push(Reverse(next));
-            self.ring.timeout(next.saturating_duration_since(now), Purpose::Timeout.token())?;
-        }
-        Ok(())
     }
 
     /// Puts among the counters what others count.

@@ -19,7 +19,7 @@ use super::admission::Admission;
 use super::sys::ring::{Completion, Ring};
 use super::sys::socket_option::shut_down;
 use super::token::Purpose;
-use crate::config::Config;
+use crate::config::{Config, Http};
 use crate::ids::ClientAddress;
 use crate::limits;
 use crate::metrics::Outcome;
@@ -118,10 +118,10 @@ impl Tcp {
     }
 
     /// Takes in other limits. Time limits are for every connection, numbers for those that come from here on.
-    pub fn reconfigure(&mut self, config: &Config) {
-        self.admission.set_max(config.http.connections_per_address_max, config.http.connections_max);
-        self.connections_max = config.http.connections_max;
-        self.time_limits = TimeLimits::of(&config.http);
+    pub fn reconfigure(&mut self, http: &Http) {
+        self.admission.set_max(http.connections_per_address_max, http.connections_max);
+        self.connections_max = http.connections_max;
+        self.time_limits = TimeLimits::of(http);
     }
 
     /// Public connections that this shard takes at most.

@@ -16,7 +16,7 @@ mod text;
 pub use label::{HTTP_CODE_COUNT, HTTP_CODES, Outcome, Proto, Reject, Reload, Skip, Socket, http_code_index};
 pub use latency::Latency;
 pub use process::ProcessMetrics;
-pub use render::{BuildInfo, render, render_shards};
+pub use render::{BuildInfo, ShardsPage, render};
 
 use std::time::Duration;
 
@@ -88,6 +88,8 @@ pub struct ShardDetail {
     pub buffer_exhaustion: u64,
     /// Sends that the kernel refused.
     pub sends_failed: u64,
+    /// Times that a connection could not be accepted for want of descriptors, or of memory in the kernel.
+    pub accepts_failed: u64,
     /// Times that sending had to wait for room in the kernel, by what waited.
     pub sends_stalled: [u64; Proto::COUNT],
     /// Time awake.
@@ -210,6 +212,7 @@ impl ShardDetail {
             completions,
             buffer_exhaustion,
             sends_failed,
+            accepts_failed,
             sends_stalled,
             busy,
             idle,
@@ -233,6 +236,7 @@ impl ShardDetail {
         self.completions += completions;
         self.buffer_exhaustion += buffer_exhaustion;
         self.sends_failed += sends_failed;
+        self.accepts_failed += accepts_failed;
         add(&mut self.sends_stalled, sends_stalled);
         self.busy += *busy;
         self.idle += *idle;

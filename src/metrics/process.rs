@@ -1,4 +1,5 @@
-//! What is known of the whole process and of no shard: what the kernel says of it, and until when its certificate serves.
+//! What is known of the whole process and of no shard: what the kernel says of it, until when its certificate serves,
+//! and what its log has lost.
 //!
 //! Invariant: a figure that could not be read is absent, never 0. Not here: reading it, which is the edge's.
 
@@ -19,4 +20,6 @@ pub struct ProcessMetrics {
     pub started: Option<Duration>,
     /// When the first certificate of the QUIC port's chain expires, since 1970 in UTC.
     pub certificate_expires: Option<Duration>,
+    /// Lines of the log that standard error did not take.
+    pub log_lines_lost: Option<u64>,
 }

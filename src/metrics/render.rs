@@ -42,11 +42,14 @@ pub fn render(total: &ShardMetrics, process: &ProcessMetrics, build: &BuildInfo,
 }
 
 fn render_process(process: &ProcessMetrics, text: &mut Text<'_>) {
-    let ProcessMetrics { cpu, resident_bytes, open_files, open_files_max, started, certificate_expires } = process;
+    let ProcessMetrics { cpu, resident_bytes, open_files, open_files_max, started, .. } = process;
+    let ProcessMetrics { certificate_expires, log_lines_lost, .. } = process;
     let [cpu, started, expires] =
         [cpu, started, certificate_expires].map(|time| time.as_ref().map(Duration::as_secs_f64));
     let expires_help = "When the first certificate of the QUIC port's chain expires, in seconds since 1970.";
     text.figure("uproar_certificate_expiry_timestamp_seconds", expires_help, Kind::Gauge, expires);
+    let lost_help = "Lines of the log that standard error did not take.";
+    text.figure("uproar_log_lines_lost_total", lost_help, Kind::Counter, *log_lines_lost);
     text.figure("process_cpu_seconds_total", "User and system CPU time spent in seconds.", Kind::Counter, cpu);
     text.figure("process_resident_memory_bytes", "Resident memory size in bytes.", Kind::Gauge, *resident_bytes);
     text.figure("process_open_fds", "Number of open file descriptors.", Kind::Gauge, *open_files);
@@ -55,15 +58,47 @@ fn render_process(process: &ProcessMetrics, text: &mut Text<'_>) {
     text.figure("process_start_time_seconds", started_help, Kind::Gauge, started);
 }
 
-/// Appends the metrics of each shard, labelled by its place, and how its loop runs.
-pub fn render_shards(shards: &[ShardMetrics], out: &mut String) {
-    let text = &mut Text { out };
-    for family in FAMILIES.iter().chain(DETAIL) {
-        text.head(family.name, family.help, family.kind);
-        for (shard, metrics) in shards.iter().enumerate() {
-            let shard = shard.to_string();
-            (family.write)(&mut Writer { text, name: family.name, shard: Some(&shard) }, metrics);
+/// The metrics of each shard, labelled by its place, and how its loop runs: a page that is as long as there are shards, so
+/// it is written in slices.
+#[derive(Debug)]
+pub struct ShardsPage {
+    shards: Vec<ShardMetrics>,
+    /// The next family, and the shard in it.
+    next: (usize, usize),
+    text: String,
+}
+
+impl ShardsPage {
+    /// Of these shards, in their order.
+    pub fn new(shards: Vec<ShardMetrics>) -> Self {
+        Self { shards, next: (0, 0), text: String::new() }
+    }
+
+    /// Writes `slice_bytes` more, and what belongs to the last series; true while more is to come.
+    pub fn write_slice(&mut self, slice_bytes: usize) -> bool {
+        let enough = self.text.len() + slice_bytes;
+        let Self { shards, next: (family_at, shard_at), text: out } = self;
+        while out.len() < enough {
+            let Some(family) = FAMILIES.iter().chain(DETAIL).nth(*family_at) else { return false };
+            let text = &mut Text { out };
+            if *shard_at == 0 {
+                text.head(family.name, family.help, family.kind);
+            }
+            if let Some(metrics) = shards.get(*shard_at) {
+                let shard = shard_at.to_string();
+                (family.write)(&mut Writer { text, name: family.name, shard: Some(&shard) }, metrics);
+            }
+            *shard_at += 1;
+            if *shard_at >= shards.len() {
+                (*family_at, *shard_at) = (*family_at + 1, 0);
+            }
         }
+        true
+    }
+
+    /// What has been written.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 }
 
@@ -204,6 +239,11 @@ const FAMILIES: &[Family] = &[
         },
     ),
     counter("uproar_sends_failed_total", "Sends that the kernel refused.", |out, m| out.one(m.detail.sends_failed)),
+    counter(
+        "uproar_accepts_failed_total",
+        "Times that a connection could not be accepted for want of open files, or of memory in the kernel.",
+        |out, m| out.one(m.detail.accepts_failed),
+    ),
 ];
 
 /// On `/metrics/shards` only: how each loop runs.

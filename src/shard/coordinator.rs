@@ -49,8 +49,11 @@ pub(super) enum Order {
     Broadcast(Box<dyn Fn() -> MeshMessage>),
     /// Tell the asker what its change came to.
     AnswerChange(Asker, RoomChange, ChangeOutcome),
-    /// Hand the asker every shard's metrics, in the order of the shards.
-    AnswerScrape(HttpConn, ScrapeForm, Vec<ShardMetrics>),
+    /// Hand the asker what all shards have counted together.
+    AnswerTotal(HttpConn, Box<ShardMetrics>),
+    /// Hand the askers every shard's metrics, in the order of the shards, and then say so
+    /// ([`Coordinator::handle_shards_answered`]).
+    AnswerShards(VecDeque<HttpConn>, Vec<ShardMetrics>),
 }
 
 /// Which page a scrape was asked for.
@@ -70,6 +73,10 @@ pub(super) struct Coordinator {
     waiting: VecDeque<(Asker, RoomChange)>,
     under_way: Option<UnderWay>,
     scrapes: Vec<ScrapeUnderWay>,
+    /// Who asks for every shard's metrics while others are being answered.
+    shards_askers: VecDeque<HttpConn>,
+    /// One such answer is under way at a time, as it is large; its askers share it.
+    is_asking_shards: bool,
     orders: VecDeque<Order>,
 }
 
@@ -84,10 +91,15 @@ struct UnderWay {
 #[derive(Debug)]
 struct ScrapeUnderWay {
     id: u64,
-    asker: HttpConn,
-    form: ScrapeForm,
     missing: usize,
-    shards: Vec<Option<ShardMetrics>>,
+    heard: Heard,
+}
+
+/// Who asks, and what the shards that have answered say. Sums are added up one by one, as all of them at once would hold up shard 0.
+#[derive(Debug)]
+enum Heard {
+    Total(HttpConn, Box<ShardMetrics>),
+    Shards(VecDeque<HttpConn>, Vec<Option<ShardMetrics>>),
 }
 
 impl Coordinator {
@@ -100,6 +112,8 @@ impl Coordinator {
             waiting: VecDeque::new(),
             under_way: None,
             scrapes: Vec::new(),
+            shards_askers: VecDeque::new(),
+            is_asking_shards: false,
             orders: VecDeque::new(),
         }
     }
@@ -112,11 +126,35 @@ impl Coordinator {
 
     /// Asks all shards for their metrics.
     pub(super) fn handle_scrape(&mut self, asker: HttpConn, form: ScrapeForm) {
+        match form {
+            ScrapeForm::Total => self.ask_shards(Heard::Total(asker, Box::default())),
+            ScrapeForm::Shards => {
+                self.shards_askers.push_back(asker);
+                self.start_next_shards();
+            }
+        }
+    }
+
+    /// The askers of [`Order::AnswerShards`] have their answer.
+    pub(super) fn handle_shards_answered(&mut self) {
+        self.is_asking_shards = false;
+        self.start_next_shards();
+    }
+
+    fn start_next_shards(&mut self) {
+        if self.is_asking_shards || self.shards_askers.is_empty() {
+            return;
+        }
+        self.is_asking_shards = true;
+        let askers = std::mem::take(&mut self.shards_askers);
+        self.ask_shards(Heard::Shards(askers, (0..self.shards).map(|_| None).collect()));
+    }
+
+    fn ask_shards(&mut self, heard: Heard) {
         self.last_scrape += 1;
-        let shards = (0..self.shards).map(|_| None).collect();
-        self.scrapes.push(ScrapeUnderWay { id: self.last_scrape, asker, form, missing: self.shards, shards });
-        let scrape = self.last_scrape;
-        self.broadcast(move || MeshMessage::Scrape(scrape));
+        let id = self.last_scrape;
+        self.scrapes.push(ScrapeUnderWay { id, missing: self.shards, heard });
+        self.broadcast(move || MeshMessage::Scrape(id));
     }
 
     /// One shard's answer to [`MeshMessage::RoomPrepare`].
@@ -152,19 +190,23 @@ impl Coordinator {
         }
     }
 
-    /// One shard's answer to [`MeshMessage::Scrape`].
+    /// One shard's answer to [`MeshMessage::Scrape`]; each gives one.
     pub(super) fn handle_scraped(&mut self, scrape: u64, shard: usize, metrics: ShardMetrics) {
         let Some(at) = self.scrapes.iter().position(|under_way| under_way.id == scrape) else {
             return;
         };
         let under_way = &mut self.scrapes[at];
-        if under_way.shards[shard].replace(metrics).is_none() {
-            under_way.missing -= 1;
+        match &mut under_way.heard {
+            Heard::Total(_, total) => total.absorb(&metrics),
+            Heard::Shards(_, shards) => shards[shard] = Some(metrics),
         }
+        under_way.missing -= 1;
         if under_way.missing == 0 {
             let done = self.scrapes.swap_remove(at);
-            let shards = done.shards.into_iter().flatten().collect();
-            self.orders.push_back(Order::AnswerScrape(done.asker, done.form, shards));
+            self.orders.push_back(match done.heard {
+                Heard::Total(asker, total) => Order::AnswerTotal(asker, total),
+                Heard::Shards(askers, shards) => Order::AnswerShards(askers, shards.into_iter().flatten().collect()),
+            });
         }
     }
 

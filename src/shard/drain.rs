@@ -112,6 +112,12 @@ impl Shard {
         }
     }
 
+    /// How long a drain takes at most that begins now: leaving, then delivering. The last window and the ends of connections
+    /// come on top.
+    pub fn drain_longest(&self) -> Duration {
+        self.drain.duration + self.drain.timeout
+    }
+
     /// Whether a drain was asked for and [`Self::begin_drain`] has not been called.
     pub fn is_drain_requested(&self) -> bool {
         self.drain.phase == Phase::Requested
@@ -167,7 +173,8 @@ impl Shard {
             }
             Phase::Closing => {
                 self.finish_streams();
-                if self.quic.connections() == 0 || self.is_overdue(now) {
+                let is_through = self.quic.connections() == 0 && self.page.is_none();
+                if is_through || self.is_overdue(now) {
                     self.quic.close_all(now.instant, CloseCode::Draining, "the server is going away");
                     self.drain.phase = Phase::Done;
                     self.broadcast(|| MeshMessage::Drained);

@@ -30,7 +30,7 @@ pub use reload::{KeptRoom, RoomChanges, RoomsChanged, ShardSettings};
 use crate::fanout::Fanout;
 use crate::ids::{ShardId, merger_of};
 use crate::limits;
-use crate::metrics::{Outcome, ProcessMetrics, Proto, ShardMetrics, Skip};
+use crate::metrics::{Latency, Outcome, ProcessMetrics, Proto, ShardMetrics, ShardsPage, Skip};
 use crate::quic::{Arrival, Quic, QuicConfig, TransmitBatch};
 use crate::room::Room;
 use crate::tally::{Delta, MergeOutput, Merger, Tally};
@@ -91,6 +91,8 @@ pub struct Shard {
     http: http::HttpConnections,
     admin_hosts: http::AdminHosts,
     coordinator: Option<Coordinator>,
+    /// The page of `/metrics/shards` that is being written, and for whom.
+    page: Option<(VecDeque<HttpConn>, ShardsPage)>,
     outbound: VecDeque<(ShardId, MeshMessage)>,
     /// Messages to itself were handled since the last slice of work.
     has_heard_itself: bool,
@@ -121,6 +123,7 @@ impl Shard {
             http: http::HttpConnections::default(),
             admin_hosts: http::AdminHosts::new(config.admin_names),
             coordinator: (config.id == ShardId(0)).then(|| Coordinator::new(config.shards)),
+            page: None,
             outbound: VecDeque::new(),
             has_heard_itself: false,
             drain: Drain::new(config.settings.drain_duration, config.settings.drain_timeout),
@@ -206,16 +209,17 @@ impl Shard {
             .min()
     }
 
-    /// A bounded slice of the work that bursts: merging, framing, fan-out, handshakes. True while more is due now.
+    /// A bounded slice of the work that bursts: merging, framing, fan-out, handshakes, pages of metrics. True while more is due now.
     pub fn serve(&mut self, now: Now) -> bool {
         self.has_heard_itself = false;
         let merging = self.serve_merge(now);
         let fanning_out = self.serve_fanout(now);
         let leaving = self.serve_leave(now);
+        let writing = self.serve_page();
         let draining = self.serve_drain(now);
         // After the frames: who comes waits for those who watch.
         let beginning = self.begin_handshakes(now, fanning_out);
-        merging || fanning_out || leaving || draining || beginning
+        merging || fanning_out || leaving || draining || beginning || writing
     }
 
     /// The next message for another shard. Those of the shard to itself are handled on the way.
@@ -243,16 +247,25 @@ impl Shard {
     }
 
     /// A copy of the counters, with the gauges as they are now.
-    pub fn metrics(&self) -> ShardMetrics {
-        let mut metrics = self.metrics.clone();
+    pub fn metrics(&mut self) -> ShardMetrics {
+        let counters = self.counters();
+        let [window_close, fanout, loop_turn] =
+            [&counters.window_close, &counters.fanout, &counters.loop_turn].map(Latency::clone);
+        let handshake = self.quic.handshake_times().clone();
+        ShardMetrics { window_close, fanout, loop_turn, handshake, ..self.metrics }
+    }
+
+    /// The counters and gauges as they are now, without a copy. Only the handshake times are kept elsewhere.
+    pub fn counters(&mut self) -> &ShardMetrics {
+        let draining = u64::from(!self.is_ready());
+        let metrics = &mut self.metrics;
         metrics.frames_sent = self.fanout.frames_sent();
         metrics.frames_skipped = Skip::ALL.map(|reason| self.fanout.frames_skipped(reason));
         metrics.window_late_deltas = self.merger.late_deltas();
         metrics.subscribers[Proto::Quic.index()] = self.subscribers.len() as u64;
         metrics.connections[Proto::Quic.index()] = *self.quic.outcomes();
         metrics.connections[Proto::Quic.index()][Outcome::Accepted.index()] = self.quic.accepted();
-        metrics.handshake.clone_from(self.quic.handshake_times());
-        metrics.draining = u64::from(!self.is_ready());
+        metrics.draining = draining;
         metrics.detail.subscribers_max = self.subscribers.max() as u64;
         metrics.detail.rooms = self.rooms.len() as u64;
         metrics.detail.handshakes_under_way = self.quic.handshakes_under_way() as u64;

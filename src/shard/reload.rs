@@ -1,7 +1,8 @@
 //! What a shard takes in while it runs: other limits, and on the coordinating shard other rooms.
 //!
-//! Invariant: nobody who is connected is cut off by other limits; they are for who comes from here on. Rooms change as
-//! they do by the admin port, one after the other, and a palette that would shrink under live counts stays.
+//! Invariant: other limits in number cut off nobody; they are for who comes from here on. (Time limits of HTTP, which are
+//! the edge's, hold for everybody.) Rooms change as they do by the admin port, one after the other, and a palette that would
+//! shrink under live counts stays.
 //!
 //! Not here: what the file says and what of it is refused (`config`), and that all shards have taken it in (`edge`).
 

@@ -124,7 +124,7 @@ pub struct Figures {
     pub connections: BTreeMap<String, BTreeMap<String, Count>>,
     /// Rooms there are.
     pub rooms_count: Option<u64>,
-    /// Those rooms by id; none on a node with too many to list.
+    /// Those rooms by id; none on a node with too many to list, and when they could not be read.
     pub rooms: Option<Vec<Room>>,
     /// The server's process.
     pub process: Process,
@@ -176,12 +176,14 @@ impl Figures {
     /// What happened between two readings, the last of which is `now`. Latencies are given by who looks at more than
     /// two readings.
     pub fn of(before: Option<&Reading>, now: &Reading, latencies: [Quantiles; 2]) -> Self {
-        let uptime_seconds = now.node.sum(START_TIME, &[]).map(|start| (now.wall.as_secs_f64() - start).max(0.0));
+        let age = now.node.sum(START_TIME, &[]).map(|start| now.wall.as_secs_f64() - start);
         let restarted = before.is_some_and(|before| has_restarted(&before.node, &now.node));
         let passed = before.map(|before| now.at.saturating_sub(before.at).as_secs_f64());
-        let uptime = uptime_seconds.unwrap_or(f64::INFINITY);
-        let interval_seconds =
-            passed.map(|passed| if restarted { passed.min(uptime) } else { passed }.max(SECONDS_MIN));
+        let interval_seconds = passed.map(|passed| {
+            let passed = passed.max(SECONDS_MIN);
+            // By clocks of two machines, which may differ: an age that cannot be is not gone by.
+            age.filter(|age| restarted && (SECONDS_MIN..passed).contains(age)).unwrap_or(passed)
+        });
         let growth = |page: fn(&Reading) -> &Samples| Growth {
             now: page(now),
             before: before
@@ -193,7 +195,7 @@ impl Figures {
         Self {
             version: now.node.values_of("uproar_build_info", "version").first().map(ToString::to_string),
             state: now.state,
-            uptime_seconds,
+            uptime_seconds: age.map(|age| age.max(0.0)),
             interval_seconds,
             restarted,
             taps: by_label(&node, "uproar_reactions_total", "proto"),

@@ -1,16 +1,17 @@
-//! What earlier readings are needed for: rates, latencies of the last seconds, and the trail of taps.
+//! What earlier readings are needed for: rates, what windows brought in the last seconds, and the trail of taps.
 //!
-//! Invariant: memory is bounded: one reading, [`LATENCY_SPAN`] of two histograms, `TRAIL_MAX` points a way.
+//! Invariant: memory is bounded: one reading, [`WINDOWS_SPAN`] of two histograms and some counters, `TRAIL_MAX` points a way.
 //! Not here: asking the server ([`super::scrape`]).
 
 use super::figures::{FANOUT, Figures, Reading, WINDOW_CLOSE};
-use super::rates::{Quantiles, quantiles};
+use super::rates::{Count, Quantiles, quantiles};
 use super::samples::Bucket;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How far back latencies reach: a few windows, so that there are some to tell of in every reading.
-pub const LATENCY_SPAN: Duration = Duration::from_secs(10);
+/// How far back reaches what happens once a window, such as latencies: a few windows, so that there are some to tell of in
+/// every reading.
+pub const WINDOWS_SPAN: Duration = Duration::from_secs(10);
 /// Points of a trail: as many as the widest terminal shows.
 const TRAIL_MAX: usize = 512;
 
@@ -24,16 +25,18 @@ pub type Trail = VecDeque<Option<u64>>;
 #[derive(Clone, Debug, Default)]
 pub struct History {
     last: Option<Reading>,
-    latencies: VecDeque<Latencies>,
+    windows: VecDeque<Windows>,
     trails: [Trail; WAYS.len()],
 }
 
-/// The histograms of one reading.
+/// What one reading says of all windows until then.
 #[derive(Clone, Debug)]
-struct Latencies {
+struct Windows {
     at: Duration,
     close: Vec<Bucket>,
     fanout: Vec<Bucket>,
+    /// Of [`once_a_window`].
+    totals: [Option<u64>; 4],
 }
 
 impl History {
@@ -41,9 +44,9 @@ impl History {
     pub fn handle_reading(&mut self, reading: Reading) -> Figures {
         let mut figures = Figures::of(self.last.as_ref(), &reading, [Quantiles::default(); 2]);
         if figures.restarted {
-            self.latencies.clear();
+            self.windows.clear();
         }
-        [figures.window_close_seconds, figures.fanout_seconds] = self.handle_latencies(Latencies::of(&reading));
+        self.handle_windows(&reading, &mut figures);
         let rate = |way: &str| figures.taps.get(way).and_then(|count| count.per_second).map(|rate| rate.round() as u64);
         for (way, trail) in WAYS.into_iter().zip(&mut self.trails) {
             push(trail, rate(way));
@@ -64,22 +67,37 @@ impl History {
         &self.trails
     }
 
-    /// Latencies since the oldest reading in [`LATENCY_SPAN`]; the one just beyond it is the base.
-    fn handle_latencies(&mut self, now: Latencies) -> [Quantiles; 2] {
-        while self.latencies.get(1).is_some_and(|next| next.at + LATENCY_SPAN <= now.at) {
-            self.latencies.pop_front();
+    /// Latencies and rates since the oldest reading in [`WINDOWS_SPAN`]; the one just beyond it is the base.
+    fn handle_windows(&mut self, reading: &Reading, figures: &mut Figures) {
+        let now = Windows::of(reading, figures);
+        while self.windows.get(1).is_some_and(|next| next.at + WINDOWS_SPAN <= now.at) {
+            self.windows.pop_front();
         }
-        let since = self.latencies.front().unwrap_or(&now);
-        let of_both = [quantiles(&since.close, &now.close), quantiles(&since.fanout, &now.fanout)];
-        self.latencies.push_back(now);
-        of_both
+        let since = self.windows.front().unwrap_or(&now);
+        figures.window_close_seconds = quantiles(&since.close, &now.close);
+        figures.fanout_seconds = quantiles(&since.fanout, &now.fanout);
+        let seconds = now.at.saturating_sub(since.at).as_secs_f64();
+        for (count, before) in once_a_window(figures).into_iter().zip(since.totals) {
+            if let (Some(total), Some(before)) = (count.total, before)
+                && seconds > 0.0
+            {
+                count.per_second = Some(total.saturating_sub(before) as f64 / seconds);
+            }
+        }
+        self.windows.push_back(now);
     }
 }
 
-impl Latencies {
-    fn of(reading: &Reading) -> Self {
+/// Counters that grow once a window: from one reading to the next their rates would jump.
+fn once_a_window(figures: &mut Figures) -> [&mut Count; 4] {
+    [&mut figures.windows, &mut figures.late_deltas, &mut figures.frames_made, &mut figures.frames_sent]
+}
+
+impl Windows {
+    fn of(reading: &Reading, figures: &mut Figures) -> Self {
         let buckets = |name| reading.node.buckets(name).map(<[Bucket]>::to_vec).unwrap_or_default();
-        Self { at: reading.at, close: buckets(WINDOW_CLOSE), fanout: buckets(FANOUT) }
+        let totals = once_a_window(figures).map(|count| count.total);
+        Self { at: reading.at, close: buckets(WINDOW_CLOSE), fanout: buckets(FANOUT), totals }
     }
 }
 
@@ -102,7 +120,8 @@ mod tests {
             "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {start}\n\
              # TYPE uproar_reactions_total counter\nuproar_reactions_total{{proto=\"udp\"}} {udp}\n\
              # TYPE {WINDOW_CLOSE} histogram\n{WINDOW_CLOSE}_bucket{{le=\"0.1\"}} {fast}\n\
-             {WINDOW_CLOSE}_bucket{{le=\"1\"}} {all}\n{WINDOW_CLOSE}_bucket{{le=\"+Inf\"}} {all}\n",
+             {WINDOW_CLOSE}_bucket{{le=\"1\"}} {all}\n{WINDOW_CLOSE}_bucket{{le=\"+Inf\"}} {all}\n\
+             # TYPE uproar_frames_made_total counter\nuproar_frames_made_total {all}\n",
             all = fast + slow,
         );
         let [node, shards] = [Samples::parse(&page), Samples::default()];
@@ -123,6 +142,21 @@ mod tests {
         assert!(fast.window_close_seconds.p99.unwrap() <= 0.1, "{fast:?}");
         let nothing = history.handle_reading(reading(60, 900, 0, [20, 10]));
         assert_eq!(nothing.window_close_seconds.p50, None, "a gap has nothing to tell of");
+    }
+
+    #[test]
+    fn what_happens_once_a_window_has_a_steady_rate() {
+        let mut history = History::default();
+        let made = |history: &mut History, at, frames| {
+            history.handle_reading(reading(at, 900, 0, [frames, 0])).frames_made.per_second
+        };
+        assert_eq!(made(&mut history, 0, 0), None);
+        for at in 1..=10 {
+            // A frame every two seconds, looked at every second.
+            made(&mut history, at, at / 2);
+        }
+        let [even, odd] = [12, 13].map(|at| made(&mut history, at, at / 2).unwrap());
+        assert!((0.4..=0.6).contains(&even) && (0.4..=0.6).contains(&odd), "{even} {odd}");
     }
 
     #[test]

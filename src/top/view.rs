@@ -34,7 +34,7 @@ up, down        scroll the table (page up, page down, home, end too)
 Tab             scroll the other table
 ?               this help
 
-Rates are over the last interval, latencies over the last 10 s.
+Rates are over the last interval; latencies, windows and frames over 10 s.
 starved   times a ring had no provided buffer left, since the start
 stalled   times a peer took less than was sent, since the start
 mesh      messages between shards that wait

@@ -5,6 +5,7 @@
 
 use super::figures::{Figures, Room, Shard};
 use super::rates::{Count, Quantiles};
+use super::scrape::ROOMS_LISTED_MAX;
 use std::collections::BTreeMap;
 
 /// What stands where the server does not tell.
@@ -195,8 +196,12 @@ pub fn room(room: &Room) -> [String; ROOM_COLUMNS.len()] {
 /// How many rooms there are, and why they are not listed if they are not.
 pub fn rooms_title(figures: &Figures) -> String {
     let count = or_unknown(figures.rooms_count, whole);
-    let unlisted = figures.rooms_count.is_some_and(|count| count > 0) && figures.rooms.is_none();
-    format!("rooms: {count}{}", if unlisted { ", too many to list" } else { "" })
+    let why_not = match (figures.rooms_count, &figures.rooms) {
+        (Some(count), None) if count > ROOMS_LISTED_MAX => ", too many to list",
+        (Some(1..), None) => ", not read",
+        _ => "",
+    };
+    format!("rooms: {count}{why_not}")
 }
 
 fn or_unknown<T>(value: Option<T>, words: impl Fn(T) -> String) -> String {
@@ -255,7 +260,10 @@ pub fn time(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::figures::{ROOMS, Reading, State};
+    use super::super::samples::Samples;
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn numbers_are_short() {
@@ -282,6 +290,20 @@ mod tests {
     #[test]
     fn memory_is_in_binary_units() {
         assert_eq!([50 << 20, 3 << 29].map(bytes), ["50.0 MiB", "1.50 GiB"]);
+    }
+
+    #[test]
+    fn rooms_that_are_not_listed_say_why() {
+        let title = |count: u64, rooms: Option<Vec<Room>>| {
+            let shards = Samples::parse(&format!("{ROOMS}{{shard=\"0\"}} {count}\n"));
+            let (at, node) = (Duration::ZERO, Samples::default());
+            let reading = Reading { at, wall: at, state: State::Ready, node, shards, rooms };
+            rooms_title(&Figures::of(None, &reading, [Quantiles::default(); 2]))
+        };
+        assert_eq!(title(0, None), "rooms: 0");
+        assert_eq!(title(3, Some(Vec::new())), "rooms: 3");
+        assert_eq!(title(ROOMS_LISTED_MAX, None), "rooms: 1,000, not read");
+        assert_eq!(title(ROOMS_LISTED_MAX + 1, None), "rooms: 1,001, too many to list");
     }
 
     #[test]

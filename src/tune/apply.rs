@@ -107,6 +107,7 @@ fn close(machine: &Machine, tuner: &Tuner) -> Result<Change, String> {
     let from = match &tuner.state {
         State::Is(current) => current.clone(),
         State::Unreadable(why) | State::Unsupported(why) => return Err(why.clone()),
+        State::ByHand { current, remedy } => return Err(format!("it is {current}, and only by hand: {remedy}")),
     };
     let target = tuner.target();
     machine.write(&tuner.path, &target).map_err(|error| error.to_string())?;

@@ -64,13 +64,13 @@ impl Profile {
         }
     }
 
-    /// The text of its file of devices; a laptop's devices are left alone.
+    /// The text of its file of devices.
     pub fn device_file(self) -> &'static str {
         match self {
             Self::Edge => include_str!("../../tuning/edge.devices"),
             Self::Fanout => include_str!("../../tuning/fanout.devices"),
             Self::Loadgen => include_str!("../../tuning/loadgen.devices"),
-            Self::Dev => "",
+            Self::Dev => include_str!("../../tuning/dev.devices"),
         }
     }
 

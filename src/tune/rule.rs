@@ -3,6 +3,7 @@
 //! Invariant: a value that a rule gives as target satisfies that rule, and never takes away what the machine has beyond
 //! what is wanted. Not here: where values are read.
 
+use super::tuner::IO_URING_DISABLED;
 use crate::edge::machine::cpu_list;
 
 /// How a current value is compared with the wanted one.
@@ -38,7 +39,7 @@ impl Rule {
             | "net.netfilter.nf_conntrack_max"
             | "fs.nr_open"
             | "fs.file-max" => Self::AtLeast,
-            "vm.swappiness" | "net.ipv4.tcp_fin_timeout" => Self::AtMost,
+            "vm.swappiness" | "net.ipv4.tcp_fin_timeout" | IO_URING_DISABLED => Self::AtMost,
             // 2 answers every SYN with a cookie: for tests of the kernel, but no gap.
             "net.ipv4.tcp_syncookies" => Self::AtLeast,
             "net.ipv4.ip_local_port_range" => Self::Covers,

@@ -1,16 +1,20 @@
 //! The values that tuning overwrote, in a file, so that they come back exactly.
 //!
 //! The file is text: `# boot ID`, then `file = value` for each file of the machine, in the order in which they were
-//! overwritten. The script of [`super::script`] writes the same. Invariant: the first value saved for a file stays,
-//! whatever is saved later; values of an earlier boot are not used, as a boot brings all of them back by itself. Not
-//! here: writing to the machine.
+//! overwritten. The script of [`super::script`] writes the same. Root reads the file and writes what it says, so
+//! it is trusted only where nobody else could have written it, and only for files that a profile knows. Invariant: the
+//! first value saved for a file stays, whatever is saved later; values of an earlier boot are not used, as a boot brings
+//! all of them back by itself. Not here: writing to the machine.
 
+use super::known::is_known;
+use super::owned;
 use crate::edge::machine::Machine;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where values are kept unless the operator says otherwise, below the machine's root.
-pub const STATE_DIR: &str = "/var/lib/uproar/tune";
+/// Where values are kept unless the operator says otherwise, below the machine's root; not in the server's directory,
+/// as a server that was broken into could write there what root restores.
+pub const STATE_DIR: &str = "/var/lib/uproar-tune";
 /// The file in that directory.
 pub const FILE: &str = "saved";
 
@@ -44,7 +48,7 @@ pub enum SavedError {
         error: io::Error,
     },
     /// A line that tuning did not write.
-    #[error("{}:{line}: not a saved value; mend the line, or move the file away to give these values up", file.display())]
+    #[error("{}:{line}: not a saved value of a file that a profile knows; mend the line, or move the file away to give these values up", file.display())]
     Malformed {
         /// The file.
         file: PathBuf,
@@ -57,13 +61,12 @@ impl Saved {
     /// Reads what is saved in `directory`; nothing if there is no file.
     ///
     /// # Errors
-    /// A file that cannot be read, or that tuning did not write.
+    /// A file that cannot be read, that others could have written, or that tuning did not write.
     pub fn load(machine: &Machine, directory: &Path) -> Result<Self, SavedError> {
         let file = directory.join(FILE);
         let boot = boot(machine);
-        let text = match std::fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        let text = match owned::read(directory, &file) {
+            Ok(text) => text.unwrap_or_default(),
             Err(error) => return Err(SavedError::Io { file, error }),
         };
         let mut lines = text.lines();
@@ -125,13 +128,7 @@ impl Saved {
         for Value { path, value } in &self.values {
             text.extend([path, " = ", value, "\n"]);
         }
-        if let Some(directory) = self.file.parent() {
-            std::fs::create_dir_all(directory)?;
-        }
-        let new = self.file.with_extension("new");
-        // Without a sync: after a crash of the machine the values are of an earlier boot.
-        std::fs::write(&new, text)?;
-        std::fs::rename(&new, &self.file)
+        owned::replace(&self.file, &text)
     }
 }
 
@@ -144,12 +141,9 @@ fn boot(machine: &Machine) -> String {
     machine.read("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
-/// The file is read by root and says what root writes where: only where tuning writes.
 fn parse(line: &str) -> Option<Value> {
     let (path, value) = line.split_once(" = ")?;
-    let is_tunable = path.starts_with("/proc/sys/") || path.starts_with("/proc/irq/") || path.starts_with("/sys/");
-    let climbs = path.split('/').any(|part| part == "..");
-    (is_tunable && !climbs).then(|| Value { path: path.to_owned(), value: value.trim().to_owned() })
+    is_known(path).then(|| Value { path: path.to_owned(), value: value.trim().to_owned() })
 }
 
 #[cfg(test)]
@@ -212,10 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_says_to_write_elsewhere_is_refused() {
+    fn a_file_that_says_to_write_what_no_profile_sets_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let machine = machine(root.path(), "b1");
-        for wrong in ["/etc/passwd = x", "/proc/sys/../../etc/passwd = x", "net.core.rmem_max = 1", "nonsense", ""] {
+        for wrong in [
+            "/proc/sys/kernel/core_pattern = |/tmp/x",
+            "/etc/passwd = x",
+            "/proc/sys/../../etc/passwd = x",
+            "net.core.rmem_max = 1",
+            "nonsense",
+            "",
+        ] {
             std::fs::write(root.path().join(FILE), format!("# boot b1\n{RMEM} = 1\n{wrong}\n")).unwrap();
             let error = Saved::load(&machine, root.path()).unwrap_err();
             assert!(matches!(error, SavedError::Malformed { line: 3, .. }), "{wrong:?}: {error}");

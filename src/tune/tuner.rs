@@ -30,11 +30,23 @@ pub struct Tuner {
 pub enum State {
     /// This value.
     Is(String),
-    /// It is there and cannot be read, for this reason.
+    /// Only root may read it: why, as the system said.
     Unreadable(String),
+    /// This value, and only the operator can say what to put there.
+    ByHand {
+        /// The value.
+        current: String,
+        /// What to type, as root.
+        remedy: String,
+    },
     /// This machine does not have it, for this reason.
     Unsupported(String),
 }
+
+/// Who may use io_uring: 0 everybody, 1 the group of [`IO_URING_GROUP`], 2 nobody.
+pub(super) const IO_URING_DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
+/// That group's number; -1 for none.
+const IO_URING_GROUP: &str = "/proc/sys/kernel/io_uring_group";
 
 /// The tuners of a profile on a machine, in the order of the profile's files.
 pub fn tuners(profile: Profile, devices: &Devices<'_>) -> Vec<Tuner> {
@@ -64,7 +76,7 @@ impl Tuner {
     pub fn is_gap(&self) -> bool {
         match &self.state {
             State::Is(current) => !self.rule.is_met(current, &self.wanted),
-            State::Unreadable(_) => true,
+            State::Unreadable(_) | State::ByHand { .. } => true,
             State::Unsupported(_) => false,
         }
     }
@@ -73,7 +85,7 @@ impl Tuner {
     pub fn target(&self) -> String {
         match &self.state {
             State::Is(current) => self.rule.target(current, &self.wanted),
-            State::Unreadable(_) | State::Unsupported(_) => self.wanted.clone(),
+            State::Unreadable(_) | State::ByHand { .. } | State::Unsupported(_) => self.wanted.clone(),
         }
     }
 
@@ -81,6 +93,7 @@ impl Tuner {
     pub fn remedy(&self) -> String {
         match &self.state {
             State::Unreadable(_) => "ask again as root".to_owned(),
+            State::ByHand { remedy, .. } => remedy.clone(),
             _ if self.name == self.path => format!("echo {} > {}", self.target(), self.path),
             _ => format!("sysctl -w {}={}", self.name, quoted(&self.target())),
         }
@@ -106,13 +119,26 @@ fn of_sysctl(machine: &Machine, setting: Setting) -> Tuner {
 
 fn read(machine: &Machine, path: &str) -> State {
     match machine.read(path) {
+        Ok(current) if path == IO_URING_DISABLED && current != "0" => io_uring_state(machine, current),
         Ok(current) => State::Is(current),
         // A queue that cannot be told apart from others answers NotFound when it is read, not when it is opened.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             State::Unsupported("this kernel, or this network namespace, does not have it".to_owned())
         }
-        Err(error) => State::Unreadable(error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => State::Unreadable(error.to_string()),
+        Err(error) => State::Unsupported(format!("it cannot be read: {error}")),
     }
+}
+
+/// A machine that keeps io_uring from everybody is not opened to everybody: its operator names the group that may, which
+/// is the server's own where it runs as the packaged unit does.
+fn io_uring_state(machine: &Machine, current: String) -> State {
+    if machine.read(IO_URING_GROUP).is_ok_and(|group| group != "-1") {
+        return State::Is(current);
+    }
+    let lower = if current == "1" { "" } else { " kernel.io_uring_disabled=1" };
+    let remedy = format!("sysctl -w kernel.io_uring_group=\"$(id -g uproar)\"{lower}");
+    State::ByHand { current, remedy }
 }
 
 #[cfg(test)]
@@ -138,9 +164,39 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_a_gap_and_what_is_not_there_is_none() {
-        let name = "kernel.io_uring_disabled";
+        let name = "kernel.numa_balancing";
         assert!(tuner(name, "0", State::Unreadable("Permission denied".to_owned())).is_gap());
         assert!(!tuner(name, "0", State::Unsupported("no such thing".to_owned())).is_gap());
+    }
+
+    #[test]
+    fn only_root_can_help_where_permission_is_missing() {
+        let root = tempfile::tempdir().unwrap();
+        // A directory can be opened, and not read, whoever asks.
+        std::fs::create_dir(root.path().join("file")).unwrap();
+        let state = read(&Machine::at(root.path()), "/file");
+        assert!(matches!(&state, State::Unsupported(why) if why.starts_with("it cannot be read")), "{state:?}");
+    }
+
+    #[test]
+    fn io_uring_for_a_group_is_enough_and_without_one_the_operator_decides() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("proc/sys/kernel")).unwrap();
+        let of = |disabled: &str, group: &str| {
+            std::fs::write(root.path().join("proc/sys/kernel/io_uring_disabled"), disabled).unwrap();
+            std::fs::write(root.path().join("proc/sys/kernel/io_uring_group"), group).unwrap();
+            let machine = Machine::at(root.path());
+            let devices = Devices { machine: &machine, interface: None, mode: IrqMode::Mq };
+            let mut tuners = tuners(Profile::Dev, &devices).into_iter();
+            tuners.find(|tuner| tuner.name == IO_URING_DISABLED).unwrap()
+        };
+        assert!(!of("0\n", "-1\n").is_gap() && !of("1\n", "998\n").is_gap());
+        let forbidden = of("2\n", "998\n");
+        assert!(forbidden.is_gap() && forbidden.target() == "1", "opened to the group, not to everybody");
+        for disabled in ["1\n", "2\n"] {
+            let tuner = of(disabled, "-1\n");
+            assert!(tuner.is_gap() && tuner.remedy().contains("io_uring_group"), "{tuner:?}");
+        }
     }
 
     #[test]

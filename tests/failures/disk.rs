@@ -1,28 +1,11 @@
-//! A full disk. The server writes its log, its listening lines and, once, its key file; nothing else.
+//! A full disk. The server writes its log (which the loopback tests play), its listening lines and, once, its key file; nothing
+//! else.
 
 use crate::fault::Fault;
-use crate::support::{Http, Server, Viewer, http};
+use crate::support::{Server, Viewer};
 
 const ROOM: u32 = 1;
 const TWO_SHARDS: [&str; 4] = ["--shards", "2", "--window", "100ms"];
-
-#[test]
-fn a_log_that_cannot_be_written_is_lost_and_nothing_else() {
-    for log in ["2>/dev/full", "2>&-"] {
-        let script = format!(r#"exec "$@" {log}"#);
-        let server = Server::start_by(&["/bin/sh", "-c", &script, "sh"], &TWO_SHARDS);
-        let mut viewer = Viewer::watching(&server, &[ROOM]);
-        let mut connection = Http::to(server.http());
-        for _ in 0..10 {
-            assert_eq!(connection.ask(&http::reactions(ROOM, r#"{"emoji":"fire"}"#)).status, 202);
-            viewer.next_frame();
-        }
-        // The drain says so in the log.
-        let ended = server.terminate();
-        assert_eq!((ended.code, ended.drained), (Some(0), Some((10, 10))), "{log}");
-        assert_eq!(ended.log, "");
-    }
-}
 
 #[test]
 fn listening_lines_that_cannot_be_written_are_a_reason_not_to_start() {

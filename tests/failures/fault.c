@@ -52,13 +52,38 @@ static int is_the_thread(void)
 	       strncmp(name, control->thread, strlen(control->thread)) == 0;
 }
 
-/* Whether this reading is the one that fails. Only one does: what is done about a panic reads clocks, too. */
+/* Seconds after which a process whose shard has panicked is gone for certain. */
+#define GONE_AFTER_S 5
+
+/* The clock whose reading has failed in this thread, as above, and when. */
+static __thread int32_t has_broken;
+static __thread time_t broke_at_s;
+
+static time_t now_s(void)
+{
+	struct timespec now = {0, 0};
+	next_clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/*
+ * Whether this reading is the one that fails. Only one does: what is done about a panic reads clocks, too. An allocator reads
+ * clocks as well, and does not mind: if the process lives on, another reading fails.
+ */
 static int is_broken(clockid_t clock)
 {
 	int32_t wanted = (int32_t)clock + 1;
+	if (has_broken == wanted && now_s() - broke_at_s > GONE_AFTER_S) {
+		broke_at_s = now_s();
+		return 1;
+	}
 	if (__atomic_load_n(&control->broken_clock, __ATOMIC_ACQUIRE) != wanted || !is_the_thread())
 		return 0;
-	return __atomic_compare_exchange_n(&control->broken_clock, &wanted, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	if (!__atomic_compare_exchange_n(&control->broken_clock, &wanted, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return 0;
+	has_broken = (int32_t)clock + 1;
+	broke_at_s = now_s();
+	return 1;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)

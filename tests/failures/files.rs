@@ -50,6 +50,8 @@ fn connections_beyond_the_limit_wait_or_are_refused_and_the_others_go_on() {
         || "nobody is let in though there are files again".into(),
     );
     assert_eq!(answer.status, 202);
+    assert!(server.metric("uproar_accepts_failed_total") > 0);
     let ended = server.terminate();
     assert_eq!((ended.code, ended.drained), (Some(0), Some((22, 22))), "{}", ended.log);
+    assert!(ended.log.contains(" files_exhausted: "), "{}", ended.log);
 }

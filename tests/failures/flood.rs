@@ -1,10 +1,9 @@
 //! More connections than there is room for, on the port that only operators should reach.
 
 use crate::support::{Http, Server, Viewer, http};
+use uproar::limits::ADMIN_CONNECTIONS_MAX;
 
 const ROOM: u32 = 1;
-/// `limits::ADMIN_CONNECTIONS_MAX`, which is nobody's choice.
-const ADMIN_CONNECTIONS_MAX: usize = 256;
 
 #[test]
 fn a_flooded_admin_port_keeps_out_operators_and_nobody_else() {

@@ -1,7 +1,8 @@
 //! What is deployed beside the server asks for metrics that it has: every query of the dashboard and of the alert rules,
 //! parsed, and every name, label and value in it looked up on the pages of a running server.
 //!
-//! Not here: whether an alert fires when it should, which `promtool test rules` says of `alerts_test.yml`.
+//! Not here: whether an alert fires when it should, which `promtool test rules` says of `alerts_test.yml`; only that there
+//! is a case for each.
 
 use crate::metrics::{Page, pages};
 use crate::support::Server;
@@ -16,6 +17,8 @@ use std::path::PathBuf;
 const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 /// The one series of Prometheus itself that is used.
 const UP: &str = "up";
+/// Where each alert has its chapter.
+const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
 
 fn file(path: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -128,12 +131,9 @@ impl ExprVisitor for Reading<'_> {
     type Error = std::convert::Infallible;
 
     fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Self::Error> {
-        let selector = match expr {
-            Expr::VectorSelector(selector) => Some(selector),
-            Expr::MatrixSelector(matrix) => Some(&matrix.vs),
-            _ => None,
-        };
-        if let Some(Err(error)) = selector.map(|selector| self.served.judge_selector(selector, &mut self.labels)) {
+        if let Some(Err(error)) =
+            selector_of(expr).map(|selector| self.served.judge_selector(selector, &mut self.labels))
+        {
             self.wrong.push(error);
         }
         let grouping: Option<&LabelModifier> = match expr {
@@ -143,6 +143,14 @@ impl ExprVisitor for Reading<'_> {
         };
         self.groupings.extend(grouping.iter().flat_map(|grouping| grouping.labels().labels.iter().cloned()));
         Ok(true)
+    }
+}
+
+fn selector_of(expr: &Expr) -> Option<&VectorSelector> {
+    match expr {
+        Expr::VectorSelector(selector) => Some(selector),
+        Expr::MatrixSelector(matrix) => Some(&matrix.vs),
+        _ => None,
     }
 }
 
@@ -185,8 +193,6 @@ fn a_query_for_what_is_not_there_is_found() {
 #[test]
 fn every_alert_says_what_it_means_and_where_it_is_explained() {
     let alerts = alerts();
-    // Written beside the rules, but of another part of the project: what it explains, it explains under these names.
-    let operations = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATIONS.md")).ok();
     let mut names = BTreeSet::new();
     for alert in &alerts {
         let name = text(alert, "alert");
@@ -198,10 +204,8 @@ fn every_alert_says_what_it_means_and_where_it_is_explained() {
         }
         let anchor = format!("alert-{}", name.to_lowercase());
         assert_eq!(text(annotations, "runbook"), format!("docs/OPERATIONS.md#{anchor}"));
-        if let Some(operations) = &operations {
-            let is_heading = |line: &str| line.starts_with('#') && anchor_of(line) == anchor;
-            assert!(operations.lines().any(is_heading), "docs/OPERATIONS.md has no chapter with the anchor {anchor}");
-        }
+        let is_heading = |line: &str| line.starts_with('#') && anchor_of(line) == anchor;
+        assert!(OPERATIONS.lines().any(is_heading), "docs/OPERATIONS.md has no chapter with the anchor {anchor}");
     }
 }
 
@@ -213,6 +217,66 @@ fn anchor_of(heading: &str) -> String {
         .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
         .map(|c| if c == ' ' { '-' } else { c })
         .collect()
+}
+
+#[test]
+fn every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() {
+    let cases = yaml("deploy/prometheus/alerts_test.yml");
+    let cases = array(&cases, "tests");
+    // Silence of an alert says nothing where there is nothing to judge.
+    let healthy: Vec<_> = array(&cases[0], "input_series").iter().map(|input| text(input, "series")).collect();
+    let fires = |name: &str| cases.iter().any(|case| is_seen_firing(case, name));
+    for alert in alerts() {
+        let name = text(&alert, "alert");
+        assert!(fires(name), "no case sees {name} fire");
+        for metric in metrics_of(text(&alert, "expr")) {
+            let is_metric = |series: &&str| series.split('{').next() == Some(&metric);
+            assert!(
+                healthy.iter().any(is_metric),
+                "the node that does well has no {metric}, so {name} is not seen silent"
+            );
+        }
+    }
+    assert!(!fires("UproarReady"), "there is no such alert");
+}
+
+/// Whether a case of `alerts_test.yml` expects `alert` among those that fire.
+fn is_seen_firing(case: &Value, alert: &str) -> bool {
+    let expected = |key: &str, list: &str| -> Vec<Value> {
+        let checks = case[key].as_array().into_iter().flatten();
+        checks
+            .filter(|check| list != "exp_alerts" || check["alertname"] == alert)
+            .flat_map(|check| check[list].as_array().cloned().unwrap_or_default())
+            .collect()
+    };
+    let label = format!("alertname=\"{alert}\"");
+    let mut samples = expected("promql_expr_test", "exp_samples").into_iter();
+    samples.any(|sample| text(&sample, "labels").contains(&label))
+        || !expected("alert_rule_test", "exp_alerts").is_empty()
+}
+
+/// Names of the series that a query selects.
+fn metrics_of(query: &str) -> BTreeSet<String> {
+    struct Names(BTreeSet<String>);
+    impl ExprVisitor for Names {
+        type Error = std::convert::Infallible;
+
+        fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Self::Error> {
+            self.0.extend(selector_of(expr).and_then(|selector| selector.name.clone()));
+            Ok(true)
+        }
+    }
+    let mut names = Names(BTreeSet::new());
+    walk_expr(&mut names, &parser::parse(query).unwrap()).unwrap();
+    names.0
+}
+
+#[test]
+fn nodes_that_are_scraped_alike_are_told_apart() {
+    let config = yaml("deploy/prometheus/scrape.yml");
+    let targets = array(&config, "scrape_configs").iter().flat_map(|job| array(job, "static_configs"));
+    let names: BTreeSet<_> = targets.map(|target| text(&target["labels"], "instance")).collect();
+    assert_eq!(names.len(), 1, "both pages are of one node: {names:?}");
 }
 
 #[test]

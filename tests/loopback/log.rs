@@ -50,6 +50,7 @@ fn a_program_reads_one_object_a_line() {
     for object in &objects {
         assert!(is_utc(object["time"].as_str().unwrap()), "{object}");
         assert!(object["level"].is_string() && object["message"].is_string(), "{object}");
+        assert!(object["event"].is_string(), "a kind that alerts can name: {object}");
     }
     let incident = objects.iter().find(|object| object["event"] == "http_full").unwrap();
     assert_eq!((&incident["level"], &incident["shard"], &incident["count"]), (&"warn".into(), &0.into(), &1.into()));

@@ -1,50 +1,8 @@
 //! What a supervisor is told by sd_notify(3): it listens here on a socket of its own.
 
 use crate::support::hostile::Identity;
-use crate::support::{DEADLINE, Server};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use crate::support::{Http, Server, Supervisor, http};
 use std::process::{Command, Stdio};
-use tempfile::TempDir;
-
-/// The supervisor's end.
-struct Supervisor {
-    socket: UnixDatagram,
-    directory: TempDir,
-}
-
-impl Supervisor {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = UnixDatagram::bind(directory.path().join("notify")).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        Self { socket, directory }
-    }
-
-    fn start(&self, environment: &[&str], args: &[&str]) -> Server {
-        let socket = format!("NOTIFY_SOCKET={}", self.directory.path().join("notify").display());
-        Self::start_at(&socket, environment, args)
-    }
-
-    fn start_at(socket: &str, environment: &[&str], args: &[&str]) -> Server {
-        let launcher = [&["/usr/bin/env", socket][..], environment].concat();
-        Server::start_by(&launcher, args)
-    }
-
-    /// Passes over what has come and not been looked at.
-    fn forget(&self) {
-        self.socket.set_nonblocking(true).unwrap();
-        while self.socket.recv(&mut [0; 4096]).is_ok() {}
-        self.socket.set_nonblocking(false).unwrap();
-    }
-
-    /// The next message, line by line.
-    fn next(&self) -> Vec<String> {
-        let mut message = [0; 4096];
-        let len = self.socket.recv(&mut message).expect("the supervisor is told");
-        std::str::from_utf8(&message[..len]).unwrap().lines().map(str::to_owned).collect()
-    }
-}
 
 #[test]
 fn the_supervisor_hears_of_the_start_of_reloads_and_of_the_end() {
@@ -81,15 +39,85 @@ fn the_watchdog_is_fed_while_every_shard_turns() {
         // Idle shards, which are woken for it.
         let mut server = supervisor.start(&["WATCHDOG_USEC=200000"], &["--shards", shards, "--window", "60s"]);
         assert_eq!(supervisor.next()[0], "READY=1");
-        for _ in 0..5 {
-            assert_eq!(supervisor.next(), ["WATCHDOG=1"]);
-        }
+        supervisor.await_beats(5);
         server.send_sigterm();
-        while supervisor.next()[0] != "STOPPING=1" {}
+        assert_eq!(supervisor.next_but_beats()[0], "STOPPING=1");
         assert_eq!(server.wait_for_end().code, Some(0));
         // What was on its way when it ended is not for the next one.
-        supervisor.forget();
+        supervisor.waiting();
     }
+}
+
+#[test]
+fn a_file_that_takes_its_time_starves_no_watchdog() {
+    let supervisor = Supervisor::new();
+    let server = supervisor.start_configured(&["WATCHDOG_USEC=200000"], "", &["--shards", "2", "--window", "100ms"]);
+    assert_eq!(supervisor.next_but_beats()[0], "READY=1");
+    let pipe = server.read_from_pipe();
+    server.send_sighup();
+    assert_eq!(supervisor.next_but_beats()[0], "RELOADING=1");
+    supervisor.await_beats(5);
+    assert_eq!(Http::to(server.http()).ask(&http::reactions(1, r#"{"emoji":"fire"}"#)).status, 202);
+    pipe.fill("[http]\nidle_timeout = \"7s\"\n");
+    assert_eq!(supervisor.next_but_beats()[0], "READY=1");
+    server.await_log("reload: http.idle_timeout from \"1m\" to \"7s\"");
+    assert_eq!(server.terminate().drained, Some((1, 1)));
+}
+
+#[test]
+fn a_certificate_that_takes_its_time_does_not_hold_up_the_end() {
+    let (supervisor, directory) = (Supervisor::new(), tempfile::tempdir().unwrap());
+    let [certificate, key] = ["certificate", "key"].map(|name| directory.path().join(name));
+    let identity = Identity::new();
+    identity.copy_to(&certificate, &key);
+    let flags = ["--certificate", certificate.to_str().unwrap(), "--private-key", key.to_str().unwrap()];
+    let mut server = supervisor.start(&[], &[&["--shards", "2", "--window", "100ms"][..], &flags].concat());
+    assert_eq!(supervisor.next()[0], "READY=1");
+    std::fs::remove_file(&certificate).unwrap();
+    assert!(Command::new("mkfifo").arg(&certificate).status().unwrap().success());
+    server.send_sighup();
+    assert_eq!(supervisor.next()[0], "RELOADING=1");
+    // Nobody ever writes to it.
+    server.send_sigterm();
+    assert_eq!(supervisor.next()[0], "STOPPING=1");
+    assert_eq!(server.wait_for_end().code, Some(0));
+    assert_eq!(supervisor.waiting(), Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn who_drains_is_neither_ready_nor_reloading_any_more() {
+    for (text, said) in [("", "the new configuration is ignored"), ("no TOML", "the configuration in force stays")] {
+        let supervisor = Supervisor::new();
+        let flags = ["--shards", "2", "--window", "100ms", "--drain-duration", "10m"];
+        let mut server = supervisor.start_configured(&[], "", &flags);
+        assert_eq!(supervisor.next()[0], "READY=1");
+        let pipe = server.read_from_pipe();
+        server.send_sighup();
+        assert_eq!(supervisor.next()[0], "RELOADING=1");
+        // This one would follow.
+        server.send_sighup();
+        server.send_sigterm();
+        assert_eq!(supervisor.next()[0], "STOPPING=1");
+        pipe.fill(text);
+        server.await_log(said);
+        server.send_sigterm();
+        assert_eq!(server.wait_for_end().code, Some(1));
+        assert_eq!(supervisor.waiting(), Vec::<Vec<String>>::new());
+    }
+}
+
+#[test]
+fn a_drain_takes_as_long_as_shards_have_come_to_know() {
+    let supervisor = Supervisor::new();
+    let mut server = supervisor.start_configured(&[], "[drain]\ntimeout = \"7s\"\n", &["--shards", "2"]);
+    assert_eq!(supervisor.next()[0], "READY=1");
+    server.rewrite("[drain]\ntimeout = \"9s\"\n");
+    server.send_sighup();
+    assert_eq!(supervisor.next()[0], "RELOADING=1");
+    assert_eq!(supervisor.next()[0], "READY=1");
+    server.send_sigterm();
+    assert_eq!(supervisor.next()[..2], ["STOPPING=1", "EXTEND_TIMEOUT_USEC=14000000"]);
+    assert_eq!(server.wait_for_end().code, Some(0));
 }
 
 #[test]
@@ -105,10 +133,9 @@ fn a_supervisor_that_does_not_read_harms_nobody() {
 #[test]
 fn a_supervisor_may_have_a_name_that_is_no_file() {
     let name = format!("uproar-test-{}", std::process::id());
-    let address = SocketAddr::from_abstract_name(&name).unwrap();
-    let supervisor =
-        Supervisor { socket: UnixDatagram::bind_addr(&address).unwrap(), directory: tempfile::tempdir().unwrap() };
-    let server = Supervisor::start_at(&format!("NOTIFY_SOCKET=@{name}"), &[], &["--shards", "1"]);
+    let supervisor = Supervisor::named(&name);
+    let variable = format!("NOTIFY_SOCKET=@{name}");
+    let server = Server::start_by(&["/usr/bin/env", &variable], &["--shards", "1"]);
     assert_eq!(supervisor.next()[0], "READY=1");
     assert_eq!(server.terminate().code, Some(0));
 }
@@ -116,9 +143,9 @@ fn a_supervisor_may_have_a_name_that_is_no_file() {
 #[test]
 fn a_supervisor_that_is_gone_harms_nobody() {
     let supervisor = Supervisor::new();
-    std::fs::remove_file(supervisor.directory.path().join("notify")).unwrap();
+    supervisor.go();
     let server = supervisor.start(&[], &["--shards", "1", "--window", "100ms"]);
-    server.reload("done");
+    server.reload_and_log("done");
     assert_eq!(server.log().matches("NOTIFY_SOCKET").count(), 1, "said once: {}", server.log());
     assert_eq!(server.terminate().code, Some(0));
 }

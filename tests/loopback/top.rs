@@ -4,7 +4,9 @@ use crate::support::{Server, Tapper, eventually, http};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 /// Runs `uproar top` to its end.
 fn top(admin: SocketAddr, flags: &[&str]) -> Output {
@@ -112,8 +114,9 @@ fn without_a_terminal_it_says_what_to_do() {
 
 #[test]
 fn where_nobody_answers_it_fails_and_names_the_flag() {
-    // Bound and let go: nobody is there.
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // The port is held at one address, so that nobody comes to it at another.
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = SocketAddr::from(([127, 9, 9, 9], held.local_addr().unwrap().port()));
     let output = top(nobody, &["--once"]);
     let (code, error) = failure(&output);
     assert_eq!(code, Some(1));
@@ -140,10 +143,22 @@ fn a_port_that_is_not_the_admin_port_is_told_from_it() {
     assert!(error.contains("not as the admin port"), "{error}");
 }
 
-/// A terminal that script(1) makes, with the view on it.
+/// Longer than the view ever takes to draw or to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A terminal that script(1) makes, with the view on it; it ends with this.
 struct Terminal {
     script: Child,
+    chunks: mpsc::Receiver<Vec<u8>>,
     drawn: Vec<u8>,
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // The view is hung up on when its terminal goes.
+        let _ = self.script.kill();
+        let _ = self.script.wait();
+    }
 }
 
 impl Terminal {
@@ -153,21 +168,29 @@ impl Terminal {
             format!("stty rows 24 cols 80; exec {} top --admin {}", env!("CARGO_BIN_EXE_uproar"), server.admin());
         let mut script = Command::new("script");
         script.args(["-q", "-e", "-c", &view, "/dev/null"]).env("TERM", "xterm").env("SHELL", "/bin/sh");
-        let script = match script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
+        let mut script = match script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
             Ok(script) => script,
             Err(error) => {
                 eprintln!("skipped: script(1) makes the terminal, and does not start: {error}");
                 return None;
             }
         };
-        let mut terminal = Self { script, drawn: Vec::new() };
-        let mut chunk = [0; 4096];
+        let chunks = chunks_of(script.stdout.take().unwrap());
+        let mut terminal = Self { script, chunks, drawn: Vec::new() };
         while !terminal.text().contains("1,234") {
-            let len = terminal.script.stdout.as_mut().unwrap().read(&mut chunk).unwrap();
-            assert!(len > 0, "the view ended: {}", terminal.text());
-            terminal.drawn.extend_from_slice(&chunk[..len]);
+            assert!(terminal.draws(), "the view ended: {}", terminal.text());
         }
         Some(terminal)
+    }
+
+    /// Waits for what the view draws next; false once it has ended.
+    fn draws(&mut self) -> bool {
+        match self.chunks.recv_timeout(PATIENCE) {
+            Ok(chunk) => self.drawn.extend(chunk),
+            Err(RecvTimeoutError::Disconnected) => return false,
+            Err(RecvTimeoutError::Timeout) => panic!("nothing is drawn, and it does not end: {}", self.text()),
+        }
+        true
     }
 
     fn text(&self) -> String {
@@ -187,12 +210,26 @@ impl Terminal {
 
     /// Waits for the end of the view, and looks whether it has left the terminal as it found it.
     fn assert_given_back(mut self) {
-        self.script.stdout.take().unwrap().read_to_end(&mut self.drawn).unwrap();
+        while self.draws() {}
         assert!(self.script.wait().unwrap().success(), "{}", self.text());
         let text = self.text();
         let (taken, given_back) = (text.find("\u{1b}[?1049h"), text.rfind("\u{1b}[?1049l"));
         assert!(taken.is_some() && taken < given_back, "{text:?}");
     }
+}
+
+/// Reads on a thread of its own, so that whoever waits for it can stop waiting.
+fn chunks_of(mut stdout: ChildStdout) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, chunks) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(len @ 1..) = stdout.read(&mut chunk) {
+            if sender.send(chunk[..len].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    chunks
 }
 
 #[test]

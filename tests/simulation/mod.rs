@@ -265,16 +265,16 @@ impl Simulation {
     }
 
     /// The counters of all shards, added up.
-    pub(crate) fn metrics(&self) -> ShardMetrics {
+    pub(crate) fn metrics(&mut self) -> ShardMetrics {
         let mut total = ShardMetrics::default();
-        for shard in &self.shards {
+        for shard in &mut self.shards {
             total.absorb(&shard.metrics());
         }
         total
     }
 
     /// The counters of one shard.
-    pub(crate) fn metrics_of(&self, shard: usize) -> ShardMetrics {
+    pub(crate) fn metrics_of(&mut self, shard: usize) -> ShardMetrics {
         self.shards[shard].metrics()
     }
 }

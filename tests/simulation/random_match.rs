@@ -79,9 +79,9 @@ impl RandomMatch {
         viewers.map(|viewer| (self.simulation.trace_of(viewer), self.simulation.stream_of(viewer))).collect()
     }
 
-    fn assert_taps_balance(&self) -> u64 {
-        let Simulation { ledger, .. } = &self.simulation;
+    fn assert_taps_balance(&mut self) -> u64 {
         let metrics = self.simulation.metrics();
+        let Simulation { ledger, .. } = &self.simulation;
         let reactions: u64 = metrics.reactions.iter().sum();
         assert_eq!(ledger.framed_taps(), reactions, "taps in all frames, and taps accepted");
         assert_eq!(metrics.frame_taps, reactions, "as the shards count them");

@@ -2,6 +2,7 @@
 
 use super::{DEADLINE, Server};
 use quinn::crypto::rustls::QuicClientConfig;
+use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -43,6 +44,13 @@ impl Identity {
     /// Puts one file of `other` in the place of this one's.
     pub(crate) fn copy_from(&self, other: &Self, file: &str) {
         std::fs::copy(other.directory.path().join(file), self.directory.path().join(file)).unwrap();
+    }
+
+    /// Writes it and its key to other files.
+    pub(crate) fn copy_to(&self, certificate: &Path, key: &Path) {
+        for (file, to) in [("certificate.pem", certificate), ("key.pem", key)] {
+            std::fs::copy(self.directory.path().join(file), to).unwrap();
+        }
     }
 
     /// Writes something else to one of the files.

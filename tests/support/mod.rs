@@ -1,4 +1,5 @@
-//! The language of tests over a real server process: [`Server`], [`Viewer`], [`Audience`], [`Http`], [`Tapper`].
+//! The language of tests over a real server process: [`Server`], [`Viewer`], [`Audience`], [`Http`], [`Tapper`],
+//! [`Supervisor`].
 //!
 //! Invariant: nothing here waits without a deadline, and no deadline is an expectation: it is far beyond what a slow
 //! machine needs, and a test that meets it fails. Not here: what the server should do; that is each test's own.
@@ -12,11 +13,13 @@ pub(crate) mod impairment;
 pub(crate) mod metrics;
 pub(crate) mod random;
 pub(crate) mod server;
+pub(crate) mod supervisor;
 pub(crate) mod taps;
 
 pub(crate) use audience::{Audience, Viewer};
 pub(crate) use http::Http;
 pub(crate) use server::{Ended, Server};
+pub(crate) use supervisor::Supervisor;
 pub(crate) use taps::Tapper;
 
 use std::time::{Duration, Instant};

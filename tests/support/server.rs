@@ -5,8 +5,11 @@
 use super::http::{self, Http};
 use super::metrics::Metrics;
 use super::{DEADLINE, eventually};
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex};
@@ -36,6 +39,17 @@ pub(crate) struct Ended {
     pub(crate) log: String,
 }
 
+/// A named pipe that takes a file's place.
+pub(crate) struct Pipe(PathBuf);
+
+impl Pipe {
+    /// Waits until somebody reads it, and then gives them `text`.
+    pub(crate) fn fill(&self, text: &str) {
+        let open = || OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&self.0).ok();
+        eventually(open, || "nobody reads the pipe".into()).write_all(text.as_bytes()).unwrap();
+    }
+}
+
 /// What the server says on standard error, as it says it.
 #[derive(Default)]
 struct Log {
@@ -51,9 +65,14 @@ impl Server {
 
     /// As [`Self::start`], with a configuration file.
     pub(crate) fn configured(toml: &str, args: &[&str]) -> Self {
+        Self::configured_by(&[], toml, args)
+    }
+
+    /// As [`Self::start_by`], with a configuration file.
+    pub(crate) fn configured_by(launcher: &[&str], toml: &str, args: &[&str]) -> Self {
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(toml.as_bytes()).unwrap();
-        Self::launch(&[], args, Some(file))
+        Self::launch(launcher, args, Some(file))
     }
 
     /// As [`Self::start`], run by another program that becomes the server, such as `/usr/bin/env NAME=value`.
@@ -64,6 +83,14 @@ impl Server {
     /// As [`Self::start_by`], without waiting for anything.
     pub(crate) fn begin_by(launcher: &[&str], args: &[&str]) -> Self {
         Self::spawn(launcher, args, None)
+    }
+
+    /// Puts a pipe in the place of the configuration file: whoever reads it waits for [`Pipe::fill`].
+    pub(crate) fn read_from_pipe(&self) -> Pipe {
+        let path = self.config.as_ref().expect("it has a configuration file").path();
+        std::fs::remove_file(path).unwrap();
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+        Pipe(path.to_owned())
     }
 
     /// Writes another configuration over the one of [`Self::configured`], for the next [`Self::send_sighup`].
@@ -239,9 +266,28 @@ impl Server {
 
     /// Waits until the server has logged `text`.
     pub(crate) fn await_log(&self, text: &str) {
+        self.await_log_times(text, 1);
+    }
+
+    /// Waits until the server has logged `text` so many times.
+    pub(crate) fn await_log_times(&self, text: &str, times: usize) {
         let log = self.log.text.lock().unwrap();
-        let waited = self.log.grew.wait_timeout_while(log, DEADLINE, |log| !log.contains(text)).unwrap();
-        assert!(!waited.1.timed_out(), "{text:?} was not logged");
+        let is_missing = |log: &mut String| log.matches(text).count() < times;
+        let waited = self.log.grew.wait_timeout_while(log, DEADLINE, is_missing).unwrap();
+        assert!(!waited.1.timed_out(), "{text:?} was not logged {times} times");
+    }
+
+    /// As [`Self::reload`]; what was logged of it, at the level `info`.
+    pub(crate) fn reload_and_log(&self, outcome: &str) -> String {
+        let event = match outcome {
+            "done" => " reload: ",
+            _ => " reload_refused: ",
+        };
+        let before = self.log();
+        self.reload(outcome);
+        // The last line of a reload.
+        self.await_log_times(event, before.matches(event).count() + 1);
+        self.log()[before.len()..].to_owned()
     }
 
     /// Sends SIGTERM and waits for the end.

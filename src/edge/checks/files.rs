@@ -4,10 +4,6 @@ use super::{Gap, Plan};
 use crate::edge::machine::Machine;
 use crate::limits;
 
-/// Descriptors of one shard besides its connections: sockets, rings, eventfds, with room to spare.
-const FILES_OF_A_SHARD: u64 = 32;
-/// Descriptors of the process besides its shards': standard streams, locks, timers of the runtime, what a scrape opens.
-const FILES_OF_THE_PROCESS: u64 = 64;
 /// Bytes of locked memory without which the runtime does not set up a ring.
 const MEMLOCK_BYTES: u64 = 512 * 1024;
 
@@ -15,7 +11,8 @@ const MEMLOCK_BYTES: u64 = 512 * 1024;
 pub(super) fn open_files(machine: &Machine, plan: &Plan<'_>) -> Vec<Gap> {
     let Some(limit) = soft_limit(machine, "Max open files") else { return Vec::new() };
     let (shards, connections) = (plan.cores.len() as u64, plan.config.http.connections_max as u64);
-    let others = limits::ADMIN_CONNECTIONS_MAX as u64 + shards * FILES_OF_A_SHARD + FILES_OF_THE_PROCESS;
+    let others =
+        limits::ADMIN_CONNECTIONS_MAX as u64 + shards * limits::FILES_OF_A_SHARD + limits::FILES_OF_THE_PROCESS;
     let needed = shards * connections + others;
     if limit >= needed {
         return Vec::new();
@@ -37,7 +34,7 @@ pub(super) fn memlock(machine: &Machine, _: &Plan<'_>) -> Vec<Gap> {
     let gap = |limit| Gap {
         check: "memlock",
         found: format!("{limit} bytes of memory may be locked, and a shard needs {MEMLOCK_BYTES} for its rings"),
-        remedy: "raise the limit with `ulimit -l 8192` or LimitMEMLOCK=8M".into(),
+        remedy: "raise the limit with `ulimit -l unlimited` or LimitMEMLOCK=infinity".into(),
     };
     limit.map(gap).into_iter().collect()
 }

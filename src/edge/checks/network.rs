@@ -5,7 +5,7 @@ use crate::edge::listen::LISTEN_BACKLOG;
 use crate::edge::machine::Machine;
 
 /// Packets of one core's queue that a burst needs: the kernel's 1000 are full after half a millisecond of small datagrams.
-const NETDEV_BACKLOG: u64 = 16_384;
+pub(super) const NETDEV_BACKLOG: u64 = 16_384;
 
 /// What was asked for is known, and so is what the kernel gave.
 pub(super) fn socket_buffers(_: &Machine, plan: &Plan<'_>) -> Vec<Gap> {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::edge::listen::LISTEN_BACKLOG;
 use crate::edge::socket_buffer::Buffer;
+use crate::tune::profile::{Profile, parse};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -69,6 +70,15 @@ fn limits_file(open_files: &str, memlock: &str) -> String {
          Max open files            {open_files:<21}1048576              files     \n\
          Max locked memory         {memlock:<21}8388608              bytes     \n"
     )
+}
+
+#[test]
+fn queues_are_asked_to_be_as_the_profile_makes_them() {
+    let settings = parse(Profile::Edge.sysctl_file()).unwrap();
+    let value =
+        |name: &str| settings.iter().find(|setting| setting.name == name).unwrap().value.parse::<u64>().unwrap();
+    assert_eq!(value("net.core.netdev_max_backlog"), network::NETDEV_BACKLOG);
+    assert_eq!(value("net.core.somaxconn"), LISTEN_BACKLOG as u64);
 }
 
 #[test]

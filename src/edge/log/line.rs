@@ -22,7 +22,7 @@ pub(super) struct Line {
     /// Which part said it, unless it is this program itself.
     source: Option<&'static str>,
     pub(super) kind: Option<String>,
-    shard: Option<u64>,
+    pub(super) shard: Option<u64>,
     pub(super) message: String,
     remedy: Option<String>,
     count: Option<u64>,

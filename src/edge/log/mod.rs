@@ -16,7 +16,7 @@ mod queue;
 use super::clock;
 use crate::config::LogFormat;
 use crate::limits::LOG_FLUSH_TIMEOUT;
-use limit::Limiter;
+use limit::{HeldBack, Limiter};
 use line::{Line, Reader, Style};
 use queue::Queue;
 use std::io::{IsTerminal, Write};
@@ -33,6 +33,7 @@ use tracing_subscriber::{Layer, Registry, reload};
 type LevelHandle = reload::Handle<LevelFilter, Registry>;
 
 /// The log of this process; when it is dropped, what waits is written. Empty where another program logs.
+#[derive(Default)]
 pub struct Log(Option<(Arc<LogLines>, LevelHandle)>);
 
 /// Starts to log on standard error. A program that embeds this one and already logs its own way goes on doing so.
@@ -83,6 +84,12 @@ impl Log {
             // Fails only when the subscriber is gone, and then nobody logs.
             let _ = handle.modify(|current| *current = level);
         }
+    }
+
+    /// Tells how many lines have been lost since the start, if this process writes its own log.
+    pub fn lost_lines(&self) -> impl Fn() -> Option<u64> + Send + Sync + 'static {
+        let lines = self.0.as_ref().map(|(lines, _)| lines.clone());
+        move || lines.as_ref().map(|lines| lines.queue.lost())
     }
 }
 
@@ -147,13 +154,17 @@ impl LogLines {
 
     fn write(&self, line: &Line) {
         let now = clock::now();
-        // A panic while the table was held leaves counts that are at worst one off.
-        let passed = self.limiter.lock().unwrap_or_else(PoisonError::into_inner).judge(now.instant, line);
-        let Some(held_back) = passed else { return };
-        if held_back > 0 {
-            self.push(&held_back_line(line, held_back), now.unix_ms);
+        let (ended, passes) = {
+            // A panic while the table was held leaves counts that are at worst one off.
+            let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+            (limiter.take_ended(now.instant), limiter.judge(now.instant, line))
+        };
+        for held_back in &ended {
+            self.push(&held_back_line(held_back), now.unix_ms);
         }
-        self.push(line, now.unix_ms);
+        if passes {
+            self.push(line, now.unix_ms);
+        }
         if let Some(lost) = self.queue.poll_lost() {
             self.push(&lost_line(lost), now.unix_ms);
         }
@@ -165,17 +176,21 @@ impl LogLines {
 
     fn end(&self) {
         let unix_ms = clock::now().unix_ms;
-        let rest = self.limiter.lock().unwrap_or_else(PoisonError::into_inner).take_held_back();
-        for (line, held_back) in rest {
-            self.push(&held_back_line(&line, held_back), unix_ms);
+        let rest = self.limiter.lock().unwrap_or_else(PoisonError::into_inner).take_all();
+        for held_back in &rest {
+            self.push(&held_back_line(held_back), unix_ms);
         }
         self.queue.flush(LOG_FLUSH_TIMEOUT);
     }
 }
 
-fn held_back_line(like: &Line, held_back: u64) -> Line {
-    let text = format!("{held_back} lines were not written that are like: {}", like.message);
-    Line::new(like.level, text).of_kind("log_lines_held_back").counting(held_back)
+fn held_back_line(held_back: &HeldBack) -> Line {
+    let HeldBack { count, level, like } = held_back;
+    let text = match like {
+        Some(like) => format!("{count} lines were not written that are like: {like}"),
+        None => format!("{count} lines of many kinds were not written"),
+    };
+    Line::new(*level, text).of_kind("log_lines_held_back").counting(*count)
 }
 
 fn lost_line(lost: u64) -> Line {

@@ -66,7 +66,8 @@ impl Queue {
         drop(self.progress.grew.wait_timeout_while(written, longest, is_behind));
     }
 
-    fn lost(&self) -> u64 {
+    /// How many lines have been lost since the start.
+    pub(super) fn lost(&self) -> u64 {
         self.dropped.dropped_lines() as u64 + self.progress.failed.load(Ordering::Relaxed)
     }
 }

@@ -1,8 +1,12 @@
 //! What comes out at the other end, and when nothing can.
 
 use super::*;
-use crate::limits::{LOG_KIND_PERIOD, LOG_LINES_PER_KIND, LOG_LINES_WAITING_MAX};
+use crate::edge::incidents::Incidents;
+use crate::ids::ShardId;
+use crate::limits::{LOG_KIND_PERIOD, LOG_KINDS_MAX, LOG_LINES_PER_KIND, LOG_LINES_WAITING_MAX};
+use crate::metrics::{ShardMetrics, Socket};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -115,16 +119,28 @@ fn the_level_can_change_while_the_process_runs() {
 fn one_kind_does_not_drown_the_others_and_what_was_held_back_is_said() {
     let (mut limiter, start) = (Limiter::default(), start());
     let (storm, other) = (warning("again").of_kind("storm"), warning("other").of_kind("other"));
-    for _ in 0..LOG_LINES_PER_KIND {
-        assert_eq!(limiter.judge(start, &storm), Some(0));
+    assert!((0..LOG_LINES_PER_KIND).all(|_| limiter.judge(start, &storm)));
+    assert!((0..5).all(|_| !limiter.judge(start + LOG_KIND_PERIOD / 2, &storm)));
+    assert_eq!(limiter.take_ended(start + LOG_KIND_PERIOD / 2), [], "its period goes on");
+    assert!(limiter.judge(start + LOG_KIND_PERIOD / 2, &other));
+    let held_back = HeldBack { count: 5, level: Level::WARN, like: Some("again".into()) };
+    assert_eq!(limiter.take_ended(start + LOG_KIND_PERIOD), [held_back], "whatever kind comes next");
+    assert!(limiter.judge(start + LOG_KIND_PERIOD, &storm));
+    assert_eq!(limiter.take_all(), [], "it has been said");
+}
+
+#[test]
+fn a_period_ends_for_each_kind_by_itself() {
+    let (mut limiter, start) = (Limiter::default(), start());
+    let kinds = ["one", "two"].map(|kind| warning(kind).of_kind(kind));
+    for (kind, at) in kinds.iter().zip([start, start + LOG_KIND_PERIOD / 2]) {
+        let passed = (0..LOG_LINES_PER_KIND + 1).filter(|_| limiter.judge(at, kind));
+        assert_eq!(passed.count(), LOG_LINES_PER_KIND as usize);
     }
-    for _ in 0..5 {
-        assert_eq!(limiter.judge(start + LOG_KIND_PERIOD / 2, &storm), None);
-    }
-    assert_eq!(limiter.judge(start, &other), Some(0));
-    assert_eq!(limiter.judge(start + LOG_KIND_PERIOD, &storm), Some(5), "the next line says how many");
-    assert_eq!(limiter.judge(start + LOG_KIND_PERIOD, &storm), Some(0));
-    assert!(limiter.take_held_back().is_empty(), "it has been said");
+    let mut ended = |at| limiter.take_ended(at).into_iter().filter_map(|held_back| held_back.like).collect::<Vec<_>>();
+    assert_eq!(ended(start + LOG_KIND_PERIOD), ["one"]);
+    assert_eq!(ended(start + LOG_KIND_PERIOD), [""; 0]);
+    assert_eq!(ended(start + LOG_KIND_PERIOD * 3 / 2), ["two"]);
 }
 
 #[test]
@@ -136,16 +152,40 @@ fn what_is_held_back_at_the_end_is_said_then() {
     });
     assert_eq!(lines.len(), LOG_LINES_PER_KIND as usize + 1);
     let last = lines.last().unwrap();
-    assert_eq!(last, "INFO  log_lines_held_back: 3 lines were not written that are like: line 12\n");
+    assert_eq!(last, "INFO  log_lines_held_back: 3 lines were not written that are like: line 10\n");
 }
 
 #[test]
 fn debugging_is_not_limited_and_kinds_beyond_the_table_share_a_limit() {
     let (mut limiter, start) = (Limiter::default(), start());
     let debug = Line::new(Level::DEBUG, "packet".into());
-    assert!((0..1000).all(|_| limiter.judge(start, &debug) == Some(0)));
-    let passed = (0..1000).filter(|kind| limiter.judge(start, &warning("").of_kind(&kind.to_string())).is_some());
-    assert_eq!(passed.count(), crate::limits::LOG_KINDS_MAX + LOG_LINES_PER_KIND as usize);
+    assert!((0..1000).all(|_| limiter.judge(start, &debug)));
+    let kinds = LOG_KINDS_MAX - 1 + LOG_LINES_PER_KIND as usize;
+    let passed = (0..kinds + 7).filter(|kind| limiter.judge(start, &warning("").of_kind(&kind.to_string())));
+    assert_eq!(passed.count(), kinds);
+    let others = HeldBack { count: 7, level: Level::WARN, like: None };
+    assert_eq!(limiter.take_ended(start + LOG_KIND_PERIOD), [others], "none speaks for the others");
+    assert!(limiter.judge(start + LOG_KIND_PERIOD, &warning("").of_kind("new")), "the table has room again");
+}
+
+/// Every shard has an incident of the same kinds, as in a storm, and each is a line of its own.
+#[test]
+fn incidents_of_many_shards_are_all_said() {
+    const SHARDS: usize = 32;
+    let lines = logged(Style::Json, LevelFilter::INFO, |_| {
+        let now = start();
+        for shard in ShardId::all(SHARDS) {
+            let metrics = ShardMetrics { socket_drops: [7; Socket::COUNT], ..ShardMetrics::default() };
+            Incidents::new(shard, now).handle_metrics(now, &metrics, true);
+        }
+    });
+    let lines: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for event in ["reactions_dropped", "quic_dropped"] {
+        let of_event = lines.iter().filter(|line| line["event"] == event && line["count"] == 7);
+        let shards: BTreeSet<_> = of_event.filter_map(|line| line["shard"].as_u64()).collect();
+        assert_eq!(shards.len(), SHARDS, "{event}");
+    }
+    assert_eq!(lines.len(), 2 * SHARDS);
 }
 
 /// Takes nothing until it is let go.

@@ -6,9 +6,9 @@
 
 use super::ShardLoop;
 use crate::edge::control::{Command, Control, Reload, ShardEvent};
+use crate::edge::life;
 use crate::edge::mesh::EdgeMessage;
 use crate::ids::ShardId;
-use crate::metrics::Reload as ReloadOutcome;
 use crate::shard::RoomChanges;
 use crate::window::Now;
 use std::io;
@@ -21,16 +21,22 @@ impl ShardLoop {
         match control.handle_signal(&mut self.ring)? {
             None => {}
             Some(libc::SIGHUP) if self.shard.is_ready() => control.tell(ShardEvent::ReloadAsked),
-            Some(libc::SIGHUP) => tracing::warn!("SIGHUP is ignored: the server is draining"),
+            Some(libc::SIGHUP) => life::warn_of_ignored("SIGHUP"),
             Some(_) if self.shard.is_ready() => {
                 tracing::info!(
-                    "draining: subscribers are sent away for drain.duration, then no more taps are taken and the last frames go out"
+                    event = life::DRAIN,
+                    "draining has begun: subscribers are sent away for drain.duration, then no more taps are taken and the \
+                     last frames go out"
                 );
-                control.tell(ShardEvent::Draining);
+                control.tell(ShardEvent::Draining(self.shard.drain_longest()));
                 self.shard.request_drain();
             }
             Some(_) => {
-                tracing::warn!("stopping at once: taps of the open window are lost");
+                tracing::warn!(
+                    event = life::STOP,
+                    remedy = "send one SIGTERM, and wait for drain.duration and drain.timeout",
+                    "stopping at once: taps of the open window are lost"
+                );
                 self.is_stopped = true;
             }
         }
@@ -42,8 +48,8 @@ impl ShardLoop {
         while let Some(command) = self.control.as_mut().and_then(Control::poll_command) {
             match command {
                 Command::Reload(reload, rooms) if self.shard.is_ready() => self.begin_reload(now, &reload, rooms),
-                Command::Reload(..) => tracing::warn!("the new configuration is ignored: the server is draining"),
-                Command::Refused => self.shard.metrics_mut().reloads[ReloadOutcome::Refused.index()] += 1,
+                Command::Reload(..) => life::warn_of_ignored("the new configuration"),
+                Command::Count(outcome) => self.shard.metrics_mut().reloads[outcome.index()] += 1,
                 Command::Beat => self.begin_beat(),
             }
         }
@@ -51,24 +57,21 @@ impl ShardLoop {
 
     /// Another shard is done with [`EdgeMessage::Reload`].
     pub(super) fn handle_reloaded(&mut self) {
-        let Some((missing, _)) = self.control.as_mut().and_then(|control| control.reloading.as_mut()) else { return };
-        *missing -= 1;
-        self.change_rooms_if_reloaded();
+        if let Some(rooms) = self.control.as_mut().and_then(Control::handle_reloaded) {
+            self.shard.change_rooms(rooms);
+        }
     }
 
     /// Another shard's loop turns.
     pub(super) fn handle_beaten(&mut self) {
         if let Some(control) = &mut self.control {
-            control.beating = control.beating.saturating_sub(1);
-            if control.beating == 0 {
-                control.tell(ShardEvent::Beaten);
-            }
+            control.handle_beaten();
         }
     }
 
     /// Takes in settings that shard 0 has sent.
     pub(super) fn reconfigure(&mut self, now: Now, reload: &Reload) {
-        self.tcp.reconfigure(&reload.config);
+        self.tcp.reconfigure(&reload.http);
         self.shard.reconfigure(now, &reload.shard, &reload.quic);
     }
 
@@ -77,7 +80,6 @@ impl ShardLoop {
         if let Some(control) = &self.control
             && let Some(changed) = self.shard.poll_rooms_changed()
         {
-            self.shard.metrics_mut().reloads[ReloadOutcome::Done.index()] += 1;
             control.tell(ShardEvent::Reloaded(changed));
         }
     }
@@ -85,25 +87,15 @@ impl ShardLoop {
     fn begin_reload(&mut self, now: Now, reload: &Arc<Reload>, rooms: RoomChanges) {
         self.reconfigure(now, reload);
         let others = self.send_to_others(|| EdgeMessage::Reload(reload.clone()));
-        if let Some(control) = &mut self.control {
-            control.reloading = Some((others, rooms));
-        }
-        self.change_rooms_if_reloaded();
-    }
-
-    fn change_rooms_if_reloaded(&mut self) {
-        let Some(control) = &mut self.control else { return };
-        if let Some((_, rooms)) = control.reloading.take_if(|(missing, _)| *missing == 0) {
+        if let Some(rooms) = self.control.as_mut().and_then(|control| control.begin_reload(others, rooms)) {
             self.shard.change_rooms(rooms);
         }
     }
 
     fn begin_beat(&mut self) {
         let others = self.send_to_others(|| EdgeMessage::Beat);
-        let Some(control) = &mut self.control else { return };
-        control.beating = others;
-        if others == 0 {
-            control.tell(ShardEvent::Beaten);
+        if let Some(control) = &mut self.control {
+            control.begin_beat(others);
         }
     }
 

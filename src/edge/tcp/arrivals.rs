@@ -16,6 +16,9 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::time::Instant;
 
+/// Why the kernel cannot accept although somebody waits: descriptors of the process or the machine, memory.
+const WANTS: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
+
 impl Tcp {
     /// Accepts on every listener that does not.
     pub fn start(&mut self, ring: &mut Ring) -> io::Result<()> {
@@ -55,7 +58,11 @@ impl Tcp {
             // Usually out of descriptors: tried again with the next sweep.
             self.unarmed.push(listener);
         }
-        let Some(socket) = completion.accepted else { return Ok(()) };
+        let Some(socket) = completion.accepted else {
+            let is_for_want = WANTS.contains(&completion.result.saturating_neg());
+            shard.metrics_mut().detail.accepts_failed += u64::from(is_for_want);
+            return Ok(());
+        };
         match port {
             HttpPort::Admin if self.admin_conns < limits::ADMIN_CONNECTIONS_MAX => {
                 self.admission.handle_unplaced();

@@ -13,16 +13,11 @@ use super::super::sys::socket_option::{HUNG_UP_BATCH, find_hung_up};
 use super::{Conn, State, Tcp, find};
 use crate::config::Http;
 use crate::ingest::http::Progress;
-use crate::limits::BODY_RATE_GRACE;
+use crate::limits::{BODY_RATE_GRACE, HTTP_LINGER, HTTP_SWEEP_EVERY};
 use crate::metrics::Outcome;
 use crate::shard::{HttpConn, Shard};
 use std::io;
 use std::time::{Duration, Instant};
-
-/// How often connections are looked over.
-pub(super) const SWEEP: Duration = Duration::from_secs(1);
-/// How long a connection lingers.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// The operator's limits.
 pub(super) struct TimeLimits {
@@ -48,12 +43,12 @@ impl Tcp {
             return Some(self.swept_at);
         }
         let is_due = !self.conns.is_empty() || !self.unarmed.is_empty();
-        is_due.then(|| self.swept_at + SWEEP)
+        is_due.then(|| self.swept_at + HTTP_SWEEP_EVERY)
     }
 
     /// Ends connections whose time is up.
     pub fn handle_timeout(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
-        if now < self.swept_at + SWEEP {
+        if now < self.swept_at + HTTP_SWEEP_EVERY {
             return self.end_hung_up();
         }
         let fell_silent = self.swept_before_at..self.swept_at;
@@ -151,7 +146,7 @@ impl TimeLimits {
         let is_over = |is_over, outcome| if is_over { Verdict::Over(outcome) } else { Verdict::Fine };
         match known.state {
             State::Dead => Verdict::Fine,
-            State::Lingering => is_over(silent_for >= LINGER, Outcome::Done),
+            State::Lingering => is_over(silent_for >= HTTP_LINGER, Outcome::Done),
             State::Open if known.is_mid_request => {
                 let is_late = self.is_late(progress(), now.saturating_duration_since(known.since));
                 if is_late { Verdict::Late } else { is_over(has_stalled, Outcome::TimedOut) }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Names that `docs/WIRE.md` promises on `/metrics`, with their types.
-const PROMISED: [(&str, &str); 30] = [
+const PROMISED: [(&str, &str); 31] = [
     ("uproar_reactions_total", "counter"),
     ("uproar_reaction_records_total", "counter"),
     ("uproar_datagrams_total", "counter"),
@@ -34,6 +34,7 @@ const PROMISED: [(&str, &str); 30] = [
     ("uproar_buffer_exhaustion_total", "counter"),
     ("uproar_sends_stalled_total", "counter"),
     ("uproar_sends_failed_total", "counter"),
+    ("uproar_accepts_failed_total", "counter"),
     ("uproar_reloads_total", "counter"),
     ("uproar_config_last_reload_success_timestamp_seconds", "gauge"),
     ("uproar_build_info", "gauge"),
@@ -106,6 +107,12 @@ fn page_with(metrics: &ShardMetrics, process: &ProcessMetrics) -> String {
     page
 }
 
+fn shards_page(shards: Vec<ShardMetrics>) -> String {
+    let mut page = ShardsPage::new(shards);
+    assert!(!page.write_slice(usize::MAX / 2), "one slice takes all of it");
+    page.text().into()
+}
+
 /// A shard that has counted something everywhere, each figure different and scaled by `scale`.
 fn busy(scale: u64) -> ShardMetrics {
     let mut metrics = ShardMetrics::default();
@@ -142,6 +149,7 @@ fn busy(scale: u64) -> ShardMetrics {
         &mut detail.handshakes_waiting,
         &mut detail.buffer_exhaustion,
         &mut detail.sends_failed,
+        &mut detail.accepts_failed,
         &mut detail.mesh_sent,
         &mut detail.mesh_received,
         &mut detail.mesh_depth,
@@ -220,6 +228,7 @@ fn figures_of_the_process_have_their_usual_names() {
         open_files_max: Some(20_000),
         started: Some(Duration::from_millis(1_802_469_134_370)),
         certificate_expires: Some(Duration::from_secs(1_803_000_000)),
+        log_lines_lost: Some(7),
     };
     let scrape = Scrape::read(&page_with(&ShardMetrics::default(), &process));
     for (name, kind, value) in [
@@ -229,6 +238,7 @@ fn figures_of_the_process_have_their_usual_names() {
         ("process_max_fds", "gauge", 20_000.0),
         ("process_start_time_seconds", "gauge", 1_802_469_134.37),
         ("uproar_certificate_expiry_timestamp_seconds", "gauge", 1_803_000_000.0),
+        ("uproar_log_lines_lost_total", "counter", 7.0),
     ] {
         assert_eq!((scrape.types[name].as_str(), scrape.value(name)), (kind, value), "{name}");
     }
@@ -261,11 +271,7 @@ fn absorbing_adds_every_series_but_what_all_shards_have_in_common() {
     let (left, right) = (busy(1), busy(1000));
     let mut total = left.clone();
     total.absorb(&right);
-    let [left, right, total] = [left, right, total].map(|metrics| {
-        let mut page = String::new();
-        render_shards(&[metrics], &mut page);
-        Scrape::read(&page).series
-    });
+    let [left, right, total] = [left, right, total].map(|metrics| Scrape::read(&shards_page(vec![metrics])).series);
     assert_eq!(left.len(), total.len());
     for (series, sum) in &total {
         let common = ["uproar_windows_total", "uproar_rooms", "uproar_ready", "uproar_config_last"];
@@ -294,18 +300,14 @@ fn times_are_in_seconds_and_a_loop_is_busy_or_idle() {
     let mut shard = ShardMetrics::default();
     shard.detail.busy = Duration::from_millis(1250);
     shard.detail.idle = Duration::from_micros(3);
-    let mut page = String::new();
-    render_shards(&[shard], &mut page);
-    let scrape = Scrape::read(&page);
+    let scrape = Scrape::read(&shards_page(vec![shard]));
     assert_eq!(scrape.value("uproar_loop_busy_seconds_total{shard=\"0\"}"), 1.25);
     assert_eq!(scrape.value("uproar_loop_idle_seconds_total{shard=\"0\"}"), 0.000_003);
 }
 
 #[test]
 fn shards_have_the_same_names_and_their_own_label() {
-    let mut shards = String::new();
-    render_shards(&[busy(1), busy(2)], &mut shards);
-    let shards = Scrape::read(&shards);
+    let shards = Scrape::read(&shards_page(vec![busy(1), busy(2)]));
     let node = Scrape::read(&page(&ShardMetrics::default()));
     for name in node.types.keys().filter(|name| *name != "uproar_build_info") {
         assert_eq!(shards.types.get(name), node.types.get(name), "{name}");
@@ -330,4 +332,19 @@ fn labels_are_distinct_snake_case_words() {
     check(&Skip::ALL.map(Skip::label));
     check(&Reload::ALL.map(Reload::label));
     check(&Socket::ALL.map(Socket::label));
+}
+
+#[test]
+fn slices_make_the_same_page() {
+    let shards = || (1..=32).map(busy).collect::<Vec<_>>();
+    let whole = shards_page(shards());
+    let (mut page, mut slices) = (ShardsPage::new(shards()), 1);
+    let mut written = 0;
+    while page.write_slice(1000) {
+        // One histogram of one shard may go beyond.
+        assert!((1000..4000).contains(&(page.text().len() - written)), "slice {slices}");
+        (slices, written) = (slices + 1, page.text().len());
+    }
+    assert_eq!(page.text(), whole);
+    assert!(slices > whole.len() / 4000, "{slices} slices of {} bytes", whole.len());
 }

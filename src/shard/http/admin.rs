@@ -1,4 +1,5 @@
-//! The admin port: which rooms there are, and the metrics of all shards. On shard 0, which coordinates.
+//! The admin port: which rooms there are, and the metrics of all shards. On shard 0, which coordinates, and serves an
+//! audience like every other: a page that is long is written over several turns.
 
 use super::super::Shard;
 use super::super::coordinator::{Asker, ChangeOutcome, Coordinator, Order, RoomChange, ScrapeForm};
@@ -6,7 +7,7 @@ use super::answer::Answer;
 use super::{HttpConn, Routed, room_id};
 use crate::ingest::http::{Method, reply};
 use crate::limits;
-use crate::metrics::{self, BuildInfo};
+use crate::metrics::{self, BuildInfo, ShardMetrics, ShardsPage};
 use crate::room::Room;
 use std::sync::Arc;
 use uproar_wire::RoomId;
@@ -23,7 +24,8 @@ impl Shard {
                 Order::Broadcast(message) => self.broadcast(message),
                 Order::AnswerChange(Asker::Http(conn), change, outcome) => self.answer_change(conn, &change, &outcome),
                 Order::AnswerChange(Asker::Reload, change, outcome) => self.handle_room_changed(&change, &outcome),
-                Order::AnswerScrape(conn, form, shards) => self.answer_scrape(conn, form, &shards),
+                Order::AnswerTotal(conn, total) => self.answer_total(conn, &total),
+                Order::AnswerShards(askers, shards) => self.page = Some((askers, ShardsPage::new(shards))),
             }
         }
     }
@@ -98,18 +100,29 @@ impl Shard {
         });
     }
 
-    fn answer_scrape(&mut self, conn: HttpConn, form: ScrapeForm, shards: &[metrics::ShardMetrics]) {
+    fn answer_total(&mut self, conn: HttpConn, total: &ShardMetrics) {
         let mut page = String::new();
-        match form {
-            ScrapeForm::Total => {
-                let mut total = metrics::ShardMetrics::default();
-                for shard in shards {
-                    total.absorb(shard);
-                }
-                metrics::render(&total, &(self.read_process)(), &BuildInfo::current(), &mut page);
-            }
-            ScrapeForm::Shards => metrics::render_shards(shards, &mut page),
+        metrics::render(total, &(self.read_process)(), &BuildInfo::current(), &mut page);
+        self.answer_page(conn, &page);
+    }
+
+    /// Writes a slice of the page of shards, or hands the page to one of its askers; true while there is more to do.
+    pub(in crate::shard) fn serve_page(&mut self) -> bool {
+        let Some((mut askers, mut page)) = self.page.take() else { return false };
+        if !page.write_slice(limits::PAGE_SLICE_BYTES)
+            && let Some(conn) = askers.pop_front()
+        {
+            self.answer_page(conn, page.text());
         }
+        if askers.is_empty() {
+            self.coordinate(Coordinator::handle_shards_answered);
+            return false;
+        }
+        self.page = Some((askers, page));
+        true
+    }
+
+    fn answer_page(&mut self, conn: HttpConn, page: &str) {
         self.metrics.count_http_reply(200);
         self.http.answer(conn, |reply, keep_alive, head_only| {
             reply::text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", page.as_bytes(), keep_alive, head_only);

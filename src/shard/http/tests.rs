@@ -4,10 +4,11 @@
 //! hold for any bytes.
 
 use crate::ids::ShardId;
-use crate::metrics::{ProcessMetrics, Proto};
+use crate::limits;
+use crate::metrics::{ProcessMetrics, Proto, ShardMetrics, ShardsPage};
 use crate::quic::{HandshakeLimits, QuicConfig, QuicSettings, server_crypto};
 use crate::room::demo_room;
-use crate::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig, ShardSettings};
+use crate::shard::{HttpConn, HttpNext, HttpPort, MeshMessage, Shard, ShardConfig, ShardSettings};
 use crate::window::Now;
 use quinn_proto::StdSystemTime;
 use std::sync::Arc;
@@ -16,6 +17,17 @@ use std::time::{Duration, Instant};
 const FIRE: &str = "POST /v1/rooms/1/reactions HTTP/1.1\r\nHost: a\r\nContent-Length: 16\r\n\r\n{\"emoji\":\"fire\"}";
 
 fn shard() -> Shard {
+    Shard::new(config(1), now())
+}
+
+fn now() -> Now {
+    #[expect(clippy::disallowed_methods, reason = "no time passes in these tests")]
+    let instant = Instant::now();
+    Now { instant, unix_ms: 1_802_469_134_000 }
+}
+
+/// The first of `shards`.
+fn config(shards: usize) -> ShardConfig {
     let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
@@ -23,7 +35,7 @@ fn shard() -> Shard {
         .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
     let quic = QuicConfig {
         shard: ShardId(0),
-        shards: 1,
+        shards,
         reset_key: [0; 64],
         token_key: [0; 64],
         clock: Arc::new(StdSystemTime),
@@ -37,9 +49,9 @@ fn shard() -> Shard {
             handshakes: HandshakeLimits::default(),
         },
     };
-    let config = ShardConfig {
+    ShardConfig {
         id: ShardId(0),
-        shards: 1,
+        shards,
         window_ms: 2000,
         top_k: 8,
         settings: ShardSettings {
@@ -54,10 +66,7 @@ fn shard() -> Shard {
         quic,
         read_process: Arc::new(ProcessMetrics::default),
         rng_seed: [0; 32],
-    };
-    #[expect(clippy::disallowed_methods, reason = "no time passes in these tests")]
-    let now = Now { instant: Instant::now(), unix_ms: 1_802_469_134_000 };
-    Shard::new(config, now)
+    }
 }
 
 /// Statuses of the replies to `pieces`, whether the connection ends, and the taps that were counted.
@@ -217,4 +226,49 @@ fn content_that_is_not_what_it_says_is_refused() {
         let request = FIRE.replace("Host: a\r\n", &format!("Host: a\r\n{fields}"));
         assert_eq!(talk(HttpPort::Public, &[&request]), (vec![status], false, u64::from(status == 202)), "{fields}");
     }
+}
+
+#[test]
+fn a_page_of_many_shards_takes_several_turns_and_is_for_all_who_wait() {
+    const SHARDS: usize = 32;
+    let counted = |shard: usize| ShardMetrics { datagrams: shard as u64, ..ShardMetrics::default() };
+    let mut whole = ShardsPage::new((0..SHARDS).map(counted).collect());
+    while whole.write_slice(limits::PAGE_SLICE_BYTES) {}
+    let (mut shard, now) = (Shard::new(config(SHARDS), now()), now());
+    let askers = [0, 1, 2].map(|slot| HttpConn { slot, generation: 0 });
+    for conn in askers {
+        shard.http_opened(conn, HttpPort::Admin);
+        let request = ask("GET", "/metrics/shards", "HTTP/1.1");
+        assert!(shard.handle_http(conn, request.as_bytes(), &mut Vec::new()) == HttpNext::Wait);
+    }
+    // Who asks while a page is under way waits for the next one.
+    for askers in [&askers[..1], &askers[1..]] {
+        while let Some((to, message)) = shard.poll_mesh(now) {
+            let MeshMessage::Scrape(scrape) = message else { panic!("nothing else is asked") };
+            shard.handle_mesh(now, to, MeshMessage::Scraped(scrape, Box::new(counted(to.index()))));
+        }
+        let mut turns = 1;
+        while shard.serve(now) {
+            assert!(shard.poll_mesh(now).is_none(), "nothing is asked before all have their page");
+            turns += 1;
+        }
+        assert_eq!(turns, whole.text().len() / limits::PAGE_SLICE_BYTES + askers.len());
+        for conn in askers {
+            assert_eq!(shard.poll_http_ready(), Some(*conn));
+            // The first shard tells figures of its own.
+            let of_others =
+                |page: &str| page.lines().filter(|line| !line.contains("\"0\"")).collect::<Vec<_>>().join("\n");
+            assert_eq!(of_others(&body(&mut shard, *conn)), of_others(whole.text()));
+        }
+    }
+    assert_eq!(shard.poll_http_ready(), None);
+}
+
+fn body(shard: &mut Shard, conn: HttpConn) -> String {
+    let mut reply = Vec::new();
+    assert!(
+        shard.handle_http(conn, &[], &mut reply) != HttpNext::Close,
+        "the answer has come, and another may be asked"
+    );
+    String::from_utf8(reply).unwrap().split_once("\r\n\r\n").unwrap().1.into()
 }

@@ -1,7 +1,7 @@
 //! Two pages of a server, and what they say; pages of servers that have other metrics.
 
 use super::*;
-use crate::metrics::{self, BuildInfo, Outcome, ProcessMetrics, Proto, Reject, ShardMetrics, Skip, Socket};
+use crate::metrics::{self, BuildInfo, Outcome, ProcessMetrics, Proto, Reject, ShardMetrics, ShardsPage, Skip, Socket};
 
 /// A server of two shards that was started at 1000 s, as its own metrics tell it.
 fn reading(at_s: u64, shards: &[ShardMetrics; 2], rooms: Option<Vec<Room>>) -> Reading {
@@ -16,15 +16,16 @@ fn reading(at_s: u64, shards: &[ShardMetrics; 2], rooms: Option<Vec<Room>>) -> R
         started: Some(Duration::from_secs(1000)),
         ..ProcessMetrics::default()
     };
-    let [mut node, mut each] = [String::new(), String::new()];
+    let mut node = String::new();
     metrics::render(&total, &process, &BuildInfo::current(), &mut node);
-    metrics::render_shards(shards, &mut each);
+    let mut each = ShardsPage::new(shards.to_vec());
+    while each.write_slice(usize::MAX / 2) {}
     Reading {
         at: Duration::from_secs(at_s),
         wall: Duration::from_secs(1000 + at_s),
         state: State::Ready,
         node: Samples::parse(&node),
-        shards: Samples::parse_only(&each, &SHARD_FAMILIES),
+        shards: Samples::parse_only(each.text(), &SHARD_FAMILIES),
         rooms,
     }
 }
@@ -172,4 +173,28 @@ fn without_a_start_time_fewer_windows_tell_a_restart() {
     assert!(has_restarted(&page(5), &page(4)));
     assert!(!has_restarted(&page(5), &page(5)));
     assert!(!has_restarted(&page(5), &Samples::default()), "it says nothing either way");
+}
+
+#[test]
+fn after_a_restart_rates_are_over_an_age_that_can_be() {
+    let page = |started: f64| Samples::parse(&format!("{START_TIME} {started}\nuproar_windows_total 30\n"));
+    let reading = |at: u64, wall: u64, started: f64| Reading {
+        at: Duration::from_secs(at),
+        wall: Duration::from_secs(wall),
+        state: State::Ready,
+        node: page(started),
+        shards: Samples::default(),
+        rooms: None,
+    };
+    let before = reading(10, 1010, 500.0);
+    let rate = |now: Reading| (between(&before, &now).interval_seconds, between(&before, &now).windows.per_second);
+    assert_eq!(rate(reading(13, 1013, 1011.0)), (Some(2.0), Some(15.0)), "up for two of the three seconds");
+    for started in [1013.0, 1013.4, 1100.0] {
+        assert_eq!(
+            rate(reading(13, 1013, started)),
+            (Some(3.0), Some(10.0)),
+            "this clock is behind the server's: {started}"
+        );
+    }
+    assert_eq!(rate(reading(13, 1013, 900.0)), (Some(3.0), Some(10.0)), "this clock is ahead of the server's");
 }

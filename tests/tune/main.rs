@@ -3,7 +3,12 @@
 //! Invariant: the machine that runs the tests is only looked at. Not here: comparing values and finding files, which is
 //! tested beside the code in `src/tune`.
 
+mod files;
+mod refused;
+mod scripts;
+
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use uproar::tune::profile::{self, Profile};
@@ -127,6 +132,10 @@ fn answer(command: &mut Command) -> Answer {
     Answer { code: status.code(), out: text(stdout), error: text(stderr) }
 }
 
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
 fn json(answer: &Answer) -> serde_json::Value {
     serde_json::from_str(&answer.out).unwrap_or_else(|error| panic!("{error}: {}{}", answer.out, answer.error))
 }
@@ -145,6 +154,7 @@ fn check_names_each_gap_with_its_remedy() {
         "    remedy: echo performance > /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor\n",
         "    remedy: echo 1 > /proc/irq/51/smp_affinity_list\n",
         "    remedy: echo a > /sys/class/net/eth0/queues/tx-1/xps_cpus\n",
+        "    remedy: ethtool -N eth0 rx-flow-hash udp4 sdfn; ethtool -N eth0 rx-flow-hash udp6 sdfn\n",
     ] {
         assert!(answer.out.contains(line), "no {line:?} in:\n{}", answer.out);
     }
@@ -171,67 +181,6 @@ fn apply_closes_the_gaps_and_revert_restores_every_byte() {
             assert_eq!(reverted.code, Some(0), "{profile}: {}", reverted.error);
             assert_eq!(machine.everything(), before, "{profile}");
         }
-    }
-}
-
-#[test]
-fn the_script_does_the_same_and_can_be_reverted() {
-    for profile in Profile::ALL {
-        let (by_script, by_program) = (Machine::new(), Machine::new());
-        let before = by_script.everything();
-        let ran = by_script.run_script(&format!("--profile {profile}"));
-        assert_eq!(ran.code, Some(0), "{profile}: {}", ran.error);
-        assert_eq!(by_program.tune(&format!("apply --profile {profile}")).code, Some(0));
-        for (path, bytes) in by_program.everything() {
-            let path = by_script.path(path.strip_prefix(by_program.0.path()).unwrap().to_str().unwrap());
-            assert_eq!(
-                String::from_utf8(std::fs::read(&path).unwrap()),
-                String::from_utf8(bytes),
-                "{}",
-                path.display()
-            );
-        }
-        assert_eq!(by_script.tune("revert").code, Some(0));
-        assert_eq!(by_script.everything(), before, "{profile}");
-    }
-}
-
-#[test]
-fn a_script_run_again_changes_nothing_and_keeps_the_first_values() {
-    let machine = Machine::new();
-    let before = machine.everything();
-    let script = machine.tune("script --profile edge");
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), &script.out).unwrap();
-    let first = sh(&[], file.path());
-    assert!(first.out.contains("/proc/sys/net/core/rmem_max: 4194304 -> 67108864\n"), "{}", first.out);
-    let tuned = machine.everything();
-    let second = sh(&[], file.path());
-    assert_eq!((second.code, second.out.as_str()), (Some(0), ""));
-    assert_eq!(machine.everything(), tuned);
-    // Another way of tuning after the script's does not take the script's values for the old ones.
-    machine.holds("/proc/sys/net/core/rmem_max", "1");
-    assert_eq!(machine.tune("apply --profile dev").code, Some(0));
-    assert_eq!(machine.tune("revert").code, Some(0));
-    assert_eq!(machine.everything(), before);
-}
-
-#[test]
-fn a_file_that_refuses_fails_the_run_and_stops_no_other() {
-    for way in ["apply", "script"] {
-        let machine = Machine::new();
-        let refusing = machine.path("/proc/sys/net/core/rmem_max");
-        std::fs::remove_file(&refusing).unwrap();
-        // Can be read, and refuses to be written whoever asks.
-        std::os::unix::fs::symlink("/proc/version", &refusing).unwrap();
-        let answer =
-            if way == "apply" { machine.tune("apply --profile dev") } else { machine.run_script("--profile dev") };
-        assert_eq!(answer.code, Some(1), "{way}: {}", answer.out);
-        assert!(answer.error.contains("rmem_max"), "{way}: {}", answer.error);
-        assert_eq!(machine.read("/proc/sys/net/core/netdev_max_backlog"), "16384", "{way}");
-        let reverted = machine.tune("revert");
-        assert_eq!(reverted.code, Some(0), "{way}: what was never changed needs no restoring: {}", reverted.error);
-        assert_eq!(machine.read("/proc/sys/net/core/netdev_max_backlog"), "1000", "{way}");
     }
 }
 
@@ -309,48 +258,21 @@ fn this_machine_can_be_looked_at() {
 }
 
 #[test]
-fn the_table_of_knobs_is_complete() {
-    let readme = include_str!("../tuning/README.md");
-    for profile in Profile::ALL {
-        for file in [profile.sysctl_file(), profile.device_file()] {
-            for setting in profile::parse(file).unwrap() {
-                let knob = setting.name.rsplit('/').next().unwrap();
-                let row = readme.lines().find(|line| line.starts_with(&format!("| `{knob}` ")));
-                let row = row.unwrap_or_else(|| panic!("tuning/README.md has no row for {knob}"));
-                assert_eq!(row.matches(" | ").count(), 5, "knob, value, why, how measured, undo, source: {row}");
-            }
-        }
+fn what_no_file_can_set_is_named_where_there_are_several_queues() {
+    let machine = Machine::new();
+    let applied = machine.tune("apply --profile edge");
+    let checked = machine.tune("check --profile edge");
+    for answer in [&applied, &checked] {
+        assert_eq!(answer.code, Some(0), "left to the operator, and no failure");
+        assert!(answer.out.contains("the hash of eth0 on ports is left to you\n"), "{}", answer.out);
     }
-}
-
-#[test]
-fn files_that_say_the_same_agree() {
-    let wanted = |file, name: &str| {
-        let settings = profile::parse(file).unwrap();
-        settings.into_iter().find(|setting| setting.name.ends_with(name)).unwrap_or_else(|| panic!("no {name}")).value
-    };
-    let nic = include_str!("../tuning/nic.sh");
-    for name in ["gro_flush_timeout", "napi_defer_hard_irqs"] {
-        for profile in [Profile::Edge, Profile::Fanout] {
-            let line = format!("put \"$net/{name}\" {}\n", wanted(profile.device_file(), name));
-            assert!(nic.contains(&line), "tuning/nic.sh has no {line}");
-        }
-    }
-    let limits = include_str!("../tuning/limits.conf");
-    for line in limits.lines().filter(|line| line.contains("nofile") && !line.starts_with('#')) {
-        let files: u64 = line.split_whitespace().next_back().unwrap().parse().unwrap();
-        for profile in [Profile::Edge, Profile::Fanout, Profile::Loadgen] {
-            let most: u64 = wanted(profile.sysctl_file(), "fs.nr_open").parse().unwrap();
-            assert!(files <= most, "a session with more than fs.nr_open cannot begin: {line}");
-        }
-    }
-}
-
-#[test]
-fn scripts_are_posix_sh() {
-    for file in ["nic.sh", "governor.sh"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tuning").join(file);
-        let answer = sh(&["-n"], &path);
-        assert_eq!((answer.code, answer.error.as_str()), (Some(0), ""), "{file}");
+    assert!(checked.out.contains("no gaps in what files can set"), "{}", checked.out);
+    let left = &json(&machine.tune("check --json"))["left"];
+    assert!(left[0]["undo"].as_str().is_some_and(|undo| undo.contains("udp4 sd;")), "{left}");
+    assert!(!machine.tune("revert").out.contains("ethtool"), "not what revert undoes");
+    std::fs::remove_dir_all(machine.path("/sys/class/net/eth0/queues/rx-1")).unwrap();
+    for words in ["apply --profile edge", "script --profile edge", "apply --profile dev"] {
+        let answer = machine.tune(words);
+        assert!(!answer.out.contains("rx-flow-hash"), "{words}: {}", answer.out);
     }
 }

@@ -1,0 +1,60 @@
+//! Kinds of lines about the life of the process: how it comes, changes and goes.
+//!
+//! Invariant: each name is published in `docs/LOG.md`, where alerts and runbooks find it. Not here: what goes wrong while it
+//! serves ([`super::incidents`]), and what the machine lacks ([`super::checks`]).
+
+macro_rules! kinds {
+    ($($(#[$about:meta])* $kind:ident = $name:literal;)*) => {
+        $($(#[$about])* pub const $kind: &str = $name;)*
+
+        #[cfg(test)]
+        const ALL: &[&str] = &[$($name),*];
+    };
+}
+
+kinds! {
+    /// The key file was not there, and was made.
+    KEY_FILE_MADE = "key_file_made";
+    /// The soft limit of open files could not be raised.
+    OPEN_FILES_NOT_RAISED = "open_files_not_raised";
+    /// The configuration was read again and is in force.
+    RELOAD = "reload";
+    /// The configuration was read again and cannot be used.
+    RELOAD_REFUSED = "reload_refused";
+    /// Nothing is read again while the server drains.
+    RELOAD_IGNORED = "reload_ignored";
+    /// A room is not as the new configuration has it.
+    ROOM_KEPT = "room_kept";
+    /// What has changed is not in force before a restart.
+    RESTART_NEEDED = "restart_needed";
+    /// The first signal to end.
+    DRAIN = "drain";
+    /// The second.
+    STOP = "stop";
+    /// A shard stands still.
+    STUCK = "stuck";
+    /// The supervisor of the process cannot be told anything.
+    SUPERVISOR_DEAF = "supervisor_deaf";
+}
+
+/// Says that `what` is not heeded, as the server drains.
+pub fn warn_of_ignored(what: &str) {
+    tracing::warn!(
+        event = RELOAD_IGNORED,
+        remedy = "nothing has to be done: the next start reads everything",
+        "{what} is ignored: the server is draining"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn every_name_is_published_once() {
+        let published = include_str!("../../docs/LOG.md");
+        for name in ALL {
+            assert_eq!(published.matches(&format!("| `{name}` |")).count(), 1, "{name}");
+        }
+    }
+}
