@@ -24,7 +24,7 @@ use crate::edge::shard_loop::{ShardEnd, ShardLoop, ShardStart};
 use crate::edge::sys::{descriptor, ring};
 use crate::edge::tls::IdentityError;
 use crate::ids::ShardId;
-use crate::limits::{EXECUTOR_IO_MEMORY, FILES_OF_A_SHARD, FILES_OF_THE_PROCESS, PREEMPT_AFTER};
+use crate::limits::{EXECUTOR_IO_MEMORY, FILES_TO_START, FILES_TO_START_A_SHARD, PREEMPT_AFTER};
 use crate::metrics::{ProcessMetrics, ShardMetrics};
 use crate::quic::{Keys, QuicConfig, QuicSettings};
 use crate::room::Room;
@@ -322,7 +322,7 @@ fn raise_open_files() {
 /// Later, glommio would panic.
 fn check_open_files(shards: usize) -> Result<(), ServeError> {
     let limit = descriptor::open_files_max().map_err(kernel("open files"))?;
-    let least = FILES_OF_THE_PROCESS + FILES_OF_A_SHARD * shards as u64;
+    let least = FILES_TO_START + FILES_TO_START_A_SHARD * shards as u64;
     if limit < least { Err(ServeError::TooFewFiles { limit, shards, least }) } else { Ok(()) }
 }
 

@@ -162,7 +162,7 @@ pub const LAST_WORDS: Duration = Duration::from_secs(2);
 /// What a drain may take beyond its configured times: the last window and the ends of the threads.
 pub const STOP_MARGIN: Duration = Duration::from_secs(5);
 /// Time that a supervisor has to take what it must not miss, such as that the server is ready: its queue is a few hundred
-/// messages long, and one that does not read holds up only the main thread, which has nothing urgent to do.
+/// messages long, and one that does not read holds up only the main thread, less than the beats that it may miss.
 pub const SUPERVISOR_SEND_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a busy shard runs before other tasks of its executor, such as the mesh, get their turn: far below a window,
 /// and long beside a pause that the machine itself makes.
@@ -176,6 +176,11 @@ pub const FILES_OF_A_SHARD: u64 = 32;
 /// machine, what a scrape opens.
 pub const FILES_OF_THE_PROCESS: u64 = 64;
 
+/// Descriptors without which a shard cannot be started: a sixteenth of them is spare.
+pub const FILES_TO_START_A_SHARD: u64 = 16;
+/// The same of the process.
+pub const FILES_TO_START: u64 = 32;
+
 /// How old what the kernel counts, its drops above all, may be when somebody asks: each socket is a system call.
 pub const FIGURES_AGE: Duration = Duration::from_millis(100);
 /// How often a shard looks whether it has something to tell the operator.
@@ -184,6 +189,7 @@ pub const INCIDENT_LOOK_EVERY: Duration = Duration::from_secs(1);
 pub const INCIDENT_SAID_EVERY: Duration = Duration::from_secs(10);
 
 const _: () = assert!(LAST_WORDS.as_millis() > LOG_FLUSH_TIMEOUT.as_millis(), "a panic is written before the end");
+const _: () = assert!(FILES_TO_START_A_SHARD < FILES_OF_A_SHARD && FILES_TO_START < FILES_OF_THE_PROCESS);
 const _: () = assert!(SHARDS_MAX <= 256, "a connection id carries its shard in one byte");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX <= HTTP_BODY_MAX, "a datagram fits an HTTP body");
 const _: () = assert!(uproar_wire::hello::MESSAGE_MAX <= QUIC_RECEIVE_WINDOW as usize, "a hello fits the window");

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sets up a network interface for one shard a core: what only ethtool reaches, and then what `uproar tune apply` does.
-# Run as root; lasts until the next boot. Says each change, goes on after what a driver refuses, and ends with 1 where a
-# setting of files failed.
+# Run as root; lasts until the next boot. Says each change, goes on after what a driver refuses, and ends with 1 where
+# something is missing or a setting of files failed.
 #
 #     tuning/nic.sh [--dry-run] [--profile PROFILE] [--mode MODE] [--queues N] [--stop-irqbalance] IF
 #

@@ -65,10 +65,13 @@ enum Due {
     Wait,
 }
 
+/// Beats in the time after which the supervisor takes the process for stuck: one may be lost, and one late.
+const BEATS: u32 = 3;
+
 impl Watchdog {
     /// `longest` is the time after which the supervisor takes the process for stuck.
     fn new(longest: Duration, now: Instant) -> Self {
-        Self { interval: longest / 2, next_at: now, missed: None }
+        Self { interval: longest / BEATS, next_at: now, missed: None }
     }
 
     fn handle_due(&mut self, now: Instant) -> Due {
@@ -120,6 +123,7 @@ impl<'a> Supervisor<'a> {
                 Ok(Event::Shard(ShardEvent::ReloadAsked)) => self.is_reload_due = true,
                 Ok(Event::Shard(ShardEvent::Draining(longest))) => self.handle_draining(longest),
                 Ok(Event::Shard(event)) => return Err(ended_early(event)),
+                // Nothing is read before all have started.
                 Ok(Event::Read(_)) => {}
                 Err(_) => return Err(ServeError::Stopped),
             }
@@ -137,7 +141,7 @@ impl<'a> Supervisor<'a> {
             match self.next_event()? {
                 None => self.beat(),
                 Some(Event::Read(read)) => self.handle_read(read),
-                Some(Event::Shard(ShardEvent::ReloadAsked)) => self.is_reload_due = true,
+                Some(Event::Shard(ShardEvent::ReloadAsked)) => self.handle_reload_asked(),
                 Some(Event::Shard(ShardEvent::Reloaded(changed))) => self.finish_reload(&changed),
                 Some(Event::Shard(ShardEvent::Beaten)) => self.handle_beaten(),
                 Some(Event::Shard(ShardEvent::Draining(longest))) => self.handle_draining(longest),
@@ -164,6 +168,17 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    fn handle_reload_asked(&mut self) {
+        self.is_reload_due = true;
+        if matches!(self.reload, Stage::Reading) {
+            tracing::warn!(
+                event = life::RELOAD_WAITS,
+                remedy = "if that lasts, see to the disk of the configuration and the certificate; a file that is never read needs a restart",
+                "the files of the last reload are still being read; this one follows"
+            );
+        }
+    }
+
     fn begin_reload_if_due(&mut self) {
         if !self.is_reload_due || self.is_draining || !matches!(self.reload, Stage::None) {
             return;
@@ -179,7 +194,7 @@ impl<'a> Supervisor<'a> {
         self.reload = Stage::None;
         match read {
             // Shards go by what they drain with.
-            Ok(_) if self.is_draining => life::warn_of_ignored("the new configuration"),
+            _ if self.is_draining => life::warn_of_ignored("the new configuration"),
             Ok(prepared) => {
                 let (reload, rooms) = prepared.orders();
                 self.reload = Stage::TakenIn(prepared);
@@ -208,6 +223,9 @@ impl<'a> Supervisor<'a> {
 
     fn handle_draining(&mut self, longest: Duration) {
         self.is_draining = true;
+        if std::mem::take(&mut self.is_reload_due) {
+            life::warn_of_ignored("a SIGHUP that waited for the reload before it");
+        }
         self.notifier.stopping(longest + STOP_MARGIN);
     }
 
@@ -318,21 +336,21 @@ mod tests {
     }
 
     #[test]
-    fn shards_are_asked_twice_in_the_longest_time_and_not_again_while_one_owes_an_answer() {
+    fn shards_are_asked_often_enough_for_a_beat_to_be_lost_and_not_again_while_one_owes_an_answer() {
         let mut now = clock::now().instant;
-        let mut watchdog = Watchdog::new(Duration::from_secs(10), now);
+        let mut watchdog = Watchdog::new(Duration::from_secs(15), now);
         let mut due = |watchdog: &mut Watchdog| {
             now = now.max(watchdog.next_at);
             (watchdog.handle_due(now), watchdog.next_at - now)
         };
-        let half = Duration::from_secs(5);
+        let third = Duration::from_secs(5);
         for _ in 0..3 {
-            assert_eq!(due(&mut watchdog), (Due::Ask, half));
+            assert_eq!(due(&mut watchdog), (Due::Ask, third));
             watchdog.handle_answer();
         }
         let owed: Vec<_> = (0..5).map(|_| due(&mut watchdog).0).collect();
         assert_eq!(owed, [Due::Ask, Due::Complain, Due::Wait, Due::Wait, Due::Wait]);
         watchdog.handle_answer();
-        assert_eq!(due(&mut watchdog), (Due::Ask, half), "whoever was slow is asked again");
+        assert_eq!(due(&mut watchdog), (Due::Ask, third), "whoever was slow is asked again");
     }
 }

@@ -151,7 +151,7 @@ fn check_text(profile: Profile, gaps: &[Tuner], unsupported: usize, left: Option
     text.push_str(&left_text(left));
     let _ = match gaps.len() {
         0 if left.is_some() => {
-            writeln!(text, "no gaps in what files can set: the rest is as profile {profile} wants it")
+            writeln!(text, "no gaps to profile {profile} in what files can set; what is left to you was not looked at")
         }
         0 => writeln!(text, "no gaps: this machine is as profile {profile} wants it"),
         count => writeln!(

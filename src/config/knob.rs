@@ -186,7 +186,7 @@ pub(super) const KNOBS: [Knob; 33] = [
         "fanout.spread",
         Field::Time(|c| &mut c.fanout.spread, 0..=*WINDOW_MS.end() / 2),
         "A window's frames leave evenly over this long, half a window at most: where links or machines downstream do not \
-         stand the burst. 0s: as fast as the core can, about 0.5 s for 50,000 subscribers of a shard.",
+         stand the burst. 0s: as fast as the core can, about 0.7 s for 50,000 subscribers of a shard.",
     ),
     knob(
         "drain.duration",

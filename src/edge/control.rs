@@ -1,4 +1,4 @@
-//! The line between the main thread, which may wait for files, and shard 0, which hears signals and must not.
+//! The line between the main thread, which has files read, and shard 0, which hears signals and must not.
 //!
 //! ```text
 //! shard 0 --ShardEvent--> main thread        shard 0 <--Command-- main thread

@@ -21,6 +21,8 @@ kinds! {
     RELOAD = "reload";
     /// The configuration was read again and cannot be used.
     RELOAD_REFUSED = "reload_refused";
+    /// Another reload was asked for while the files of one are being read.
+    RELOAD_WAITS = "reload_waits";
     /// Nothing is read again while the server drains.
     RELOAD_IGNORED = "reload_ignored";
     /// A room is not as the new configuration has it.

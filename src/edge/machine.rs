@@ -71,16 +71,26 @@ pub fn cpu_list(text: &str) -> Option<Vec<usize>> {
 /// More processors than a kernel can be built for.
 const CPUS_MAX: usize = 8192;
 
+/// A directory that looks like a machine with these files.
+#[cfg(test)]
+pub(crate) fn with_files(files: &[(&str, &str)]) -> (tempfile::TempDir, Machine) {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = root.path().join(path.trim_start_matches('/'));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let machine = Machine::at(root.path());
+    (root, machine)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_directory_stands_for_a_machine() {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(root.path().join("proc/sys/net/core")).unwrap();
-        std::fs::write(root.path().join("proc/sys/net/core/rmem_max"), "212992\n").unwrap();
-        let machine = Machine::at(root.path());
+        let (_root, machine) = with_files(&[("/proc/sys/net/core/rmem_max", "212992\n")]);
         assert!(!machine.is_this() && Machine::at("/").is_this());
         assert_eq!(machine.read("/proc/sys/net/core/rmem_max").unwrap(), "212992");
         machine.write("/proc/sys/net/core/rmem_max", "8388608").unwrap();

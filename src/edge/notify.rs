@@ -20,7 +20,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Notifier {
     socket: Option<OsString>,
-    has_failed: bool,
+    /// By patience.
+    has_failed: [bool; 2],
 }
 
 /// Whether to wait for a supervisor that does not read just now.
@@ -33,13 +34,13 @@ enum Patience {
 impl Notifier {
     /// Of the supervisor that the environment names, if it does.
     pub fn from_environment() -> Self {
-        Self { socket: std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()), has_failed: false }
+        Self { socket: std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()), has_failed: [false; 2] }
     }
 
     /// Of one that listens at `socket`.
     #[cfg(test)]
     pub fn to(socket: OsString) -> Self {
-        Self { socket: Some(socket), has_failed: false }
+        Self { socket: Some(socket), has_failed: [false; 2] }
     }
 
     /// It serves, in these words.
@@ -68,9 +69,9 @@ impl Notifier {
 
     fn tell(&mut self, patience: Patience, states: &[NotifyState<'_>]) {
         let Some(socket) = &self.socket else { return };
-        // Said once: a supervisor that is deaf stays so.
+        // Said once of beats, of which one may be lost, and once of what matters more.
         if let Err(error) = send(socket, patience, states)
-            && !std::mem::replace(&mut self.has_failed, true)
+            && !std::mem::replace(&mut self.has_failed[patience as usize], true)
         {
             tracing::warn!(
                 event = life::SUPERVISOR_DEAF,
@@ -128,12 +129,12 @@ mod tests {
         let (supervisor, begins) = (busy(&path), Barrier::new(2));
         let mut notifier = Notifier::to(path.into());
         notifier.beat();
-        assert!(std::mem::take(&mut notifier.has_failed), "a beat does not wait");
+        assert!(std::mem::take(&mut notifier.has_failed[Patience::None as usize]), "a beat does not wait");
         std::thread::scope(|scope| {
             let says = scope.spawn(|| {
                 begins.wait();
                 notifier.ready("well");
-                assert!(!notifier.has_failed);
+                assert_eq!(notifier.has_failed, [false; 2]);
             });
             begins.wait();
             let mut message = [0; 64];
@@ -150,6 +151,6 @@ mod tests {
         let _supervisor = busy(&path);
         let mut notifier = Notifier::to(path.into());
         notifier.stopping(Duration::from_secs(1));
-        assert!(notifier.has_failed);
+        assert_ne!(notifier.has_failed, [false; 2]);
     }
 }

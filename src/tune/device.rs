@@ -110,17 +110,7 @@ fn offers(machine: &Machine, path: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Machine) {
-        let root = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = root.path().join(path.trim_start_matches('/'));
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        let machine = Machine::at(root.path());
-        (root, machine)
-    }
+    use crate::edge::machine::with_files as machine;
 
     fn devices<'a>(machine: &'a Machine, interface: &str) -> Devices<'a> {
         let interface = Interface::choose(machine, Some(interface)).unwrap();

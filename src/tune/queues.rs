@@ -215,18 +215,7 @@ fn default_route(machine: &Machine) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A directory with these files.
-    fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Machine) {
-        let root = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = root.path().join(path.trim_start_matches('/'));
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        let machine = Machine::at(root.path());
-        (root, machine)
-    }
+    use crate::edge::machine::with_files as machine;
 
     const ONLINE: (&str, &str) = ("/sys/devices/system/cpu/online", "0-3\n");
 

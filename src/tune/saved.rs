@@ -72,12 +72,10 @@ impl Saved {
         let mut lines = text.lines();
         let outlived = lines.next().is_some_and(|first| first != heading(&boot));
         let mut values = Vec::new();
-        for (line, text) in (2..).zip(lines) {
+        // What an earlier boot brought back needs no reading: another version may have written it.
+        for (line, text) in (2..).zip(lines).filter(|_| !outlived) {
             let value = parse(text).ok_or_else(|| SavedError::Malformed { file: file.clone(), line })?;
             values.push(value);
-        }
-        if outlived {
-            values.clear();
         }
         Ok(Self { file, boot, values, outlived })
     }
@@ -220,6 +218,9 @@ mod tests {
             std::fs::write(root.path().join(FILE), format!("# boot b1\n{RMEM} = 1\n{wrong}\n")).unwrap();
             let error = Saved::load(&machine, root.path()).unwrap_err();
             assert!(matches!(error, SavedError::Malformed { line: 3, .. }), "{wrong:?}: {error}");
+            std::fs::write(root.path().join(FILE), format!("# boot b0\n{RMEM} = 1\n{wrong}\n")).unwrap();
+            let outlived = Saved::load(&machine, root.path()).unwrap();
+            assert!(outlived.is_outlived() && outlived.values().is_empty(), "{wrong:?}");
         }
     }
 }

@@ -273,8 +273,10 @@ impl Server {
     pub(crate) fn await_log_times(&self, text: &str, times: usize) {
         let log = self.log.text.lock().unwrap();
         let is_missing = |log: &mut String| log.matches(text).count() < times;
-        let waited = self.log.grew.wait_timeout_while(log, DEADLINE, is_missing).unwrap();
-        assert!(!waited.1.timed_out(), "{text:?} was not logged {times} times");
+        let (log, waited) = self.log.grew.wait_timeout_while(log, DEADLINE, is_missing).unwrap();
+        // Whoever reports the failure reads the log.
+        drop(log);
+        assert!(!waited.timed_out(), "{text:?} was not logged {times} times");
     }
 
     /// As [`Self::reload`]; what was logged of it, at the level `info`.

@@ -266,7 +266,7 @@ fn what_no_file_can_set_is_named_where_there_are_several_queues() {
         assert_eq!(answer.code, Some(0), "left to the operator, and no failure");
         assert!(answer.out.contains("the hash of eth0 on ports is left to you\n"), "{}", answer.out);
     }
-    assert!(checked.out.contains("no gaps in what files can set"), "{}", checked.out);
+    assert!(checked.out.contains("no gaps to profile edge in what files can set"), "{}", checked.out);
     let left = &json(&machine.tune("check --json"))["left"];
     assert!(left[0]["undo"].as_str().is_some_and(|undo| undo.contains("udp4 sd;")), "{left}");
     assert!(!machine.tune("revert").out.contains("ethtool"), "not what revert undoes");

@@ -24,6 +24,8 @@ pub(super) struct Limiter {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct HeldBack {
     pub(super) count: u64,
+    /// Whose they were, if all were of one.
+    pub(super) shard: Option<u64>,
     /// Of the worst.
     pub(super) level: Level,
     /// What the first of them said; none when they have no more in common than that the table had no room for them.
@@ -92,6 +94,7 @@ impl Period {
     fn hold_back(&mut self, line: &Line, is_alike: bool) {
         let held_back = self.held_back.get_or_insert_with(|| HeldBack {
             count: 0,
+            shard: line.shard.filter(|_| is_alike),
             level: line.level,
             like: is_alike.then(|| line.message.clone()),
         });

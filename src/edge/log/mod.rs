@@ -185,12 +185,14 @@ impl LogLines {
 }
 
 fn held_back_line(held_back: &HeldBack) -> Line {
-    let HeldBack { count, level, like } = held_back;
+    let HeldBack { count, shard, level, like } = held_back;
     let text = match like {
         Some(like) => format!("{count} lines were not written that are like: {like}"),
         None => format!("{count} lines of many kinds were not written"),
     };
-    Line::new(*level, text).of_kind("log_lines_held_back").counting(*count)
+    let mut line = Line::new(*level, text).of_kind("log_lines_held_back").counting(*count);
+    line.shard = *shard;
+    line
 }
 
 fn lost_line(lost: u64) -> Line {

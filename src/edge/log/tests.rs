@@ -123,7 +123,7 @@ fn one_kind_does_not_drown_the_others_and_what_was_held_back_is_said() {
     assert!((0..5).all(|_| !limiter.judge(start + LOG_KIND_PERIOD / 2, &storm)));
     assert_eq!(limiter.take_ended(start + LOG_KIND_PERIOD / 2), [], "its period goes on");
     assert!(limiter.judge(start + LOG_KIND_PERIOD / 2, &other));
-    let held_back = HeldBack { count: 5, level: Level::WARN, like: Some("again".into()) };
+    let held_back = HeldBack { count: 5, shard: None, level: Level::WARN, like: Some("again".into()) };
     assert_eq!(limiter.take_ended(start + LOG_KIND_PERIOD), [held_back], "whatever kind comes next");
     assert!(limiter.judge(start + LOG_KIND_PERIOD, &storm));
     assert_eq!(limiter.take_all(), [], "it has been said");
@@ -163,7 +163,7 @@ fn debugging_is_not_limited_and_kinds_beyond_the_table_share_a_limit() {
     let kinds = LOG_KINDS_MAX - 1 + LOG_LINES_PER_KIND as usize;
     let passed = (0..kinds + 7).filter(|kind| limiter.judge(start, &warning("").of_kind(&kind.to_string())));
     assert_eq!(passed.count(), kinds);
-    let others = HeldBack { count: 7, level: Level::WARN, like: None };
+    let others = HeldBack { count: 7, shard: None, level: Level::WARN, like: None };
     assert_eq!(limiter.take_ended(start + LOG_KIND_PERIOD), [others], "none speaks for the others");
     assert!(limiter.judge(start + LOG_KIND_PERIOD, &warning("").of_kind("new")), "the table has room again");
 }
