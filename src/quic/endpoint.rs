@@ -3,9 +3,11 @@
 //! Every input ends in [`Quic::settle`], which moves what a connection reports into the queue of events while its
 //! memory is still in the cache, and leaves its output to [`Quic::poll_transmit`], once for all inputs of a turn.
 
+mod newcomers;
+
 use super::addresses::Addresses;
 use super::dirty::Dirty;
-use super::handshakes::{Handshakes, Verdict};
+use super::handshakes::Handshakes;
 use super::session::{Heard, Session};
 use super::slots::{Slot, Slots};
 use super::timers::Timers;
@@ -13,8 +15,7 @@ use super::transmit::{TRAIN_BYTES_MAX, TransmitBatch};
 use super::transport::{self, Lasting, Seed};
 use super::{Arrival, Prefetch, QuicConfig, QuicEvent, QuicSettings, WriteOutcome, outcome};
 use crate::limits::{
-    self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_HANDSHAKES_PER_BUSY_TURN, QUIC_HANDSHAKES_PER_TURN,
-    QUIC_RESPONSES_BYTES, QUIC_SEND_STREAMS_MAX, QUIC_TRAIN_DATAGRAMS, TRANSMIT_SLICE,
+    self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_RESPONSES_BYTES, QUIC_SEND_STREAMS_MAX, QUIC_TRAIN_DATAGRAMS,
 };
 use crate::metrics::{Latency, Outcome};
 use bytes::{Bytes, BytesMut};
@@ -296,28 +297,6 @@ impl Quic {
         }
     }
 
-    /// From here on, who comes is refused; so is who waits for a handshake.
-    pub fn refuse_new(&mut self) {
-        self.refusing = true;
-        while let Some((_, incoming)) = self.handshakes.poll_waiting() {
-            self.refuse(incoming, Outcome::Refused);
-        }
-    }
-
-    /// Begins handshakes that wait, as many as may begin now: fewer while existing subscribers wait for what is due to
-    /// them, of which `is_busy` tells the caller's part. True while more may begin at once.
-    pub fn begin_handshakes(&mut self, now: Instant, is_busy: bool) -> bool {
-        let most = match is_busy || self.dirty.len() > TRANSMIT_SLICE {
-            true => QUIC_HANDSHAKES_PER_BUSY_TURN,
-            false => QUIC_HANDSHAKES_PER_TURN,
-        };
-        for _ in 0..most {
-            let Some((came_at, incoming)) = self.handshakes.poll_begin(now) else { return false };
-            self.accept(now, came_at, incoming);
-        }
-        self.handshakes.has_due(now)
-    }
-
     /// Handshakes that have begun and are not complete, those that failed and are not forgotten yet included.
     pub fn handshakes_under_way(&self) -> usize {
         self.handshakes.under_way()
@@ -406,77 +385,6 @@ impl Quic {
         if !self.responses.is_full() {
             self.responses.push(transmit, &self.scratch);
         }
-    }
-
-    fn handle_incoming(&mut self, now: Instant, incoming: Incoming) {
-        if self.refusing || self.slots.len() + self.handshakes.waiting() >= self.max_connections {
-            return self.refuse(incoming, Outcome::Refused);
-        }
-        let client = self.addresses.client(incoming.remote_address().ip());
-        if self.addresses.is_full(client) {
-            return self.refuse(incoming, Outcome::AddressFull);
-        }
-        // Whoever takes an address that is not theirs takes half of what it may have at most.
-        if self.addresses.is_half_full(client) && !incoming.remote_address_validated() {
-            return self.retry(incoming);
-        }
-        match self.handshakes.judge(incoming.remote_address_validated()) {
-            Verdict::Wait => self.handshakes.handle_incoming((now, incoming)),
-            Verdict::Retry => self.retry(incoming),
-            Verdict::Drop => {
-                self.endpoint.ignore(incoming);
-                self.outcomes[Outcome::Dropped.index()] += 1;
-            }
-        }
-    }
-
-    fn retry(&mut self, incoming: Incoming) {
-        self.scratch.clear();
-        match self.endpoint.retry(incoming, &mut self.scratch) {
-            Ok(retry) => {
-                self.outcomes[Outcome::Retried.index()] += 1;
-                self.respond(&retry);
-            }
-            // QUIC allows one for every address that is not validated.
-            Err(error) => {
-                self.endpoint.ignore(error.into_incoming());
-                self.outcomes[Outcome::Dropped.index()] += 1;
-            }
-        }
-    }
-
-    fn accept(&mut self, now: Instant, came_at: Instant, incoming: Incoming) {
-        let client = self.addresses.client(incoming.remote_address().ip());
-        // Others of its address may have come in while it waited.
-        if self.addresses.is_full(client) {
-            return self.refuse(incoming, Outcome::AddressFull);
-        }
-        if self.addresses.is_half_full(client) && !incoming.remote_address_validated() {
-            return self.retry(incoming);
-        }
-        self.scratch.clear();
-        match self.endpoint.accept(incoming, now, &mut self.scratch, None) {
-            Ok((ConnectionHandle(conn), connection)) => {
-                self.accepted += 1;
-                self.handshakes.handle_begun();
-                self.addresses.add(client);
-                self.slots.insert(conn, Slot::new(connection, client, came_at, now + limits::HANDSHAKE_TIMEOUT));
-                self.settle(now, conn);
-            }
-            Err(error) => {
-                self.outcomes[outcome::of_loss(&error.cause, false).index()] += 1;
-                if let Some(response) = error.response {
-                    self.respond(&response);
-                }
-            }
-        }
-    }
-
-    fn refuse(&mut self, incoming: Incoming, outcome: Outcome) {
-        self.scratch.clear();
-        let refusal = self.endpoint.refuse(incoming, &mut self.scratch);
-        self.outcomes[outcome.index()] += 1;
-        self.respond(&refusal);
     }
 
     /// Takes what `conn` reports after an input, and notes that it may have output.
