@@ -120,7 +120,7 @@ impl Control {
 
     /// The ring has said that there is a signal.
     pub(super) fn handle_signal(&mut self, ring: &mut Ring) -> io::Result<Option<libc::c_int>> {
-        let signal = descriptor::next_signal(&mut self.signals);
+        let signal = descriptor::next_signal(&self.signals);
         ring.poll_readable(self.signals.as_raw_fd(), Purpose::Signal.token())?;
         Ok(signal)
     }

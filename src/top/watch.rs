@@ -14,7 +14,7 @@ use ratatui::Terminal;
 use ratatui::backend::Backend;
 use ratatui::crossterm::event::{self, Event as Input};
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -102,18 +102,13 @@ fn read_keys(signals: &File, events: &Sender<Event>) {
         let sent =
             match event::poll(SIGNAL_EVERY).and_then(|came| if came { event::read().map(Some) } else { Ok(None) }) {
                 Ok(Some(input)) => events.send(Event::Input(input)),
-                Ok(None) if has_come(signals) => events.send(Event::End),
+                Ok(None) if descriptor::next_signal(signals).is_some() => events.send(Event::End),
                 Ok(None) => Ok(()),
                 // That the terminal is gone is said by the end of this thread.
                 Err(_) => return,
             };
         told = sent.is_ok();
     }
-}
-
-fn has_come(mut signals: &File) -> bool {
-    // Only that one has come matters: each of them ends the view.
-    signals.read(&mut [0; descriptor::SIGNAL_LEN]).is_ok_and(|len| len > 0)
 }
 
 /// Draws, and waits for what changes the picture.

@@ -28,12 +28,9 @@ pub fn signals(numbers: &[libc::c_int]) -> io::Result<File> {
     }
 }
 
-/// Bytes of one signal read from [`signals`].
-pub const SIGNAL_LEN: usize = size_of::<libc::signalfd_siginfo>();
-
 /// The next signal that has arrived at a descriptor of [`signals`], if one has.
-pub fn next_signal(signals: &mut File) -> Option<libc::c_int> {
-    let mut signal = [0; SIGNAL_LEN];
+pub fn next_signal(mut signals: &File) -> Option<libc::c_int> {
+    let mut signal = [0; size_of::<libc::signalfd_siginfo>()];
     signals.read_exact(&mut signal).ok()?;
     // The number stands first: `ssi_signo`.
     let (number, _) = signal.split_first_chunk()?;
