@@ -139,6 +139,7 @@ fn restore(machine: &Machine, path: &str, value: &str) -> io::Result<Option<Chan
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::machine::with_files;
     use crate::tune::device::Devices;
     use crate::tune::profile::Profile;
     use crate::tune::queues::IrqMode;
@@ -152,13 +153,7 @@ mod tests {
 
     impl Copy {
         fn new(files: &[(&str, &str)]) -> Self {
-            let root = tempfile::tempdir().unwrap();
-            for (path, text) in files {
-                let path = root.path().join(path.trim_start_matches('/'));
-                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                std::fs::write(path, format!("{text}\n")).unwrap();
-            }
-            Self(root)
+            Self(with_files(files).0)
         }
 
         fn machine(&self) -> Machine {

@@ -87,18 +87,15 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::machine::with_files;
     use crate::tune::device::Devices;
     use crate::tune::queues::IrqMode;
     use crate::tune::tuner::tuners;
 
     #[test]
     fn only_gaps_are_closed_and_each_says_why() {
-        let root = tempfile::tempdir().unwrap();
-        let directory = root.path().join("proc/sys/net/core");
-        std::fs::create_dir_all(&directory).unwrap();
-        std::fs::write(directory.join("rmem_max"), "4194304\n").unwrap();
-        std::fs::write(directory.join("wmem_max"), "99999999\n").unwrap();
-        let machine = Machine::at(root.path());
+        let (_root, machine) =
+            with_files(&[("/proc/sys/net/core/rmem_max", "4194304\n"), ("/proc/sys/net/core/wmem_max", "99999999\n")]);
         let devices = Devices { machine: &machine, interface: None, mode: IrqMode::Mq };
         let tuners = tuners(Profile::Dev, &devices);
         let script = script(&machine, Profile::Dev, &tuners, None, Path::new("/var/lib/uproar-tune"));
