@@ -20,6 +20,7 @@
 pub mod ids;
 pub mod limits;
 pub mod metrics;
+pub mod origins;
 pub mod room;
 pub mod window;
 

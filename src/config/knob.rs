@@ -5,6 +5,7 @@
 
 use super::{Config, LogFormat};
 use crate::limits::{QUIC_HANDSHAKE_RATE, QUIC_HANDSHAKES, SHARDS_MAX, WINDOW_MS};
+use crate::origins::Origins;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use uproar_wire::frame::TOP_MAX;
 use uproar_wire::hello::ROOMS_MAX as ROOMS_PER_SUBSCRIBER_MAX;
+use uproar_wire::http::WEBTRANSPORT_PATH;
 
 /// One knob.
 pub(super) struct Knob {
@@ -36,6 +38,10 @@ enum Field {
     Names(fn(&mut Config) -> &mut Vec<String>),
     /// Names of machines, as a browser sends them.
     Hosts(fn(&mut Config) -> &mut Vec<String>),
+    /// Of pages, as a browser sends them; or any.
+    Origins(fn(&mut Config) -> &mut Vec<String>),
+    /// None, or the whole address.
+    WebTransportUrl(fn(&mut Config) -> &mut Option<String>),
     Switch(fn(&mut Config) -> &mut bool),
     Log,
     LogFormat,
@@ -60,7 +66,7 @@ const SOCKET_BUFFER_BYTES: RangeInclusive<usize> = 65_536..=1 << 30;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// All knobs, in the order of the default file: those without a table first.
-pub(super) const KNOBS: [Knob; 33] = [
+pub(super) const KNOBS: [Knob; 39] = [
     knob("shards", Field::Shards, "Cores to use, one shard each."),
     knob("window", Field::Time(|c| &mut c.window, WINDOW_MS), "Length of a counting window: one frame a room each."),
     knob("top_k", Field::Number(|c| &mut c.top_k, 1..=TOP_MAX), "Emoji that a frame names, most tapped first."),
@@ -127,6 +133,16 @@ pub(super) const KNOBS: [Knob; 33] = [
         "A body must come with this many bytes a second on average, after its first 5 seconds. 0: at any pace.",
     ),
     knob(
+        "http.streams_max",
+        Field::Number(|c| &mut c.http.streams_max, CONNECTIONS),
+        "Streams of frames (Server-Sent Events) of one shard; they are among its connections, and more are refused.",
+    ),
+    knob(
+        "http.stream_heartbeat",
+        Field::Time(|c| &mut c.http.stream_heartbeat, SECOND..=10 * MINUTE),
+        "A stream on which nothing was sent for this long is sent a comment, so that proxies between keep it open.",
+    ),
+    knob(
         "quic.subscribers_max",
         Field::Number(|c| &mut c.quic.subscribers_max, CONNECTIONS),
         "QUIC connections of one shard; more are refused. Each takes tens of kilobytes.",
@@ -189,6 +205,29 @@ pub(super) const KNOBS: [Knob; 33] = [
          stand the burst. 0s: as fast as the core can, about 0.7 s for 50,000 subscribers of a shard.",
     ),
     knob(
+        "web.page",
+        Field::Switch(|c| &mut c.web.page),
+        "Whether the public HTTP port serves a page to watch and tap at /, with the SDK it uses, and the admin port one to \
+         look at the node.",
+    ),
+    knob(
+        "web.webtransport",
+        Field::Switch(|c| &mut c.web.webtransport),
+        "Whether the QUIC port also speaks WebTransport, for browsers.",
+    ),
+    knob(
+        "web.webtransport_url",
+        Field::WebTransportUrl(|c| &mut c.web.webtransport_url),
+        "Where browsers are told to find WebTransport, when it is not at the host that they asked, on the port of QUIC: \
+         behind a balancer, for example.",
+    ),
+    knob(
+        "web.origins",
+        Field::Origins(|c| &mut c.web.origins),
+        "Origins whose pages may watch and react; \"*\": any. Requests that name another are refused. Whoever is no browser \
+         names none, and may.",
+    ),
+    knob(
         "drain.duration",
         Field::Time(|c| &mut c.drain.duration, 0..=60 * MINUTE),
         "After the first SIGTERM, for this long readiness is denied and subscribers are sent away evenly, while taps are \
@@ -219,7 +258,7 @@ impl Knob {
             Form::Text => true,
             Form::Number => matches!(self.field, Field::Number(..) | Field::Shards),
             Form::Switch => matches!(self.field, Field::Switch(_)),
-            Form::List => matches!(self.field, Field::Names(_) | Field::Hosts(_)),
+            Form::List => matches!(self.field, Field::Names(_) | Field::Hosts(_) | Field::Origins(_)),
         }
     }
 
@@ -239,6 +278,10 @@ impl Knob {
                                 or as a list, or none"
                     .into()
             }
+            Field::Origins(_) => {
+                "\"*\", or origins such as https://www.example.com or http://localhost:3000, separated by commas or as a list".into()
+            }
+            Field::WebTransportUrl(_) => "an address such as https://taps.example.com:7443/v1/webtransport".into(),
             Field::Names(_) => "one or more names, separated by commas or as a list".into(),
             Field::Switch(_) => "true or false".into(),
             Field::Log => "off, error, warn, info, debug or trace".into(),
@@ -250,6 +293,7 @@ impl Knob {
     pub(super) fn example(&self) -> Option<String> {
         match self.field {
             Field::File(_, example) => Some(quoted(example)),
+            Field::WebTransportUrl(_) => Some(quoted("https://taps.example.com:7443/v1/webtransport")),
             _ => None,
         }
     }
@@ -262,7 +306,8 @@ impl Knob {
             Field::Time(at, _) => quoted(&duration_text(*at(config))),
             Field::Shards => config.shards.map_or_else(|| quoted("all"), |shards| shards.to_string()),
             Field::File(at, _) => quoted(&at(config).as_ref()?.to_string_lossy()),
-            Field::Names(at) | Field::Hosts(at) => {
+            Field::WebTransportUrl(at) => quoted(at(config).as_ref()?),
+            Field::Names(at) | Field::Hosts(at) | Field::Origins(at) => {
                 let names: Vec<_> = at(config).iter().map(|name| quoted(name)).collect();
                 format!("[{}]", names.join(", "))
             }
@@ -286,6 +331,15 @@ impl Field {
             Self::Names(at) => *at(config) = names_in(text)?,
             Self::Hosts(at) if text.trim().is_empty() => at(config).clear(),
             Self::Hosts(at) => *at(config) = names_in(text)?.iter().map(|name| host_in(name)).collect::<Option<_>>()?,
+            Self::Origins(at) => {
+                let origins = names_in(text)?;
+                Origins::new(&origins)?;
+                *at(config) = origins;
+            }
+            Self::WebTransportUrl(at) => {
+                let is_url = text.strip_prefix("https://").is_some_and(|rest| rest.ends_with(WEBTRANSPORT_PATH));
+                *at(config) = is_url.then(|| Some(text.to_owned()))?;
+            }
             Self::Switch(at) => *at(config) = text.parse().ok()?,
             // The parser of levels also takes numbers and the empty text; those say too little here.
             Self::Log if text.starts_with(|c: char| c.is_ascii_alphabetic()) => config.log = level_in(text)?,

@@ -57,6 +57,8 @@ pub struct Config {
     pub quic: Quic,
     /// Frames to subscribers.
     pub fanout: Fanout,
+    /// What browsers are offered.
+    pub web: Web,
     /// Shutting down.
     pub drain: Drain,
     /// Rooms that exist from the start.
@@ -126,6 +128,10 @@ pub struct Http {
     pub request_timeout: Duration,
     /// Bytes of a body per second at least; 0 for any pace.
     pub body_rate_min_bytes: usize,
+    /// Streams of frames (Server-Sent Events) of one shard.
+    pub streams_max: usize,
+    /// A stream on which nothing was sent for this long is sent a comment, so that proxies keep it open.
+    pub stream_heartbeat: Duration,
 }
 
 /// Limits and identity of the QUIC port.
@@ -160,6 +166,19 @@ pub struct Quic {
 pub struct Fanout {
     /// Time over which a window's frames are spread; half a window at most.
     pub spread: Duration,
+}
+
+/// What browsers are offered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Web {
+    /// Whether the public HTTP port serves the page, and the admin port its own.
+    pub page: bool,
+    /// Whether the QUIC port speaks WebTransport.
+    pub webtransport: bool,
+    /// Where browsers find WebTransport; `None`: at the host of the page, on the port of QUIC.
+    pub webtransport_url: Option<String>,
+    /// Origins whose pages may watch and react; `*` for any.
+    pub origins: Vec<String>,
 }
 
 /// Shutting down.
@@ -208,6 +227,8 @@ impl Default for Config {
                 head_timeout: Duration::from_secs(5),
                 request_timeout: Duration::from_secs(10),
                 body_rate_min_bytes: 240,
+                streams_max: 8_000,
+                stream_heartbeat: Duration::from_secs(15),
             },
             quic: Quic {
                 subscribers_max: 50_000,
@@ -223,6 +244,7 @@ impl Default for Config {
                 server_names: ["localhost", "127.0.0.1", "::1"].map(String::from).into(),
             },
             fanout: Fanout { spread: Duration::ZERO },
+            web: Web { page: true, webtransport: true, webtransport_url: None, origins: vec!["*".into()] },
             drain: Drain { duration: Duration::ZERO, timeout: Duration::from_secs(10) },
             rooms: Vec::new(),
         }

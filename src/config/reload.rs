@@ -87,6 +87,8 @@ fn http_after(read: &Http) -> Http {
         head_timeout: read.head_timeout,
         request_timeout: read.request_timeout,
         body_rate_min_bytes: read.body_rate_min_bytes,
+        streams_max: read.streams_max,
+        stream_heartbeat: read.stream_heartbeat,
     }
 }
 

@@ -39,8 +39,10 @@ label! {
         Udp = "udp",
         /// The public HTTP port.
         Http = "http",
-        /// QUIC, native or WebTransport.
+        /// QUIC, as the SDK speaks it.
         Quic = "quic",
+        /// QUIC, as browsers speak it.
+        WebTransport = "webtransport",
     }
 }
 

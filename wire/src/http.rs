@@ -3,6 +3,23 @@
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
+/// The path at which the QUIC port takes WebTransport sessions, and at which the public HTTP port says where that is.
+pub const WEBTRANSPORT_PATH: &str = "/v1/webtransport";
+
+/// Where a browser finds WebTransport: the answer of `GET /v1/webtransport`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WebTransportBody<'a> {
+    /// The whole address; `null`: it is `https://`, the host that was asked, [`Self::port`] and [`WEBTRANSPORT_PATH`].
+    #[serde(borrow)]
+    pub url: Option<Cow<'a, str>>,
+    /// The UDP port.
+    pub port: u16,
+    /// SHA-256 of the certificate in hexadecimal, when it is one made for development, which no browser trusts otherwise;
+    /// else empty.
+    #[serde(borrow)]
+    pub certificate_hashes: Vec<Cow<'a, str>>,
+}
+
 /// One reaction as HTTP clients write it: `{"emoji":"🔥","count":3}`. `emoji` is a glyph or a name of the palette.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
