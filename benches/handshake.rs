@@ -133,6 +133,7 @@ impl Identity {
             clock,
             hello_timeout: Duration::from_secs(5),
             prefetch: |_, _| {},
+            webtransport: None,
             settings: QuicSettings {
                 tls: server_crypto(tls).expect("AES-128-GCM"),
                 max_connections: 1_000_000,

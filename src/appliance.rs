@@ -26,6 +26,7 @@ use crate::edge::tls::IdentityError;
 use crate::ids::ShardId;
 use crate::limits::{EXECUTOR_IO_MEMORY, FILES_TO_START, FILES_TO_START_A_SHARD, PREEMPT_AFTER};
 use crate::metrics::{ProcessMetrics, ShardMetrics};
+use crate::origins::Origins;
 use crate::quic::{Keys, QuicConfig, QuicSettings};
 use crate::room::Room;
 use crate::shard::{ReadProcess, ShardConfig};
@@ -215,6 +216,7 @@ impl Shared {
                 clock: self.clock.clone(),
                 hello_timeout: crate::limits::HELLO_TIMEOUT,
                 prefetch: crate::edge::sys::prefetch::prefetch,
+                webtransport: webtransport(config),
                 settings: self.quic.clone(),
             },
             read_process: self.read_process.clone(),
@@ -222,6 +224,12 @@ impl Shared {
         };
         Ok(ShardStart { shard, config: config.clone(), sockets, mesh, board: self.board.clone(), control })
     }
+}
+
+/// Whose pages may have a session of WebTransport, if it is spoken.
+fn webtransport(config: &Config) -> Option<Arc<Origins>> {
+    // An origin that is none was refused when the configuration was read.
+    config.web.webtransport.then(|| Origins::new(&config.web.origins).map(Arc::new))?
 }
 
 /// What a shard that is scraped reads of the process.

@@ -99,13 +99,29 @@ pub const MESH_DEPTH: usize = 1024;
 /// not fit waits in the outbox, where the newest frame wins.
 pub const QUIC_SEND_WINDOW: u64 = 64 * 1024;
 /// Streams of one connection that the server sends on, those that are finished but not confirmed included: every room
-/// unsubscribed and as many others subscribed in one round trip, and the control stream.
-pub const QUIC_SEND_STREAMS_MAX: usize = 2 * uproar_wire::hello::ROOMS_MAX + 1;
+/// unsubscribed and as many others subscribed in one round trip, the control stream, and those of HTTP/3.
+pub const QUIC_SEND_STREAMS_MAX: usize = 2 * uproar_wire::hello::ROOMS_MAX + 1 + WEBTRANSPORT_BIDI_STREAMS as usize;
 /// Bytes of QUIC DATAGRAM frames kept until the session takes them, which it does in the same turn.
 pub const QUIC_DATAGRAM_BUFFER: usize = 16 * 1024;
 /// Bytes of stream data that a subscriber may have under way: three of the largest control messages, on the only stream
 /// it sends. Those behind one that has not been answered wait there.
 pub const QUIC_RECEIVE_WINDOW: u32 = 4096;
+/// Unidirectional streams that a peer may have open: HTTP/3 asks every server for these three (RFC 9114, 6.2), and a server
+/// permits streams before it knows what a client speaks.
+pub const QUIC_UNI_STREAMS: u32 = 3;
+/// The same of a client that speaks HTTP/3: one beyond those that it needs, to be told that it may not.
+pub const WEBTRANSPORT_UNI_STREAMS: u32 = QUIC_UNI_STREAMS + 1;
+/// Bidirectional streams of a client that speaks HTTP/3: the request of its session, the session's control stream, and two
+/// more, so that what it asks besides gets an answer.
+pub const WEBTRANSPORT_BIDI_STREAMS: u32 = 4;
+/// Bytes of a request's field section in HTTP/3, as it travels: what browsers send has under a thousand.
+pub const HTTP3_FIELD_SECTION_BYTES_MAX: usize = 3072;
+/// Bytes of a client's settings in HTTP/3: browsers send under a hundred.
+pub const HTTP3_SETTINGS_BYTES_MAX: usize = 1024;
+/// Bytes with which a WebTransport session is closed: a code, and a reason of 1,024 bytes at most.
+pub const WEBTRANSPORT_CLOSE_BYTES_MAX: usize = 4 + 1024;
+/// How long the end of a WebTransport session is waited for before its connection is closed: a lost packet or two.
+pub const WEBTRANSPORT_FAREWELL: Duration = Duration::from_secs(1);
 /// Bytes of out-of-order handshake kept for a connection: a ClientHello of two packets with room to spare.
 pub const QUIC_CRYPTO_BUFFER: usize = 4096;
 /// Datagrams of one connection that leave as one train (GSO). A frame is one or two; a palette fills the train.
@@ -193,6 +209,10 @@ const _: () = assert!(FILES_TO_START_A_SHARD < FILES_OF_A_SHARD && FILES_TO_STAR
 const _: () = assert!(SHARDS_MAX <= 256, "a connection id carries its shard in one byte");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX <= HTTP_BODY_MAX, "a datagram fits an HTTP body");
 const _: () = assert!(uproar_wire::hello::MESSAGE_MAX <= QUIC_RECEIVE_WINDOW as usize, "a hello fits the window");
+const _: () = assert!(
+    HTTP3_FIELD_SECTION_BYTES_MAX + HTTP3_SETTINGS_BYTES_MAX <= QUIC_RECEIVE_WINDOW as usize,
+    "a request that waits for the settings does not keep them away"
+);
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < QUIC_DATAGRAM_BUFFER, "the largest reactions are accepted");
 const _: () = assert!(HTTP_REQUEST_LINE_MAX < HTTP_HEAD_MAX);
 const _: () = assert!(HTTP_CONNECTION_BYTES_MAX <= 1024 * 1024, "ten thousand at their worst fit 10 GiB");

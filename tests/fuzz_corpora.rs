@@ -65,4 +65,4 @@ macro_rules! replays {
     };
 }
 
-replays!(hello, http_json, http_request, reaction_datagram, room_stream, shard_http);
+replays!(hello, http_json, http_request, reaction_datagram, room_stream, shard_http, webtransport);

@@ -39,6 +39,7 @@ fn check_any(message: &ControlMessage, bytes: &[u8]) {
         }
         ControlMessage::Answer(answer) => answer.encode(&mut encoded),
         // Its body is not looked at.
+        ControlMessage::Reactions(datagram) => uproar_wire::control::encode_reactions(datagram, &mut encoded),
         ControlMessage::Unknown(kind) => {
             assert_eq!(bytes[2], *kind);
             return;

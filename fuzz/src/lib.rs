@@ -10,6 +10,7 @@ pub mod http_request;
 pub mod reaction_datagram;
 pub mod room_stream;
 pub mod shard_http;
+pub mod webtransport;
 
 mod cut;
 mod http_model;
@@ -18,11 +19,12 @@ mod http_model;
 pub type NamedCheck = (&'static str, fn(&[u8]));
 
 /// Every check there is.
-pub const CHECKS: [NamedCheck; 6] = [
+pub const CHECKS: [NamedCheck; 7] = [
     ("hello", hello::check),
     ("http_json", http_json::check),
     ("http_request", http_request::check),
     ("reaction_datagram", reaction_datagram::check),
     ("room_stream", room_stream::check),
     ("shard_http", shard_http::check),
+    ("webtransport", webtransport::check),
 ];

@@ -272,6 +272,7 @@ fn quic(shard: ShardId) -> QuicConfig {
         clock: Arc::new(StoppedClock),
         hello_timeout: Duration::from_secs(1),
         prefetch: |_, _| {},
+        webtransport: None,
         settings: QuicSettings {
             tls: server_crypto(tls.clone()).expect("TLS 1.3 has what QUIC needs"),
             connections_per_address_max: 0,

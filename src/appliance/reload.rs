@@ -52,7 +52,10 @@ impl TlsBase {
     pub(super) fn certificate(&self, config: &Config) -> Result<Certificate, ServeError> {
         let identity = tls::identity(config)?;
         let tickets = Tickets::new(&self.ticket_key, self.clock.clone());
-        let tls = quic::tls_config(identity.chain.clone(), identity.key, tickets)?;
+        let mut tls = quic::tls_config(identity.chain.clone(), identity.key, tickets)?;
+        if config.web.webtransport {
+            quic::speak_http3(&mut tls);
+        }
         Ok(Certificate { chain: identity.chain, tls: quic::server_crypto(tls)? })
     }
 }

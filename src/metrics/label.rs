@@ -81,6 +81,8 @@ label! {
         BadClientId = "bad_client_id",
         /// The appliance is draining.
         Draining = "draining",
+        /// A datagram of no session of WebTransport.
+        NoSession = "no_session",
         /// A datagram whose room is not the one of the path it was posted to.
         RoomMismatch = "room_mismatch",
     }
@@ -126,6 +128,8 @@ label! {
         Reset = "reset",
         /// The peer broke the protocol, or the kernel reported an error.
         TransportError = "transport_error",
+        /// The peer broke the rules of HTTP/3.
+        Http3Error = "http3_error",
         /// TLS or ALPN did not come to an agreement.
         HandshakeFailed = "handshake_failed",
         /// It was turned away before it was taken in.
@@ -177,4 +181,15 @@ pub const HTTP_CODE_COUNT: usize = HTTP_CODES.len() + 1;
 /// The place of a status code in a table of [`HTTP_CODE_COUNT`].
 pub fn http_code_index(code: u16) -> usize {
     HTTP_CODES.iter().position(|&known| known == code).unwrap_or(HTTP_CODES.len())
+}
+
+/// Status codes with which requests over HTTP/3 are answered, in ascending order.
+pub const WEBTRANSPORT_CODES: [u16; 9] = [200, 400, 403, 404, 405, 429, 431, 501, 503];
+
+/// The place of a status code in [`WEBTRANSPORT_CODES`].
+///
+/// # Panics
+/// When it is none of them.
+pub fn webtransport_code_index(code: u16) -> usize {
+    WEBTRANSPORT_CODES.binary_search(&code).expect("every answer has its place")
 }

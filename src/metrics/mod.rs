@@ -13,7 +13,10 @@ mod process;
 mod render;
 mod text;
 
-pub use label::{HTTP_CODE_COUNT, HTTP_CODES, Outcome, Proto, Reject, Reload, Skip, Socket, http_code_index};
+pub use label::{
+    HTTP_CODE_COUNT, HTTP_CODES, Outcome, Proto, Reject, Reload, Skip, Socket, WEBTRANSPORT_CODES, http_code_index,
+    webtransport_code_index,
+};
 pub use latency::Latency;
 pub use process::ProcessMetrics;
 pub use render::{BuildInfo, ShardsPage, render};
@@ -31,6 +34,8 @@ pub struct ShardMetrics {
     pub datagrams: u64,
     /// Replies on both HTTP ports, by [`http_code_index`].
     pub http_requests: [u64; HTTP_CODE_COUNT],
+    /// Answers to requests over HTTP/3, by [`webtransport_code_index`].
+    pub webtransport_requests: [u64; WEBTRANSPORT_CODES.len()],
     /// Datagrams and requests that were not counted, by how they came and why.
     pub rejected: [[u64; Reject::COUNT]; Proto::COUNT],
     /// Datagrams that the kernel dropped because a socket's buffer was full.
@@ -155,6 +160,7 @@ impl ShardMetrics {
             reaction_records,
             datagrams,
             http_requests,
+            webtransport_requests,
             rejected,
             socket_drops,
             windows,
@@ -178,6 +184,7 @@ impl ShardMetrics {
         add(&mut self.reaction_records, reaction_records);
         self.datagrams += datagrams;
         add(&mut self.http_requests, http_requests);
+        add(&mut self.webtransport_requests, webtransport_requests);
         add(self.rejected.as_flattened_mut(), rejected.as_flattened());
         add(&mut self.socket_drops, socket_drops);
         // All shards close the same windows.

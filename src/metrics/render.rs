@@ -4,7 +4,7 @@
 //! from the start with 0, so that a rate over them is right from the first increment. What the kernel did not tell about
 //! the process is left out. Not here: how lines are written ([`super::text`]).
 
-use super::label::{HTTP_CODES, Outcome, Proto, Reject, Reload, Skip, Socket};
+use super::label::{HTTP_CODES, Outcome, Proto, Reject, Reload, Skip, Socket, WEBTRANSPORT_CODES};
 use super::text::{Kind, Text, Writer};
 use super::{ProcessMetrics, ShardMetrics};
 use std::time::Duration;
@@ -122,8 +122,10 @@ const fn histogram(name: &'static str, help: &'static str, write: fn(&mut Writer
     Family { name, kind: Kind::Histogram, help, write }
 }
 
-/// Protocols that have connections and subscribers.
+/// Protocols that have connections.
 const CONNECTED: [Proto; 2] = [Proto::Http, Proto::Quic];
+/// Protocols that have subscribers.
+const WATCHED: [Proto; 3] = [Proto::Http, Proto::Quic, Proto::WebTransport];
 
 /// On both pages.
 const FAMILIES: &[Family] = &[
@@ -146,6 +148,15 @@ const FAMILIES: &[Family] = &[
         }
         out.series(&[("code", "other")], m.http_requests[HTTP_CODES.len()]);
     }),
+    counter(
+        "uproar_webtransport_requests_total",
+        "Answers to requests over HTTP/3 by status code, in answers.",
+        |out, m| {
+            for (place, code) in WEBTRANSPORT_CODES.iter().enumerate() {
+                out.series(&[("code", &code.to_string())], m.webtransport_requests[place]);
+            }
+        },
+    ),
     counter("uproar_rejected_total", "Datagrams and requests that were not counted, by why.", |out, m| {
         for proto in Proto::ALL {
             for reason in Reject::ALL {
@@ -180,7 +191,7 @@ const FAMILIES: &[Family] = &[
         },
     ),
     gauge("uproar_subscribers", "Subscribers now.", |out, m| {
-        out.each(&CONNECTED, |p| ("proto", p.label()), |p| m.subscribers[p.index()]);
+        out.each(&WATCHED, |p| ("proto", p.label()), |p| m.subscribers[p.index()]);
     }),
     gauge("uproar_subscribers_max", "Subscribers that may watch, by quic.subscribers_max.", |out, m| {
         out.one(m.detail.subscribers_max);

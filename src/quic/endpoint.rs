@@ -3,6 +3,7 @@
 //! Every input ends in [`Quic::settle`], which moves what a connection reports into the queue of events while its
 //! memory is still in the cache, and leaves its output to [`Quic::poll_transmit`], once for all inputs of a turn.
 
+mod browsers;
 mod newcomers;
 
 use super::addresses::Addresses;
@@ -13,17 +14,21 @@ use super::slots::{Slot, Slots};
 use super::timers::Timers;
 use super::transmit::{TRAIN_BYTES_MAX, TransmitBatch};
 use super::transport::{self, Lasting, Seed};
+use super::webtransport::Code;
 use super::{Arrival, Prefetch, QuicConfig, QuicEvent, QuicSettings, WriteOutcome, outcome};
 use crate::limits::{
     self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_RESPONSES_BYTES, QUIC_SEND_STREAMS_MAX, QUIC_TRAIN_DATAGRAMS,
 };
-use crate::metrics::{Latency, Outcome};
+use crate::metrics::{Latency, Outcome, WEBTRANSPORT_CODES};
+use crate::origins::Origins;
+use browsers::Seen;
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
     Connection, ConnectionEvent, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent,
     StreamId, VarInt, WriteError,
 };
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uproar_wire::control::RoomsAnswer;
 use uproar_wire::hello::{CloseCode, Welcome};
@@ -50,6 +55,9 @@ pub struct Quic {
     responses: TransmitBatch,
     responses_taken: usize,
     outcomes: [u64; Outcome::COUNT],
+    /// Whose pages may have a session of WebTransport, if it is spoken.
+    webtransport: Option<Arc<Origins>>,
+    webtransport_requests: [u64; WEBTRANSPORT_CODES.len()],
     accepted: u64,
     handshake_times: Latency,
     established: usize,
@@ -85,6 +93,8 @@ impl Quic {
             responses: TransmitBatch::new(QUIC_RESPONSES_BYTES),
             responses_taken: 0,
             outcomes: [0; Outcome::COUNT],
+            webtransport: config.webtransport.clone(),
+            webtransport_requests: [0; WEBTRANSPORT_CODES.len()],
             accepted: 0,
             handshake_times: Latency::new(),
             established: 0,
@@ -163,9 +173,13 @@ impl Quic {
             let Some(slot) = self.slots.slot_mut(conn) else { continue };
             slot.connection.handle_timeout(now);
             let hello_missing = slot.awaits_hello() && slot.hello_deadline <= now;
+            let has_waited = slot.farewell_until().is_some_and(|until| until <= now);
             self.settle(now, conn);
             if hello_missing {
                 self.close_without_hello(now, conn);
+            }
+            if has_waited {
+                self.end_farewell(now, conn);
             }
         }
     }
@@ -216,6 +230,14 @@ impl Quic {
             return None;
         }
         let stream = slot.connection.streams().open(Dir::Uni)?;
+        if let Some(web) = &slot.web {
+            let header = web.room_header()?;
+            let mut sender = slot.connection.send_stream(stream);
+            if !matches!(sender.write(&header), Ok(taken) if taken == header.len()) {
+                let _ = sender.reset(VarInt::from_u32(0));
+                return None;
+            }
+        }
         slot.open_streams += 1;
         Some(stream.into())
     }
@@ -268,6 +290,7 @@ impl Quic {
     pub fn close_all(&mut self, now: Instant, code: CloseCode, reason: &'static str) {
         for conn in self.slots.numbers() {
             self.close(now, conn, code, reason);
+            self.end_farewell(now, conn);
         }
     }
 
@@ -331,6 +354,11 @@ impl Quic {
     /// therefore no [`QuicEvent::Closed`] tells.
     pub fn outcomes(&self) -> &[u64; Outcome::COUNT] {
         &self.outcomes
+    }
+
+    /// Requests for a session of WebTransport, and other ones, by the place of their status in [`WEBTRANSPORT_CODES`].
+    pub fn webtransport_requests(&self) -> &[u64; WEBTRANSPORT_CODES.len()] {
+        &self.webtransport_requests
     }
 
     /// Serialises what connections want to send, until `batch` is full or `slice` of them were asked. Returns whether
@@ -412,8 +440,13 @@ impl Quic {
     fn handle_connection_event(&mut self, now: Instant, conn: usize, event: Event) {
         let Some(slot) = self.slots.slot_mut(conn) else { return };
         if slot.closed {
+            return self.handle_farewell_event(now, conn, &event);
+        }
+        if slot.web.is_some() && matches!(self.handle_web_event(now, conn, &event), Seen::Taken) {
             return;
         }
+        let Some(slot) = self.slots.slot_mut(conn) else { return };
+        let proto = slot.proto();
         let Slot { connection, session, .. } = slot;
         let heard = match event {
             Event::Connected => {
@@ -430,10 +463,11 @@ impl Quic {
             }
             Event::DatagramReceived => {
                 while let Some(datagram) = connection.datagrams().recv() {
-                    self.events.push_back(QuicEvent::Reactions { conn, datagram });
+                    self.events.push_back(QuicEvent::Reactions { conn, datagram, proto });
                 }
                 Heard::Nothing
             }
+            Event::HandshakeDataReady => return self.handle_protocol(conn),
             Event::Stream(StreamEvent::Opened { dir }) => match connection.streams().accept(dir) {
                 Some(stream) => session.handle_opened(connection, stream),
                 None => Heard::Nothing,
@@ -461,18 +495,28 @@ impl Quic {
                 self.close_if_parted(now, conn);
                 Heard::Nothing
             }
-            Event::Stream(_) | Event::HandshakeDataReady | Event::DatagramsUnblocked => Heard::Nothing,
+            Event::Stream(_) | Event::DatagramsUnblocked => Heard::Nothing,
         };
         self.handle_heard(now, conn, heard);
     }
 
-    fn handle_heard(&mut self, now: Instant, conn: usize, heard: Heard) {
+    fn handle_heard(&mut self, now: Instant, conn: usize, mut heard: Heard) {
+        let Some(slot) = self.slots.slot_mut(conn) else { return };
+        let proto = slot.proto();
+        while let Heard::Reactions(datagram) = heard {
+            self.events.push_back(QuicEvent::Reactions { conn, datagram, proto });
+            heard = slot.session.handle_readable(&mut slot.connection);
+        }
         match heard {
-            Heard::Nothing => {}
-            Heard::Hello(hello) => self.events.push_back(QuicEvent::Hello { conn, hello }),
+            Heard::Nothing | Heard::Reactions(_) => {}
+            Heard::Hello(hello) => self.events.push_back(QuicEvent::Hello { conn, hello, proto }),
             Heard::Request(request) => self.events.push_back(QuicEvent::Request { conn, request }),
             Heard::Malformed(reason) => self.close(now, conn, CloseCode::BadHello, reason),
         }
+    }
+
+    fn handle_second_stream(&mut self, now: Instant, conn: usize) {
+        self.handle_heard(now, conn, Heard::Malformed("a second bidirectional stream"));
     }
 
     fn close_without_hello(&mut self, now: Instant, conn: usize) {
@@ -486,7 +530,15 @@ impl Quic {
 
     fn close_as(&mut self, now: Instant, conn: usize, code: CloseCode, reason: &'static str, outcome: Outcome) {
         let Some(slot) = self.slots.slot_mut(conn).filter(|slot| !slot.closed) else { return };
-        slot.connection.close(now, VarInt::from_u32(code as u32), Bytes::from_static(reason.as_bytes()));
+        let (connection, reason_bytes) = (&mut slot.connection, Bytes::from_static(reason.as_bytes()));
+        match &mut slot.web {
+            None => connection.close(now, VarInt::from_u32(code as u32), reason_bytes),
+            Some(web) => {
+                if !web.close_session(now, connection, code, reason) {
+                    connection.close(now, Code::NoError.into(), reason_bytes);
+                }
+            }
+        }
         self.report_closed(conn, outcome);
         self.dirty.mark(conn);
     }

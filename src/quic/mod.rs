@@ -29,6 +29,7 @@ mod tickets;
 mod timers;
 mod transmit;
 mod transport;
+pub mod webtransport;
 
 #[cfg(test)]
 mod tests;
@@ -40,10 +41,11 @@ pub use keys::{Keys, MASTER_SECRET_LEN, MasterSecret};
 pub use quinn_proto::TimeSource;
 pub use tickets::Tickets;
 pub use transmit::{TRAIN_BYTES_MAX, Transmit, TransmitBatch};
-pub use transport::{ALPN, server_crypto, tls_config};
+pub use transport::{ALPN, ALPN_HTTP3, server_crypto, speak_http3, tls_config};
 
 use crate::ids::ShardId;
-use crate::metrics::Outcome;
+use crate::metrics::{Outcome, Proto};
+use crate::origins::Origins;
 use bytes::Bytes;
 use quinn_proto::EcnCodepoint;
 use std::net::{IpAddr, SocketAddr};
@@ -72,6 +74,9 @@ pub struct QuicConfig {
     pub hello_timeout: Duration,
     /// How memory is made to come early.
     pub prefetch: Prefetch,
+    /// Whose pages may have a session of WebTransport; `None`: it is not spoken. Whether clients are offered it is up to the
+    /// TLS of [`QuicSettings`], see [`speak_http3`].
+    pub webtransport: Option<Arc<Origins>>,
     /// What may change while it runs.
     pub settings: QuicSettings,
 }
@@ -130,6 +135,8 @@ pub enum QuicEvent {
         conn: usize,
         /// What it said.
         hello: Hello,
+        /// How it speaks.
+        proto: Proto,
     },
     /// It wants to watch more rooms, or fewer; answer with [`Quic::answer`]. Nothing else that it asks for is read
     /// before the answer has left, so there is at most one of these of a connection.
@@ -145,6 +152,13 @@ pub enum QuicEvent {
         conn: usize,
         /// The payload.
         datagram: Bytes,
+        /// How it speaks.
+        proto: Proto,
+    },
+    /// It sent a datagram that belongs to no session of WebTransport.
+    Stray {
+        /// Whose.
+        conn: usize,
     },
     /// A room stream whose write was [`WriteOutcome::Blocked`] takes bytes again.
     Writable {

@@ -10,7 +10,7 @@
 //! Whether the rooms exist is the shard's to judge; when time is up is the connection's.
 
 use bytes::Bytes;
-use quinn_proto::{Connection, ReadError, StreamId, VarInt, WriteError};
+use quinn_proto::{Connection, Dir, ReadError, StreamId, VarInt, WriteError};
 use uproar_wire::control::{self, ControlMessage, RoomsAnswer, RoomsRequest};
 use uproar_wire::hello::{Hello, HelloError, Welcome};
 
@@ -23,6 +23,8 @@ pub(super) enum Heard {
     Hello(Hello),
     /// It wants to watch more rooms, or fewer; the answer is owed.
     Request(RoomsRequest),
+    /// A reaction datagram that came here, not looked at yet. What follows it is to be read on for.
+    Reactions(Bytes),
     /// Close the connection, for this reason.
     Malformed(&'static str),
 }
@@ -50,8 +52,11 @@ impl Session {
         self.control == Some(stream)
     }
 
-    /// The peer opened a bidirectional stream.
+    /// The peer opened a stream.
     pub(super) fn handle_opened(&mut self, connection: &mut Connection, stream: StreamId) -> Heard {
+        if stream.dir() == Dir::Uni {
+            return Heard::Malformed("a unidirectional stream");
+        }
         if self.control.is_some() {
             return Heard::Malformed("a second bidirectional stream");
         }
@@ -75,6 +80,7 @@ impl Session {
                     self.owes_answer = true;
                     return Heard::Request(request);
                 }
+                Read::Message(ControlMessage::Reactions(datagram)) => return Heard::Reactions(datagram.into()),
                 // A later version may say more than this one understands.
                 Read::Message(ControlMessage::Unknown(_)) => {}
                 Read::Message(ControlMessage::Welcome(_) | ControlMessage::Answer(_)) => {

@@ -10,7 +10,9 @@
 
 use super::Prefetch;
 use super::session::Session;
+use super::webtransport::WebTransport;
 use crate::ids::ClientAddress;
+use crate::metrics::Proto;
 use quinn_proto::{Connection, EndpointEvent};
 use std::time::Instant;
 use uproar_wire::hello::CloseCode;
@@ -19,6 +21,8 @@ use uproar_wire::hello::CloseCode;
 pub(super) struct Slot {
     pub(super) connection: Connection,
     pub(super) session: Session,
+    /// What surrounds the session of a client that speaks HTTP/3.
+    pub(super) web: Option<Box<WebTransport>>,
     /// For whom it counts until its end is reported; `None` where nobody counts.
     pub(super) client: Option<ClientAddress>,
     /// When its first packet came.
@@ -49,6 +53,7 @@ impl Slot {
         Self {
             connection,
             session: Session::default(),
+            web: None,
             client,
             came_at,
             hello_deadline,
@@ -66,10 +71,20 @@ impl Slot {
         !self.closed && !self.session.said_hello()
     }
 
+    /// How its client speaks, as far as that is known.
+    pub(super) fn proto(&self) -> Proto {
+        if self.web.is_some() { Proto::WebTransport } else { Proto::Quic }
+    }
+
+    /// Until when the end of a session that was closed is waited for.
+    pub(super) fn farewell_until(&self) -> Option<Instant> {
+        self.web.as_ref().and_then(|web| web.farewell_until())
+    }
+
     /// When it wants to be asked again if nothing happens before.
     pub(super) fn deadline(&mut self) -> Option<Instant> {
         let hello = self.awaits_hello().then_some(self.hello_deadline);
-        self.connection.poll_timeout().into_iter().chain(hello).min()
+        self.connection.poll_timeout().into_iter().chain(hello).chain(self.farewell_until()).min()
     }
 }
 

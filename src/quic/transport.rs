@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// The protocol that subscribers name in their handshake.
 pub const ALPN: &[u8] = b"uproar/1";
+/// The protocol that browsers name.
+pub const ALPN_HTTP3: &[u8] = b"h3";
 
 /// What a random number generator starts from.
 pub(super) type Seed = [u8; 32];
@@ -64,6 +66,11 @@ pub fn tls_config(
     // Early data can be replayed, and a replayed reaction would be counted twice.
     tls.max_early_data_size = 0;
     Ok(tls)
+}
+
+/// Lets browsers in, too; for servers with [`QuicConfig::webtransport`].
+pub fn speak_http3(tls: &mut rustls::ServerConfig) {
+    tls.alpn_protocols.push(ALPN_HTTP3.to_vec());
 }
 
 /// [`tls_config`]'s result as QUIC takes it; shared by all shards.
@@ -126,7 +133,7 @@ fn transport(idle_timeout: Duration) -> TransportConfig {
     transport
         // The control stream. QUIC keeps state for every stream that it permits the peer to open.
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(limits::QUIC_UNI_STREAMS))
         // Frames are smaller than a packet; probing for larger ones would cost more than it saves.
         .mtu_discovery_config(None)
         // Whoever wants to stay says so: a server that pings a million idle phones pays for all of them.

@@ -262,7 +262,10 @@ impl Shard {
         metrics.frames_sent = self.fanout.frames_sent();
         metrics.frames_skipped = Skip::ALL.map(|reason| self.fanout.frames_skipped(reason));
         metrics.window_late_deltas = self.merger.late_deltas();
-        metrics.subscribers[Proto::Quic.index()] = self.subscribers.len() as u64;
+        for proto in [Proto::Quic, Proto::WebTransport] {
+            metrics.subscribers[proto.index()] = self.subscribers.counts()[proto.index()] as u64;
+        }
+        metrics.webtransport_requests = *self.quic.webtransport_requests();
         metrics.connections[Proto::Quic.index()] = *self.quic.outcomes();
         metrics.connections[Proto::Quic.index()][Outcome::Accepted.index()] = self.quic.accepted();
         metrics.draining = draining;

@@ -14,7 +14,7 @@ use super::mesh_message::SharedFrame;
 use super::{Proto, Shard};
 use crate::fanout::{FrameMessage, Link, Links, SubscriptionId, Wrote};
 use crate::limits;
-use crate::metrics::ShardMetrics;
+use crate::metrics::{Reject, ShardMetrics};
 use crate::quic::{Quic, QuicEvent, WriteOutcome};
 use crate::room::Room;
 use crate::window::Now;
@@ -27,7 +27,9 @@ use uproar_wire::hello::{CloseCode, RoomStatus};
 /// Which subscriptions each connection holds, by the connection's slot.
 pub(super) struct Subscribers {
     by_conn: Vec<Held>,
-    count: usize,
+    /// How each of them speaks, which a connection says with its hello.
+    protos: Vec<Proto>,
+    counts: [usize; Proto::COUNT],
     max: usize,
     rooms_max: usize,
 }
@@ -35,7 +37,7 @@ pub(super) struct Subscribers {
 impl Subscribers {
     /// Nobody yet; `max` connections with `rooms_max` rooms each at most.
     pub(super) fn new(max: usize, rooms_max: usize) -> Self {
-        Self { by_conn: Vec::new(), count: 0, max, rooms_max }
+        Self { by_conn: Vec::new(), protos: Vec::new(), counts: [0; Proto::COUNT], max, rooms_max }
     }
 
     /// So many connections with so many rooms each may watch from here on; those that do go on.
@@ -43,9 +45,13 @@ impl Subscribers {
         (self.max, self.rooms_max) = (max, rooms_max);
     }
 
-    /// Connections that watch at least one room.
-    pub(super) fn len(&self) -> usize {
-        self.count
+    /// Connections that watch at least one room, by how they speak.
+    pub(super) fn counts(&self) -> &[usize; Proto::COUNT] {
+        &self.counts
+    }
+
+    fn len(&self) -> usize {
+        self.counts.iter().sum()
     }
 
     /// Connections that may.
@@ -54,7 +60,7 @@ impl Subscribers {
     }
 
     fn is_full(&self) -> bool {
-        self.count >= self.max
+        self.len() >= self.max
     }
 
     /// All room streams.
@@ -91,23 +97,29 @@ impl Subscribers {
         self.held(conn).iter().find(|subscribed| subscribed.room == room).copied()
     }
 
-    fn add(&mut self, conn: usize, subscribed: Subscribed) {
+    /// A connection that holds nothing said hello.
+    fn handle_hello(&mut self, conn: usize, proto: Proto) {
         if self.by_conn.len() <= conn {
             self.by_conn.resize_with(conn + 1, Held::default);
+            self.protos.resize(conn + 1, proto);
         }
-        self.count += usize::from(self.held(conn).is_empty());
+        self.protos[conn] = proto;
+    }
+
+    fn add(&mut self, conn: usize, subscribed: Subscribed) {
+        self.counts[self.protos[conn].index()] += usize::from(self.held(conn).is_empty());
         self.by_conn[conn].push(subscribed);
     }
 
     fn remove(&mut self, conn: usize, stream: u64) -> Option<Subscribed> {
         let removed = self.by_conn.get_mut(conn)?.remove(stream)?;
-        self.count -= usize::from(self.held(conn).is_empty());
+        self.counts[self.protos[conn].index()] -= usize::from(self.held(conn).is_empty());
         Some(removed)
     }
 
     fn take(&mut self, conn: usize) -> Held {
-        let taken = self.by_conn.get_mut(conn).map(std::mem::take).unwrap_or_default();
-        self.count -= usize::from(!taken.as_slice().is_empty());
+        let Some(taken) = self.by_conn.get_mut(conn).map(std::mem::take) else { return Held::Nothing };
+        self.counts[self.protos[conn].index()] -= usize::from(!taken.as_slice().is_empty());
         taken
     }
 }
@@ -147,12 +159,16 @@ impl Shard {
     pub(super) fn handle_quic_events(&mut self, now: Now) {
         while let Some(event) = self.quic.poll_event() {
             match event {
-                QuicEvent::Hello { conn, hello } => self.handle_hello(now, conn, &hello),
-                QuicEvent::Request { conn, request } => self.handle_request(now, conn, &request),
-                QuicEvent::Reactions { datagram, .. } => {
-                    // Refusals are counted inside; a datagram is never answered.
-                    self.count_datagram(Proto::Quic, &datagram);
+                QuicEvent::Hello { conn, hello, proto } => {
+                    self.subscribers.handle_hello(conn, proto);
+                    self.handle_hello(now, conn, &hello);
                 }
+                QuicEvent::Request { conn, request } => self.handle_request(now, conn, &request),
+                QuicEvent::Reactions { datagram, proto, .. } => {
+                    // Refusals are counted inside; a datagram is never answered.
+                    self.count_datagram(proto, &datagram);
+                }
+                QuicEvent::Stray { .. } => self.metrics.count_reject(Proto::WebTransport, Reject::NoSession),
                 QuicEvent::Writable { conn, stream } => {
                     if let Some(subscribed) = self.subscribers.find(conn, stream) {
                         self.fanout.handle_writable(subscribed.subscription);

@@ -310,6 +310,7 @@ fn shard_config(id: ShardId, room: &Arc<Room>, rng_seed: [u8; 32]) -> ShardConfi
             clock: Arc::new(subscriber::StoppedClock),
             hello_timeout: Duration::from_secs(5),
             prefetch: |_, _| {},
+            webtransport: None,
             settings: QuicSettings {
                 tls: subscriber::server_tls(),
                 max_connections: 10_000,

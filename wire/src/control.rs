@@ -6,19 +6,26 @@
 //! kind 3, subscribe; kind 4, unsubscribe           kind 5, rooms
 //!              0  u16  room count n, 1..=64                     0  u16  room count n
 //!              2  n x u32 room id                               2  n x { u32 room id, u8 status }
+//!
+//! kind 6, reactions
+//!              0  ...  one reaction datagram
 //! ```
-//! All numbers are little-endian. The version is that of the hello. Each request is answered once, in the order of the
+//! All numbers are little-endian. The version is that of the hello. Reactions are never answered. Each request is answered once, in the order of the
 //! requests, with one status a room in the request's order. Kinds that a reader does not know are skipped by their
 //! length, so that a later version may say more.
 
 use crate::hello::{self, Hello, HelloError, MESSAGE_MAX, ROOMS_MAX, RoomStatus, Welcome};
 use crate::ids::RoomId;
+use crate::reaction::DATAGRAM_MAX;
 
 pub(crate) const KIND_HELLO: u8 = 1;
 pub(crate) const KIND_WELCOME: u8 = 2;
 const KIND_SUBSCRIBE: u8 = 3;
 const KIND_UNSUBSCRIBE: u8 = 4;
 const KIND_ROOMS: u8 = 5;
+const KIND_REACTIONS: u8 = 6;
+
+const _: () = assert!(3 + DATAGRAM_MAX <= MESSAGE_MAX, "reactions fit a message");
 
 /// Any message of a control stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +38,8 @@ pub enum ControlMessage {
     Request(RoomsRequest),
     /// The server's answer to that.
     Answer(RoomsAnswer),
+    /// A subscriber's reactions, where no datagram brings them: the bytes of one, which [`crate::reaction`] reads.
+    Reactions(Vec<u8>),
     /// Of a kind that this version does not know: to be skipped.
     Unknown(u8),
 }
@@ -74,6 +83,7 @@ impl ControlMessage {
             KIND_SUBSCRIBE => Self::Request(RoomsRequest::decode_body(Change::Subscribe, body)?),
             KIND_UNSUBSCRIBE => Self::Request(RoomsRequest::decode_body(Change::Unsubscribe, body)?),
             KIND_ROOMS => Self::Answer(RoomsAnswer::decode_body(body)?),
+            KIND_REACTIONS => Self::Reactions(body.to_vec()),
             unknown => Self::Unknown(unknown),
         };
         Ok(Some((message, len)))
@@ -118,6 +128,17 @@ impl RoomsAnswer {
         let (count, rooms) = split_count(body)?;
         Ok(Self { rooms: hello::decode_statuses(count, rooms)? })
     }
+}
+
+/// Appends the message that carries one reaction datagram to `out`.
+///
+/// # Panics
+/// When it is longer than a message can be.
+pub fn encode_reactions(datagram: &[u8], out: &mut Vec<u8>) {
+    assert!(3 + datagram.len() <= MESSAGE_MAX, "a control message has at most {MESSAGE_MAX} bytes");
+    out.extend_from_slice(&(1 + datagram.len() as u16).to_le_bytes());
+    out.push(KIND_REACTIONS);
+    out.extend_from_slice(datagram);
 }
 
 fn encode_head(kind: u8, count: usize, entry_bytes: usize, out: &mut Vec<u8>) {

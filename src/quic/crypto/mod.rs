@@ -11,4 +11,5 @@ mod keys;
 mod session;
 
 pub(super) use keys::lean_aes_128;
+pub(super) use session::AgreedHttp3;
 pub use session::ServerCrypto;

@@ -4,6 +4,7 @@
 //! is with QUIC. QUIC permits a client no handshake message after that, so one that comes is an error of the protocol.
 
 use super::keys::initial_suite;
+use crate::quic::transport::ALPN_HTTP3;
 use quinn_proto::crypto::rustls::QuicServerConfig;
 use quinn_proto::crypto::{
     self, ExportKeyingMaterialError, HeaderKey, KeyPair, Keys, PacketKey, Session, UnsupportedVersion,
@@ -56,6 +57,9 @@ impl crypto::ServerConfig for ServerCrypto {
     }
 }
 
+/// The client will speak HTTP/3.
+pub(in crate::quic) struct AgreedHttp3;
+
 /// See the module.
 struct LeanSession {
     version: Version,
@@ -87,9 +91,10 @@ impl Session for LeanSession {
         boxed(initial_suite().keys(client_dst, rustls::Side::Server, self.version))
     }
 
-    /// Nobody asks here which name or protocol a client chose: there is one.
+    /// [`AgreedHttp3`], while the handshake goes on; nobody asks for anything else.
     fn handshake_data(&self) -> Option<Box<dyn Any>> {
-        None
+        let agreed = self.handshake.as_ref()?.alpn_protocol()?;
+        (agreed == ALPN_HTTP3).then(|| Box::new(AgreedHttp3) as Box<dyn Any>)
     }
 
     fn peer_identity(&self) -> Option<Box<dyn Any>> {

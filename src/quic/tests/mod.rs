@@ -3,6 +3,7 @@
 mod pair;
 mod requests;
 mod storm;
+mod webtransport;
 
 use super::{Arrival, QuicEvent, TransmitBatch, WriteOutcome, shard_of_packet};
 use crate::metrics::Outcome;
@@ -385,7 +386,7 @@ fn a_hello_answered_after_the_connection_was_lost_is_harmless() {
     let client = pair.connected();
     pair.say_hello(client, 1);
     let (conn, hello) = pair.run_until_event(|event| match event {
-        QuicEvent::Hello { conn, hello } => Some((*conn, hello.clone())),
+        QuicEvent::Hello { conn, hello, .. } => Some((*conn, hello.clone())),
         _ => None,
     });
     pair.server.handle_timeout(pair.now + 2 * IDLE_TIMEOUT);

@@ -2,8 +2,8 @@
 
 use crate::ids::ShardId;
 use crate::quic::{
-    ALPN, Arrival, HandshakeLimits, MasterSecret, Quic, QuicConfig, QuicEvent, QuicSettings, ServerCrypto, Tickets,
-    TransmitBatch, server_crypto, tls_config,
+    ALPN, ALPN_HTTP3, Arrival, HandshakeLimits, MasterSecret, Quic, QuicConfig, QuicEvent, QuicSettings, ServerCrypto,
+    Tickets, TransmitBatch, server_crypto, speak_http3, tls_config,
 };
 use bytes::{Bytes, BytesMut};
 use quinn_proto::crypto::rustls::QuicClientConfig;
@@ -104,6 +104,7 @@ struct Tls {
     key: PrivateKeyDer<'static>,
     server: Arc<ServerCrypto>,
     client: Arc<QuicClientConfig>,
+    browser: Arc<QuicClientConfig>,
 }
 
 fn tls() -> &'static Tls {
@@ -115,8 +116,9 @@ fn tls() -> &'static Tls {
         let server = server_tls(&certificate, &key, &MasterSecret::new([1; 32]), Arc::default());
         let mut roots = rustls::RootCertStore::empty();
         roots.add(certificate.clone()).unwrap();
-        let client = client_tls(|tls| tls.with_root_certificates(roots));
-        Tls { certificate, key, server, client }
+        let trusting = |protocol| client_tls(protocol, |tls| tls.with_root_certificates(roots.clone()));
+        let (client, browser) = (trusting(ALPN), trusting(ALPN_HTTP3));
+        Tls { certificate, key, server, client, browser }
     })
 }
 
@@ -127,11 +129,14 @@ fn server_tls(
     clock: Arc<Clock>,
 ) -> Arc<ServerCrypto> {
     let tickets = Tickets::new(&secret.keys().ticket, clock);
-    server_crypto(tls_config(vec![certificate.clone()], key.clone_key(), tickets).unwrap()).unwrap()
+    let mut tls = tls_config(vec![certificate.clone()], key.clone_key(), tickets).unwrap();
+    speak_http3(&mut tls);
+    server_crypto(tls).unwrap()
 }
 
 /// A client's TLS without tickets of servers before, that believes what `trust` says.
 pub(super) fn client_tls(
+    protocol: &[u8],
     trust: impl FnOnce(
         ConfigBuilder<rustls::ClientConfig, WantsVerifier>,
     ) -> ConfigBuilder<rustls::ClientConfig, WantsClientCert>,
@@ -141,7 +146,7 @@ pub(super) fn client_tls(
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap();
     let mut tls = trust(tls).with_no_client_auth();
-    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.alpn_protocols = vec![protocol.to_vec()];
     Arc::new(tls.try_into().unwrap())
 }
 
@@ -168,6 +173,7 @@ fn any_config() -> QuicConfig {
         clock: Arc::<Clock>::default(),
         hello_timeout: HELLO_TIMEOUT,
         prefetch: |_, _| {},
+        webtransport: None,
         settings: QuicSettings {
             tls: tls().server.clone(),
             max_connections: 10_000,
@@ -220,6 +226,11 @@ impl Pair {
             flown: 0,
             rng: StdRng::seed_from_u64(seed),
         }
+    }
+
+    /// Clients that start to connect from now on speak HTTP/3.
+    pub(super) fn speak_http3(&mut self) {
+        self.client_tls = tls().browser.clone();
     }
 
     /// A client that starts to connect; its number.
@@ -282,7 +293,7 @@ impl Pair {
     pub(super) fn subscribe(&mut self, client: usize, rooms: u32) -> (usize, Vec<u64>) {
         self.say_hello(client, rooms);
         let (conn, hello) = self.run_until_event(|event| match event {
-            QuicEvent::Hello { conn, hello } => Some((*conn, hello.clone())),
+            QuicEvent::Hello { conn, hello, .. } => Some((*conn, hello.clone())),
             _ => None,
         });
         assert_eq!(hello.rooms, (0..rooms).map(RoomId).collect::<Vec<_>>());
@@ -481,7 +492,7 @@ impl Client {
     }
 }
 
-fn read_stream(connection: &mut Connection, stream: StreamId, into: &mut Vec<u8>) {
+pub(super) fn read_stream(connection: &mut Connection, stream: StreamId, into: &mut Vec<u8>) {
     let mut stream = connection.recv_stream(stream);
     let Ok(mut chunks) = stream.read(true) else { return };
     while let Ok(Some(chunk)) = chunks.next(usize::MAX) {

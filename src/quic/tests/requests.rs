@@ -71,7 +71,7 @@ fn requests_are_reported_one_at_a_time_and_answered_in_order() {
     }
     pair.run_for(Duration::from_secs(1));
     assert!(matches!(pair.events[..], [QuicEvent::Hello { .. }]), "nothing else before the welcome: {:?}", pair.events);
-    let QuicEvent::Hello { conn, hello } = pair.events.remove(0) else { unreachable!() };
+    let QuicEvent::Hello { conn, hello, .. } = pair.events.remove(0) else { unreachable!() };
     pair.server.welcome(pair.now, conn, &super::pair::welcome(&hello));
     for expected in &requests {
         pair.run_for(Duration::from_millis(100));

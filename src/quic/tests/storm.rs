@@ -4,6 +4,7 @@ use super::pair::{Clock, DELAY, HELLO_TIMEOUT, Pair, client_tls, config};
 use super::{is_closed, pattern};
 use crate::limits::{HANDSHAKE_TIMEOUT, QUIC_HANDSHAKES_PER_TURN, RETRY_TOKEN_LIFETIME};
 use crate::metrics::Outcome;
+use crate::quic::ALPN;
 use crate::quic::{Arrival, HandshakeLimits, MasterSecret, Quic, QuicConfig, QuicSettings, WriteOutcome};
 use quinn_proto::ConnectionError;
 use quinn_proto::crypto::rustls::QuicClientConfig;
@@ -59,7 +60,7 @@ impl Certificates {
     }
 
     fn client_tls(self: &Arc<Self>) -> Arc<QuicClientConfig> {
-        client_tls(|tls| tls.dangerous().with_custom_certificate_verifier(self.clone()))
+        client_tls(ALPN, |tls| tls.dangerous().with_custom_certificate_verifier(self.clone()))
     }
 }
 

@@ -41,6 +41,7 @@ fn config(shards: usize) -> ShardConfig {
         clock: Arc::new(StdSystemTime),
         hello_timeout: Duration::from_secs(1),
         prefetch: |_, _| {},
+        webtransport: None,
         settings: QuicSettings {
             tls: server_crypto(tls).unwrap(),
             max_connections: 1,

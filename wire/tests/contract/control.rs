@@ -4,7 +4,7 @@ use crate::samples;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use uproar_wire::RoomId;
-use uproar_wire::control::{Change, ControlMessage, RoomsAnswer, RoomsRequest, message_len};
+use uproar_wire::control::{Change, ControlMessage, RoomsAnswer, RoomsRequest, encode_reactions, message_len};
 use uproar_wire::hello::{HelloError, MESSAGE_MAX, ROOMS_MAX, RoomStatus};
 
 const SUBSCRIBE: u8 = 3;
@@ -28,7 +28,8 @@ fn nothing_until_whole_then_not_a_byte_more() {
     let welcome = (samples::WELCOME, ControlMessage::Welcome(samples::welcome()));
     let request = (samples::SUBSCRIBE, ControlMessage::Request(samples::subscribe()));
     let answer = (samples::ROOMS, ControlMessage::Answer(samples::rooms()));
-    for (golden, value) in [hello, welcome, request, answer] {
+    let reactions = ControlMessage::Reactions(samples::bytes(samples::REACTION_ONE));
+    for (golden, value) in [hello, welcome, request, answer, (samples::REACTIONS, reactions)] {
         let bytes = samples::bytes(golden);
         for len in 0..bytes.len() {
             assert_eq!(ControlMessage::decode(&bytes[..len]), Ok(None), "{len} bytes of {value:?}");
@@ -78,11 +79,22 @@ fn malformed_requests_and_answers() {
 
 #[test]
 fn kinds_of_a_later_version_are_skipped_whole() {
-    for kind in [0, 6, 77, 255] {
+    for kind in [0, 7, 77, 255] {
         let bytes = message(kind, b"whatever it says");
         assert_eq!(ControlMessage::decode(&bytes), Ok(Some((ControlMessage::Unknown(kind), bytes.len()))));
         assert_eq!(ControlMessage::decode(&bytes[..bytes.len() - 1]), Ok(None));
         assert_eq!(ControlMessage::decode(&message(kind, &[])), Ok(Some((ControlMessage::Unknown(kind), 3))));
+    }
+}
+
+#[test]
+fn reactions_are_whatever_their_message_holds() {
+    for body in [&[][..], &[0; 1], &[0; MESSAGE_MAX - 3]] {
+        let mut encoded = Vec::new();
+        encode_reactions(body, &mut encoded);
+        assert_eq!(encoded, message(6, body));
+        let taken = ControlMessage::decode(&encoded).unwrap().unwrap();
+        assert_eq!(taken, (ControlMessage::Reactions(body.to_vec()), encoded.len()));
     }
 }
 
@@ -119,7 +131,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_give_more_than_was_there(body in vec(any::<u8>(), 0..400), kind in 1u8..=5, framed: bool) {
+    fn arbitrary_bytes_never_give_more_than_was_there(body in vec(any::<u8>(), 0..400), kind in 1u8..=6, framed: bool) {
         let bytes = if framed { message(kind, &body) } else { body };
         match ControlMessage::decode(&bytes) {
             Ok(Some((ControlMessage::Request(request), taken))) => {

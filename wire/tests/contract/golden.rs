@@ -2,7 +2,7 @@
 
 use crate::{any, plain, samples};
 use proptest::prelude::*;
-use uproar_wire::control::ControlMessage;
+use uproar_wire::control::{self, ControlMessage};
 use uproar_wire::frame::{Frame, Palette, access_frame};
 use uproar_wire::hello::{Hello, Welcome};
 use uproar_wire::reaction::{self, ReactionBatch, Record};
@@ -64,6 +64,14 @@ fn requests_and_their_answer() {
     }
     let answer = samples::rooms();
     check_control(samples::ROOMS, |out| answer.encode(out), &ControlMessage::Answer(answer.clone()));
+}
+
+#[test]
+fn reactions_on_the_control_stream() {
+    let datagram = samples::bytes(samples::REACTION_ONE);
+    let value = ControlMessage::Reactions(datagram.clone());
+    check_control(samples::REACTIONS, |out| control::encode_reactions(&datagram, out), &value);
+    assert_eq!(plain::read_reactions(&samples::bytes(samples::REACTIONS)), Some(&datagram[..]));
 }
 
 #[test]

@@ -9,6 +9,12 @@ const PALETTE_LEN: usize = 20;
 const PALETTE_ENTRY_LEN: usize = 16;
 const STRING_IN_PLACE_MAX: usize = 8;
 
+/// The reaction datagram in a control message of kind 6.
+pub(crate) fn read_reactions(message: &[u8]) -> Option<&[u8]> {
+    let (body, kind) = (message.get(3..)?, *message.get(2)?);
+    (kind == 6 && usize::from(u16_at(message, 0)?) == 1 + body.len()).then_some(body)
+}
+
 /// Reads a frame's archive.
 pub(crate) fn read_frame(archive: &[u8]) -> Option<Frame> {
     let root = archive.len().checked_sub(FRAME_LEN)?;

@@ -14,6 +14,7 @@ pub(crate) const WELCOME: &str = include_str!("../golden/welcome.hex");
 pub(crate) const SUBSCRIBE: &str = include_str!("../golden/subscribe.hex");
 pub(crate) const UNSUBSCRIBE: &str = include_str!("../golden/unsubscribe.hex");
 pub(crate) const ROOMS: &str = include_str!("../golden/rooms.hex");
+pub(crate) const REACTIONS: &str = include_str!("../golden/reactions.hex");
 pub(crate) const PALETTE: &str = include_str!("../golden/palette.hex");
 pub(crate) const FRAME_EMPTY: &str = include_str!("../golden/frame_empty.hex");
 pub(crate) const FRAME_TOP8: &str = include_str!("../golden/frame_top8.hex");
