@@ -26,10 +26,9 @@ use crate::edge::tls::IdentityError;
 use crate::ids::ShardId;
 use crate::limits::{EXECUTOR_IO_MEMORY, FILES_TO_START, FILES_TO_START_A_SHARD, PREEMPT_AFTER};
 use crate::metrics::{ProcessMetrics, ShardMetrics};
-use crate::origins::Origins;
 use crate::quic::{Keys, QuicConfig, QuicSettings};
 use crate::room::Room;
-use crate::shard::{ReadProcess, ShardConfig};
+use crate::shard::{ReadProcess, ShardConfig, ShardSettings, WebConfig};
 use glommio::{LocalExecutorBuilder, Placement};
 use reload::{InForce, Prepared, TlsBase, quic_settings, shard_settings};
 use std::io::{self, Write};
@@ -156,10 +155,22 @@ pub fn serve(config: Config, source: ConfigSource, log: &Log, failure: u8) -> Re
     let (commander, control) = control::line(signals, move |event| tell(&heard, event)).map_err(kernel("pipe"))?;
     let mut control = Some(control);
     let quic = quic_settings(&config, &certificate);
-    let in_force = InForce::new(source, config.clone(), &rooms, certificate, expiry, base);
+    let settings = shard_settings(&config, sockets.quic_port, &certificate);
+    let web = WebConfig { page: config.web.page, origins: Arc::new(config.web.allowed_origins()) };
+    let in_force = InForce::new(source, config.clone(), &rooms, certificate, expiry, base, sockets.quic_port);
     let board = Arc::new(Board::new(cores.len(), config.http.connections_max));
-    let shared =
-        Shared { config: Arc::new(config), rooms, keys, clock, quic, read_process, board, shards: cores.len() };
+    let shared = Shared {
+        config: Arc::new(config),
+        rooms,
+        keys,
+        clock,
+        settings,
+        web,
+        quic,
+        read_process,
+        board,
+        shards: cores.len(),
+    };
     let meshes = mesh::channels(cores.len());
     for (((id, &core), sockets), mesh) in ShardId::all(cores.len()).zip(&cores).zip(sockets.shards).zip(meshes) {
         // Shard 0 coordinates, so it hears the signals.
@@ -185,6 +196,8 @@ struct Shared {
     rooms: Vec<Arc<Room>>,
     keys: Keys,
     clock: Arc<WallClock>,
+    settings: ShardSettings,
+    web: WebConfig,
     quic: QuicSettings,
     read_process: ReadProcess,
     board: Arc<Board>,
@@ -205,9 +218,10 @@ impl Shared {
             shards: self.shards,
             window_ms: config.window.as_millis() as u64,
             top_k: config.top_k,
-            settings: shard_settings(config),
+            settings: self.settings.clone(),
             rooms: self.rooms.clone(),
             admin_names: config.listen.admin_names.clone(),
+            web: self.web.clone(),
             quic: QuicConfig {
                 shard: id,
                 shards: self.shards,
@@ -216,7 +230,7 @@ impl Shared {
                 clock: self.clock.clone(),
                 hello_timeout: crate::limits::HELLO_TIMEOUT,
                 prefetch: crate::edge::sys::prefetch::prefetch,
-                webtransport: webtransport(config),
+                webtransport: config.web.webtransport.then(|| self.web.origins.clone()),
                 settings: self.quic.clone(),
             },
             read_process: self.read_process.clone(),
@@ -224,12 +238,6 @@ impl Shared {
         };
         Ok(ShardStart { shard, config: config.clone(), sockets, mesh, board: self.board.clone(), control })
     }
-}
-
-/// Whose pages may have a session of WebTransport, if it is spoken.
-fn webtransport(config: &Config) -> Option<Arc<Origins>> {
-    // An origin that is none was refused when the configuration was read.
-    config.web.webtransport.then(|| Origins::new(&config.web.origins).map(Arc::new))?
 }
 
 /// What a shard that is scraped reads of the process.

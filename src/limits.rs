@@ -76,6 +76,16 @@ pub const TCP_BUFFERS: u16 = 2048;
 
 /// Subscribers served before the loop looks at arrivals again: with sealing and sending, about a quarter of a millisecond.
 pub const FANOUT_SLICE: usize = 32;
+/// Streams of events served before the loop looks at arrivals again: with sending, about a quarter of a millisecond.
+pub const STREAM_SLICE: usize = 32;
+/// Bytes of a frame as an event: the largest frame, each glyph with an escape before every character.
+pub const FRAME_EVENT_BYTES_MAX: usize = 256 + uproar_wire::frame::TOP_MAX * (2 * uproar_wire::frame::LABEL_MAX + 128);
+/// Events that a turn may write to a stream, when the kernel has taken those before: the palette and the newest frame of
+/// when it began, and the next frame. So many may wait for it in the process, and no more are written until it has them.
+pub const STREAM_EVENTS_MAX: usize = 3;
+/// Bytes that the kernel may keep for a stream and has not sent: an audience wants the newest frame, and what waits there
+/// is only getting older.
+pub const STREAM_UNSENT_BYTES: usize = 16_384;
 /// Received QUIC datagrams that are routed before the first is handled: enough to fetch ahead, few enough that what was
 /// routed is still in the cache.
 pub const QUIC_ROUTED_MAX: usize = 64;
@@ -215,6 +225,7 @@ const _: () = assert!(
 );
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < QUIC_DATAGRAM_BUFFER, "the largest reactions are accepted");
 const _: () = assert!(HTTP_REQUEST_LINE_MAX < HTTP_HEAD_MAX);
+const _: () = assert!((STREAM_EVENTS_MAX - 1) * FRAME_EVENT_BYTES_MAX < 2 * HTTP_REPLIES_MAX, "a stream holds no more");
 const _: () = assert!(HTTP_CONNECTION_BYTES_MAX <= 1024 * 1024, "ten thousand at their worst fit 10 GiB");
 const _: () = assert!(HTTP_LINGER_BYTES_MAX > HTTP_HEAD_MAX + HTTP_BODY_MAX, "a refused request may come to its end");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < DATAGRAM_BUFFER);

@@ -494,3 +494,37 @@ fn the_same_seed_gives_the_same_bytes() {
     assert!(one.iter().map(|(_, stream)| stream.frames.len()).sum::<usize>() > 20);
     assert_eq!(one, other);
 }
+
+#[test]
+fn streams_of_events_say_what_subscribers_by_quic_see() {
+    let mut simulation = Simulation::new(31);
+    let viewer = simulation.watching(0);
+    let streams: Vec<_> = (0..40).map(|number| simulation.stream(number % SHARDS, ROOM)).collect();
+    let slow = streams[5];
+    for round in 1..=10 {
+        simulation.tap(Way::Udp(round % SHARDS), ROOM, 0, round as u16);
+        match round {
+            3 => simulation.stop_reading(slow),
+            8 => simulation.read_on(slow),
+            9 => simulation.leave_stream(streams[6]),
+            _ => {}
+        }
+        simulation.run_through_window();
+    }
+    let left = simulation.events_of(streams[6]).len();
+    simulation.tap(Way::Udp(1), ROOM, 0, 11);
+    simulation.drain();
+
+    let seen: Vec<_> = simulation.frames_of(viewer).iter().map(|frame| (frame.window, frame.total)).collect();
+    assert_eq!(seen.iter().map(|&(_, total)| total).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    for &stream in streams.iter().filter(|&&stream| stream != slow && stream != streams[6]) {
+        assert_eq!(simulation.events_of(stream), seen);
+        assert!(simulation.has_ended(stream));
+    }
+    assert_eq!((left, simulation.events_of(streams[6]).len()), (8, 8), "nothing is sent to who has left");
+    let newest_only = [&seen[..2], &seen[6..]].concat();
+    assert_eq!(simulation.events_of(slow), newest_only);
+    let metrics = simulation.metrics();
+    assert_eq!(metrics.frames_skipped.iter().sum::<u64>(), 4);
+    assert_eq!(metrics.frames_sent, 39 * 11 + 8 + newest_only.len() as u64);
+}

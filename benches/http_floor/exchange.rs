@@ -5,6 +5,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::LazyLock;
+use uproar::ingest::http::{Manner, Readers};
 
 const LISTEN_BACKLOG: i32 = 4096;
 
@@ -35,7 +36,8 @@ pub(crate) fn request() -> Vec<u8> {
 /// The reply of the appliance.
 fn reply() -> Vec<u8> {
     let mut reply = Vec::new();
-    uproar::ingest::http::reply::accepted(&mut reply, true);
+    let manner = Manner { keep_alive: true, head_only: false, readers: Readers::Any };
+    uproar::ingest::http::reply::accepted(&mut reply, manner);
     reply
 }
 

@@ -12,6 +12,7 @@ pub(crate) struct Seen {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) query: Option<String>,
+    pub(crate) origin: Vec<u8>,
     pub(crate) client: u64,
     pub(crate) content: ContentKind,
     pub(crate) body: Vec<u8>,
@@ -25,6 +26,7 @@ impl From<Request<'_>> for Seen {
             method: request.method,
             path: request.path.to_owned(),
             query: request.query.map(str::to_owned),
+            origin: request.origin.to_vec(),
             client: request.client.0,
             content: request.content,
             body: request.body.to_vec(),
@@ -60,14 +62,19 @@ fn next_request(bytes: &[u8], body_bytes_max: usize) -> Option<(Seen, &[u8])> {
     let fields: Vec<(&str, &str)> = lines.map(field).collect::<Option<_>>()?;
     let head = Fields(&fields);
     let is_1_1 = version == "HTTP/1.1";
-    if fields.len() > HTTP_HEADERS_MAX || !head.host_is_good(is_1_1) || !head.expectations_are_known() {
+    if fields.len() > HTTP_HEADERS_MAX
+        || !head.host_is_good(is_1_1)
+        || !head.origin_is_good()
+        || !head.expectations_are_known()
+    {
         return None;
     }
     let (path, query) = path_and_query(method, target)?;
+    let origin = head.values("origin").concat().into_bytes();
     let (client, content) = (head.client()?, head.content());
     let keep_alive = method != "CONNECT" && head.keep_alive(is_1_1);
     let (body, rest) = head.body(is_1_1, after_head, body_bytes_max)?;
-    Some((Seen { method: method_of(method), path, query, client, content, body, keep_alive }, rest))
+    Some((Seen { method: method_of(method), path, query, origin, client, content, body, keep_alive }, rest))
 }
 
 fn request_line(line: &str) -> Option<(&str, &str, &str)> {
@@ -126,6 +133,14 @@ impl<'a> Fields<'a> {
         match self.values("host")[..] {
             [] => !is_1_1,
             [host] => host.chars().all(|c| c.is_ascii_alphanumeric() || "-._~!$&'()*+;=%:[]".contains(c)),
+            _ => false,
+        }
+    }
+
+    fn origin_is_good(&self) -> bool {
+        match self.values("origin")[..] {
+            [] => true,
+            [origin] => !origin.is_empty() && origin.chars().all(|c| c.is_ascii_graphic()),
             _ => false,
         }
     }

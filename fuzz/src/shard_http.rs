@@ -12,7 +12,7 @@ use uproar::limits::{HTTP_BODY_MAX, HTTP_HEAD_MAX, ROOM_SPEC_BYTES_MAX};
 use uproar::metrics::{Outcome, ProcessMetrics, Proto, ShardMetrics};
 use uproar::quic::{HandshakeLimits, QuicConfig, QuicSettings, TimeSource, server_crypto};
 use uproar::room::{Room, demo_room};
-use uproar::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig, ShardSettings};
+use uproar::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig, ShardSettings, WebConfig};
 use uproar::window::Now;
 use uproar_wire::reaction::ReactionBatch;
 
@@ -33,6 +33,8 @@ pub fn check(bytes: &[u8]) {
 
 fn check_port(bytes: &[u8], port: HttpPort, body_bytes_max: usize, check_counts: fn(&[Seen], &Talk)) {
     let mut requests = http_model::requests(bytes, body_bytes_max);
+    // What follows a request for a stream means nothing, either.
+    requests.iter_mut().for_each(|request| request.keep_alive &= !begins_stream(port, request));
     if let Some(last) = requests.iter().position(|request| !request.keep_alive) {
         requests.truncate(last + 1);
     }
@@ -81,7 +83,7 @@ fn talk(port: HttpPort, pieces: &[&[u8]], requests: &[Seen], waits: Waits) -> Ta
     shard.http_opened(conn, port);
     let (mut sent, mut next) = (Vec::new(), HttpNext::Read);
     let mut pieces = pieces.iter().copied().peekable();
-    while next != HttpNext::Close {
+    while !matches!(next, HttpNext::Close | HttpNext::Stream) {
         let mut replies = Vec::new();
         next = match (next, waits) {
             (HttpNext::Wait, Waits::Held) => shard.handle_http(conn, pieces.next().unwrap_or(b""), &mut replies),
@@ -95,11 +97,17 @@ fn talk(port: HttpPort, pieces: &[&[u8]], requests: &[Seen], waits: Waits) -> Ta
         // All messages are to the only shard itself.
         assert!(shard.poll_mesh(now).is_none());
         while shard.serve(now) {}
+        while shard.poll_stream_write().is_some() {}
         while shard.poll_http_ready().is_some() {}
     }
+    let is_closed = matches!(next, HttpNext::Close | HttpNext::Stream);
     shard.http_closed(conn, Outcome::Done);
     close_window(&mut shard, now);
-    Talk { replies: read_replies(&sent, requests), is_closed: next == HttpNext::Close, metrics: shard.metrics() }
+    Talk { replies: read_replies(&sent, requests), is_closed, metrics: shard.metrics() }
+}
+
+fn begins_stream(port: HttpPort, request: &Seen) -> bool {
+    port == HttpPort::Public && request.method == Method::Get && request.path == "/v1/rooms/1/stream"
 }
 
 fn close_window(shard: &mut Shard, mut now: Now) {
@@ -147,7 +155,8 @@ fn read_head(head: &str) -> (Reply, usize) {
         value
     };
     let length = value("Content-Length").map(|length| length.parse().expect("a length"));
-    assert_eq!(length.is_none(), status == 204, "{head}");
+    let is_stream = value("Content-Type") == Some("text/event-stream");
+    assert_eq!(length.is_none(), matches!(status, 204 | 304) || is_stream, "{head}");
     let keep_alive = match value("Connection") {
         Some("keep-alive") => true,
         Some("close") => false,
@@ -231,13 +240,16 @@ fn config() -> ShardConfig {
         top_k: 8,
         settings: ShardSettings {
             rooms_per_subscriber_max: 1,
+            streams_max: 1,
             subscribers_max: 1,
             fanout_spread: Duration::ZERO,
             drain_duration: Duration::ZERO,
             drain_timeout: Duration::from_secs(1),
+            webtransport: None,
         },
         rooms: vec![room().clone()],
         admin_names: Vec::new(),
+        web: WebConfig::default(),
         quic: quic(id),
         read_process: Arc::new(ProcessMetrics::default),
         rng_seed: [1; 32],

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::task::JoinHandle;
 
 /// How long it may take to be ready.
 const READY_MAX: Duration = Duration::from_secs(20);
@@ -43,6 +44,9 @@ pub enum ApplianceError {
     /// It does not end.
     #[error("the appliance did not end within {max} s of SIGTERM:\n{0}", max = STOP_MAX.as_secs())]
     Stuck(String),
+    /// It ended without its last word.
+    #[error("the appliance ended, and did not say what it counted:\n{0}")]
+    Silent(String),
     /// It ended, and not well.
     #[error("the appliance ended with {0}:\n{1}")]
     Failed(ExitStatus, String),
@@ -69,11 +73,29 @@ pub struct Listening {
     pub admin: SocketAddr,
 }
 
+/// What an appliance counted from its start to its end, in taps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Drained {
+    /// Taps counted.
+    pub taps: u64,
+    /// Taps in the frames that it made.
+    pub framed: u64,
+}
+
+impl Drained {
+    fn parse(line: &str) -> Option<Self> {
+        let (taps, framed) = line.strip_prefix("drained reactions ")?.split_once(" frame_taps ")?;
+        Some(Self { taps: taps.parse().ok()?, framed: framed.parse().ok()? })
+    }
+}
+
 /// A running appliance.
 #[derive(Debug)]
 pub struct Appliance {
     child: Child,
     log: Log,
+    /// What it says after it is ready.
+    rest: JoinHandle<Option<Drained>>,
     /// Where it listens.
     pub listening: Listening,
 }
@@ -109,19 +131,31 @@ impl Appliance {
             Err(_) => return Err(ApplianceError::Slow(log.text())),
         };
         // Read on, or the pipe would fill.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { child, log, listening })
+        let rest = tokio::spawn(async move {
+            let mut drained = None;
+            while let Ok(Some(line)) = lines.next_line().await {
+                drained = Drained::parse(&line).or(drained);
+            }
+            drained
+        });
+        Ok(Self { child, log, rest, listening })
     }
 
-    /// Tells it to drain, and waits until it has.
-    pub async fn stop(mut self) -> Result<(), ApplianceError> {
+    /// Tells it to drain, and waits until it has; what it says of its life.
+    ///
+    /// # Errors
+    /// When it does not end, or not well.
+    pub async fn stop(mut self) -> Result<Drained, ApplianceError> {
         if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id as i32)) {
             // One that is gone already is seen by its status.
             let _ = kill_process(pid, Signal::TERM);
         }
         match tokio::time::timeout(STOP_MAX, self.child.wait()).await {
             Ok(status) => match status? {
-                status if status.success() => Ok(()),
+                status if status.success() => {
+                    let drained = self.rest.await.ok().flatten();
+                    drained.ok_or_else(|| ApplianceError::Silent(self.log.text()))
+                }
                 status => Err(ApplianceError::Failed(status, self.log.text())),
             },
             Err(_) => Err(ApplianceError::Stuck(self.log.text())),
@@ -229,6 +263,15 @@ mod tests {
         let listening = announced(&[PORTS[0], PORTS[1], "hello", "", PORTS[2], PORTS[3], "ready"]).unwrap().unwrap();
         assert_eq!(listening.http.to_string(), "[::1]:8080");
         assert_eq!(listening.reactions.port(), 7400);
+    }
+
+    #[test]
+    fn its_last_word_is_what_it_counted() {
+        let drained = Drained::parse("drained reactions 432320 frame_taps 432319");
+        assert_eq!(drained, Some(Drained { taps: 432_320, framed: 432_319 }));
+        for other in ["ready", "drained", "drained reactions 1", "drained reactions x frame_taps 1"] {
+            assert_eq!(Drained::parse(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The first thing a stranger runs: a real appliance, a short match against it over all three ways in, its frames live,
-//! and at the end the proof that what was tapped is what was shown.
+//! and at the end the proof that what was tapped is what was shown. Whoever opens the appliance's page meanwhile sees the match
+//! and taps in it; the proof has a line for them.
+//!
+//! Invariant: what the crowd sent is checked as in any other run. Visitors' taps are what the appliance counted beyond that, to
+//! the end of its last window; the frames must show exactly both.
 //!
 //! Deliberately not here: certificates. The appliance makes one for itself and this end believes any, which is right on
 //! loopback and nowhere else.
 
-use crate::appliance::Appliance;
+use crate::appliance::{Appliance, Drained};
 use crate::crowd::Part;
 use crate::live::Live;
 use crate::play::{self, Options, Targets};
@@ -32,9 +36,10 @@ const LIVE_EVENTS: usize = 64;
 pub fn run(seconds: u32, taps_per_second: u32, shards: u32) -> Result<bool, String> {
     let runtime = play::runtime().map_err(|error| error.to_string())?;
     let played = runtime.block_on(async {
-        println!("starting an appliance of {shards} shards on loopback");
+        println!("starting an appliance of {shards} shard{} on loopback", if shards == 1 { "" } else { "s" });
         let appliance = Appliance::start(shards, WINDOW).await.map_err(|error| error.to_string())?;
         let targets = targets(&appliance);
+        println!("\n{}\n", invitation(&targets));
         let played = tokio::select! {
             played = play_match(seconds, taps_per_second, &targets) => played,
             signal = interrupted() => Err(signal),
@@ -42,10 +47,10 @@ pub fn run(seconds: u32, taps_per_second: u32, shards: u32) -> Result<bool, Stri
         // In every case the child is ended in order; only then is there something to say.
         let stopped = appliance.stop().await.map_err(|error| error.to_string());
         let report = played?;
-        stopped?;
+        let drained = stopped?;
         println!("\n{report}");
-        println!("{}", verdict(&report));
-        Ok(report.passed)
+        println!("{}", verdict(&report, drained));
+        Ok(report.passed && drained.taps == drained.framed)
     });
     // Threads that still send are not waited for.
     runtime.shutdown_background();
@@ -64,13 +69,18 @@ fn targets(appliance: &Appliance) -> Targets {
     }
 }
 
+/// Where a browser finds the match; early and apart, as it is over soon.
+fn invitation(targets: &Targets) -> String {
+    format!("watch and tap:  http://{}/?room={ROOM}\nlook inside:    http://{}/", targets.http, targets.admin)
+}
+
 async fn interrupted() -> String {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return "cannot listen for signals".into() };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
-    "interrupted; the appliance was stopped".into()
+    "stopped before the match was over, so nothing of it was checked; the appliance has ended too".into()
 }
 
 async fn play_match(seconds: u32, taps_per_second: u32, targets: &Targets) -> Result<Report, String> {
@@ -88,7 +98,7 @@ async fn play_match(seconds: u32, taps_per_second: u32, targets: &Targets) -> Re
     let showing = tokio::spawn(show(events));
     // The frames are what is to be seen here.
     let mut live = Live::in_lines(Box::new(std::io::sink()));
-    let options = Options { part: Part::WHOLE, start_unix_ms: None };
+    let options = Options { part: Part::WHOLE, start_unix_ms: None, visitors: true };
     let report = play::play(scenario, targets, &options, &mut live, Some(told)).await;
     showing.abort();
     report.map_err(|error| error.to_string())
@@ -163,18 +173,23 @@ fn scenario(seconds: u32, taps_per_second: u32, palette: &Palette) -> Scenario {
     }
 }
 
-fn verdict(report: &Report) -> String {
+fn verdict(report: &Report, drained: Drained) -> String {
     let by: Vec<String> =
         report.transports.iter().map(|t| format!("{} {}", t.transport.label(), grouped(t.taps_sent))).collect();
     let delay = |of: fn(&Quantiles) -> u64| {
         report.latency.get("tap_to_frame").map_or(0.0, |latency| of(&latency.all) as f64 / 1000.0)
     };
-    let equal = if report.taps_sent == report.taps_framed { "=" } else { "is not" };
+    let visitors = drained.taps.saturating_sub(report.taps_sent);
+    let equal = if report.taps_sent + visitors == drained.framed { "=" } else { "is not" };
     format!(
-        "taps sent ({}) {equal} taps in frames: {} {equal} {}; tap to frame p50 {:.0} ms, p99 {:.0} ms",
+        "taps of visitors: {}\n\
+         taps sent ({}) and those of visitors {equal} taps in frames: {} + {} {equal} {}; \
+         tap to frame p50 {:.0} ms, p99 {:.0} ms",
+        grouped(visitors),
         by.join(" + "),
         grouped(report.taps_sent),
-        grouped(report.taps_framed),
+        grouped(visitors),
+        grouped(drained.framed),
         delay(|delay| delay.p50_us),
         delay(|delay| delay.p99_us)
     )
@@ -183,6 +198,7 @@ fn verdict(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::synthetic::Play;
     use uproar_wire::frame::PaletteEntry;
 
     fn palette(names: &[&str]) -> Palette {
@@ -199,6 +215,32 @@ mod tests {
                 Scenario::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
             }
         }
+    }
+
+    #[test]
+    fn visitors_have_a_line_and_are_in_the_sum() {
+        let report = Play::new(1).report(Part::WHOLE);
+        let say = |taps, framed| verdict(&report, Drained { taps, framed });
+        assert!(say(4000, 4000).starts_with("taps of visitors: 0\n"));
+        let some = say(4012, 4012);
+        assert!(some.starts_with("taps of visitors: 12\n") && some.contains(": 4,000 + 12 = 4,012; "), "{some}");
+        assert!(say(4012, 4011).contains(" is not taps in frames: 4,000 + 12 is not 4,011; "));
+        assert!(say(3999, 3999).contains(": 4,000 + 0 is not 3,999; "));
+    }
+
+    #[test]
+    fn the_page_is_where_the_room_is() {
+        let at = |port| ([127, 0, 0, 1], port).into();
+        let targets = Targets {
+            reactions: at(1),
+            http: at(8080),
+            admin: at(9100),
+            quic: at(2),
+            server_name: "localhost".into(),
+            trust: Trust::DangerAnyCertificate,
+        };
+        let invitation = invitation(&targets);
+        assert!(invitation.contains("http://127.0.0.1:8080/?room=1") && invitation.contains("http://127.0.0.1:9100/"));
     }
 
     #[test]

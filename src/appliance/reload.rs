@@ -17,6 +17,7 @@ use crate::room::Room;
 use crate::shard::{KeptRoom, RoomChanges, RoomsChanged, ShardSettings};
 use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
@@ -25,6 +26,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::Builder;
 use tracing::level_filters::LevelFilter;
 use uproar_wire::RoomId;
+use uproar_wire::http::WebTransportBody;
 
 /// What certificates are put to use with; the same from the start to the end of the process.
 #[derive(Clone)]
@@ -41,6 +43,19 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
+    /// What browsers are told about where WebTransport is, as JSON. A certificate that was made for development they take only
+    /// by its hash.
+    fn webtransport_body(&self, config: &Config, quic_port: u16) -> Option<Arc<[u8]>> {
+        let is_for_development = config.quic.certificate.is_none();
+        let body = WebTransportBody {
+            url: config.web.webtransport_url.as_deref().map(Cow::Borrowed),
+            port: quic_port,
+            certificate_hashes: is_for_development.then(|| fingerprint(&self.chain).into()).into_iter().collect(),
+        };
+        let json = || serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("texts and a number are always JSON"));
+        config.web.webtransport.then(|| json().into())
+    }
+
     /// Until when it serves.
     pub(super) fn expiry(&self) -> Expiry {
         Expiry::of(&self.chain)
@@ -69,6 +84,8 @@ pub(super) struct InForce {
     /// Read when somebody scrapes.
     expiry: Expiry,
     base: TlsBase,
+    /// As bound.
+    quic_port: u16,
 }
 
 /// A new configuration that can be used.
@@ -99,8 +116,9 @@ impl InForce {
         certificate: Certificate,
         expiry: Expiry,
         base: TlsBase,
+        quic_port: u16,
     ) -> Self {
-        Self { source, config, rooms: by_id(rooms.iter().cloned()), certificate, expiry, base }
+        Self { source, config, rooms: by_id(rooms.iter().cloned()), certificate, expiry, base, quic_port }
     }
 
     /// Reads everything again. May wait for files.
@@ -117,7 +135,8 @@ impl InForce {
         if certificate.chain != self.certificate.chain {
             said.insert(0, format!("the certificate, now SHA-256 {}", fingerprint(&certificate.chain)));
         }
-        let (shard, quic) = (shard_settings(&config), quic_settings(&config, &certificate));
+        let shard = shard_settings(&config, self.quic_port, &certificate);
+        let quic = quic_settings(&config, &certificate);
         let reload = Arc::new(Reload { http: config.http.clone(), shard, quic });
         let changes = room_changes(&self.rooms, &rooms);
         Ok(Prepared { config, reload, rooms, changes, certificate, said, waiting: reloaded.waiting })
@@ -166,7 +185,7 @@ impl InForce {
         let Prepared { config, rooms, certificate, .. } = prepared;
         let (source, expiry, base) = (self.source.clone(), self.expiry.clone(), self.base.clone());
         expiry.replace(&certificate.chain);
-        Self { source, config, rooms, certificate, expiry, base }
+        Self { source, config, rooms, certificate, expiry, base, quic_port: self.quic_port }
     }
 }
 
@@ -189,14 +208,16 @@ fn failed(source: io::Error) -> ServeError {
     ServeError::Kernel { what: "the thread that reads the configuration", source }
 }
 
-/// Limits of a shard, as the configuration has them.
-pub(super) fn shard_settings(config: &Config) -> ShardSettings {
+/// What may change of a shard, as the configuration has it.
+pub(super) fn shard_settings(config: &Config, quic_port: u16, certificate: &Certificate) -> ShardSettings {
     ShardSettings {
         subscribers_max: config.quic.subscribers_max,
         rooms_per_subscriber_max: config.quic.rooms_per_subscriber_max,
+        streams_max: config.http.streams_max,
         fanout_spread: config.fanout.spread,
         drain_duration: config.drain.duration,
         drain_timeout: config.drain.timeout,
+        webtransport: certificate.webtransport_body(config, quic_port),
     }
 }
 

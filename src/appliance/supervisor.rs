@@ -299,7 +299,7 @@ mod tests {
         let config = Config::default();
         let certificate = base.certificate(&config).unwrap();
         let expiry = certificate.expiry();
-        let in_force = InForce::new(ConfigSource::default(), config, &[], certificate, expiry, base);
+        let in_force = InForce::new(ConfigSource::default(), config, &[], certificate, expiry, base, 0);
         let (commander, _control) = control::line(File::open("/dev/null").unwrap(), |_| {}).unwrap();
         let log = Log::default();
         let mut supervisor = Supervisor::new(1, (sender, happened), commander, in_force, &log);

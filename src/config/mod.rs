@@ -21,6 +21,7 @@ pub use reload::{Change, Reloaded};
 pub use source::ConfigSource;
 
 use crate::limits::ROOMS_MAX;
+use crate::origins;
 use crate::room::{Room, demo_room};
 use knob::{KNOBS, Knob, quoted};
 use serde::Deserialize;
@@ -179,6 +180,13 @@ pub struct Web {
     pub webtransport_url: Option<String>,
     /// Origins whose pages may watch and react; `*` for any.
     pub origins: Vec<String>,
+}
+
+impl Web {
+    /// Those of [`Self::origins`]. None at all when one of them is no origin, which no configuration that was loaded has.
+    pub fn allowed_origins(&self) -> origins::Origins {
+        origins::Origins::new(&self.origins).unwrap_or(origins::Origins::Only(Box::default()))
+    }
 }
 
 /// Shutting down.

@@ -147,9 +147,18 @@ mod tests {
 
     #[test]
     fn what_takes_a_restart_stays_and_is_named_each_time() {
-        let after = "shards = 3\nwindow = \"4s\"\ntop_k = 3\n[listen]\nhttp = \"127.0.0.1:1\"\n[quic]\nkey_file = \"k\"\nserver_names = [\"a\"]\n[drain]\ntimeout = \"3s\"\n";
+        let after = "shards = 3\nwindow = \"4s\"\ntop_k = 3\n[listen]\nhttp = \"127.0.0.1:1\"\n[quic]\nkey_file = \"k\"\nserver_names = [\"a\"]\n[web]\npage = false\norigins = [\"https://a.example\"]\n[drain]\ntimeout = \"3s\"\n";
         let first = reload("", after);
-        let waiting = ["shards", "window", "top_k", "listen.http", "quic.key_file", "quic.server_names"];
+        let waiting = [
+            "shards",
+            "window",
+            "top_k",
+            "listen.http",
+            "quic.key_file",
+            "quic.server_names",
+            "web.page",
+            "web.origins",
+        ];
         assert_eq!(first.waiting, waiting);
         assert_eq!((first.config.shards, first.config.top_k), (None, 8));
         assert_eq!(first.config.drain.timeout, Duration::from_secs(3), "the rest is taken in");

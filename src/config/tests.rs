@@ -108,12 +108,24 @@ fn every_knob_can_be_set_by_file_environment_and_flag() {
         key if key.ends_with("_max") => ("0x11", "18", "19"),
         "window" => ("\"1s\"", "1001ms", "1s 2ms"),
         "fanout.spread" | "drain.duration" => ("\"3ms\"", "4ms", "1s"),
+        "http.stream_heartbeat" => ("\"3s\"", "4s", "2m"),
+        "web.webtransport_url" => (
+            "\"https://a.example:1/v1/webtransport\"",
+            "https://a.example:2/v1/webtransport",
+            "https://a.example/v1/webtransport",
+        ),
+        "web.origins" => (
+            "[\"https://a.example\", \"http://b.example:3000\"]",
+            "https://c.example",
+            "https://d.example, https://e.example",
+        ),
         key if key.ends_with("timeout") => ("\"3s\"", "4s", "2m"),
         "quic.server_names" => ("[\"a.example\", \"b.example\"]", "c.example", "d.example, e.example"),
         _ => ("\"a.pem\"", "b.pem", "c.pem"),
     };
     // What has two values cannot show four.
-    for knob in KNOBS.iter().filter(|knob| !["strict", "log_format"].contains(&knob.key)) {
+    let of_two = ["strict", "log_format", "web.page", "web.webtransport"];
+    for knob in KNOBS.iter().filter(|knob| !of_two.contains(&knob.key)) {
         let (in_file, in_env, in_flag) = samples(knob.key);
         // The other half of the pair, so that the value under test is the only reason to refuse.
         let partner = match knob.key {
@@ -147,6 +159,40 @@ fn knobs_with_two_values_go_over_one_another_too() {
     assert_eq!((config.strict, config.log_format), (false, LogFormat::Json));
     let config = env().flag("--strict", "strict", "true").flag("--log-format", "log_format", "text").load().unwrap();
     assert_eq!((config.strict, config.log_format), (true, LogFormat::Text));
+}
+
+#[test]
+fn what_browsers_are_offered_can_be_switched_off_by_any_way() {
+    let config = Case::file("[web]\npage = false\nwebtransport = false\n").load().unwrap();
+    assert_eq!((config.web.page, config.web.webtransport), (false, false));
+    let env =
+        || Case::file("[web]\npage = false\n").env("UPROAR_WEB_PAGE", "true").env("UPROAR_WEB_WEBTRANSPORT", "false");
+    let config = env().load().unwrap();
+    assert_eq!((config.web.page, config.web.webtransport), (true, false));
+    let config = env().flag("--web-page", "web.page", "false").load().unwrap();
+    assert_eq!((config.web.page, config.web.webtransport), (false, false));
+}
+
+#[test]
+fn origins_are_any_or_as_browsers_write_them() {
+    assert_eq!(Config::default().web.allowed_origins(), origins::Origins::Any);
+    let config = Case::file("[web]\norigins = [\"https://a.example\"]\n").load().unwrap();
+    let allowed = config.web.allowed_origins();
+    assert!(allowed.allows(b"https://a.example") && !allowed.allows(b"https://b.example"));
+    for wrong in ["[]", "[\"a.example\"]", "[\"https://a.example/\"]", "[\"*\", \"https://a.example\"]"] {
+        assert_says(
+            &Case::file(&format!("[web]\norigins = {wrong}\n")).refusal(),
+            &["web.origins", "https://www.example.com"],
+        );
+    }
+}
+
+#[test]
+fn the_address_of_webtransport_is_whole() {
+    for wrong in ["", "a.example", "http://a.example/v1/webtransport", "https://a.example", "https://a.example/"] {
+        let case = Case::file(&format!("[web]\nwebtransport_url = \"{wrong}\"\n"));
+        assert_says(&case.refusal(), &["web.webtransport_url", "https://taps.example.com"]);
+    }
 }
 
 #[test]

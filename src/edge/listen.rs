@@ -41,6 +41,8 @@ pub struct Sockets {
     pub shards: Vec<ShardSockets>,
     /// The addresses as bound: name of the port, address.
     pub listening: Vec<(&'static str, SocketAddr)>,
+    /// UDP port of QUIC, as bound.
+    pub quic_port: u16,
     /// Held as long as the process serves.
     pub locks: Vec<UnixListener>,
     /// Buffers of the datagram sockets that are smaller than configured.
@@ -104,7 +106,7 @@ pub fn open(config: &Config, shards: usize) -> Result<Sockets, ListenError> {
             admin: admin.next(),
         })
         .collect();
-    Ok(Sockets { shards, listening, locks, clamps })
+    Ok(Sockets { shards, listening, quic_port: quic.address.port(), locks, clamps })
 }
 
 struct Group {

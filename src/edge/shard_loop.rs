@@ -257,6 +257,7 @@ impl ShardLoop {
     fn send(&mut self, now: Now) -> io::Result<bool> {
         // First, as an answer may let a connection go on with what asks other shards, or end it.
         self.tcp.handle_answers(now.instant, &mut self.ring, &mut self.shard);
+        self.tcp.handle_stream_writes(now.instant, &mut self.ring, &mut self.shard);
         self.tcp.flush(&mut self.ring, &mut self.shard)?;
         while let Some((to, message)) = self.shard.poll_mesh(now) {
             self.mesh.send(to, EdgeMessage::Core(message));

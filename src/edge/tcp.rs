@@ -4,15 +4,17 @@
 //! 1. `arrivals`: who comes, and who is served here;
 //! 2. this file: what a connection receives, and what state that brings it to;
 //! 3. `departures`: at the end of a turn, what it has changed is brought to the ring;
-//! 4. `sweep`: when a connection's time is up.
+//! 4. `streams`: connections that have asked for frames as they come;
+//! 5. `sweep`: when a connection's time is up.
 //!
-//! A connection is *open*, *waiting* (an answer or a reader is awaited; nothing is received), *finishing* (the last
-//! replies go out), *lingering* (we have sent our end and discard what still comes, so that the peer reads the replies
+//! A connection is *open*, *waiting* (an answer or a reader is awaited; nothing is received), *streaming* (frames go out
+//! as they come, nothing is asked any more), *finishing* (the last replies go out), *lingering* (we have sent our end and discard what still comes, so that the peer reads the replies
 //! instead of a reset) or *dead*. It is forgotten when the ring has no operation of it left.
 //! What requests mean is the shard's to say.
 
 mod arrivals;
 mod departures;
+mod streams;
 mod sweep;
 
 use super::admission::Admission;
@@ -44,6 +46,8 @@ pub struct Tcp {
     flushed: Vec<HttpConn>,
     /// Connections that have just fallen silent, and are still to be asked whether they are over.
     silent: Vec<HttpConn>,
+    /// Streams on which nothing was sent for long, and are still to be sent a heartbeat.
+    quiet: Vec<HttpConn>,
     swept_at: Instant,
     /// The sweep before that.
     swept_before_at: Instant,
@@ -74,7 +78,7 @@ struct Conn {
     replies: Vec<u8>,
     /// Of the replies, the bytes that the kernel has taken.
     taken_len: usize,
-    /// Of the last byte, or of the start of the request under way.
+    /// Of the last byte, or of the start of the request under way; of a stream's last event.
     since: Instant,
     is_mid_request: bool,
     /// When the kernel had last taken what it was behind with.
@@ -91,6 +95,7 @@ struct Conn {
 enum State {
     Open,
     Waiting,
+    Streaming,
     Finishing,
     Lingering,
     Dead,
@@ -107,6 +112,7 @@ impl Tcp {
             changed: Vec::new(),
             flushed: Vec::new(),
             silent: Vec::new(),
+            quiet: Vec::new(),
             swept_at: now,
             swept_before_at: now,
             admission,
@@ -154,6 +160,8 @@ impl Tcp {
                 _ if completion.result == -libc::ECANCELED => {}
                 // The peer sends nothing more, and may still read. Its end is met again once the answer has come.
                 _ if completion.result == 0 && known.state == State::Waiting => {}
+                // A reader of a stream that ends its side is leaving.
+                _ if completion.result == 0 && known.state == State::Streaming => known.kill(Outcome::Done),
                 _ if completion.result == 0 && known.has_replies() => known.state = State::Finishing,
                 _ if completion.result == 0 => known.kill(Outcome::Done),
                 _ => known.kill(Outcome::Reset),
@@ -176,7 +184,7 @@ impl Tcp {
 
     fn handle_bytes(&mut self, now: Instant, conn: HttpConn, bytes: &[u8], shard: &mut Shard) {
         let Some(known) = find(&mut self.conns, conn) else { return };
-        if matches!(known.state, State::Finishing | State::Lingering | State::Dead) {
+        if matches!(known.state, State::Streaming | State::Finishing | State::Lingering | State::Dead) {
             known.discard(bytes.len());
             return;
         }
@@ -187,7 +195,12 @@ impl Tcp {
             HttpNext::Read => State::Open,
             HttpNext::Wait => State::Waiting,
             HttpNext::Close => State::Finishing,
+            HttpNext::Stream => known.begin_stream(),
         };
+        // Of a reply before it, the kernel may not have taken all.
+        if known.state == State::Streaming && known.is_behind {
+            shard.handle_stream_stalled(conn);
+        }
         let was_mid_request = known.is_mid_request;
         known.is_mid_request = shard.http_is_mid_request(conn);
         // The time of a request is total: bytes that trickle in do not extend it, but for the end of one request.

@@ -85,6 +85,8 @@ label! {
         NoSession = "no_session",
         /// A datagram whose room is not the one of the path it was posted to.
         RoomMismatch = "room_mismatch",
+        /// A page of a site that may not react here sent it.
+        Origin = "origin",
     }
 }
 
@@ -172,8 +174,8 @@ label! {
 }
 
 /// Status codes that are counted one by one; all others count as `other`.
-pub const HTTP_CODES: [u16; 18] =
-    [200, 201, 202, 204, 400, 403, 404, 405, 408, 409, 413, 414, 415, 417, 422, 431, 503, 505];
+pub const HTTP_CODES: [u16; 19] =
+    [200, 201, 202, 204, 304, 400, 403, 404, 405, 408, 409, 413, 414, 415, 417, 422, 431, 503, 505];
 
 /// Places of the status code table: [`HTTP_CODES`] and one for all others.
 pub const HTTP_CODE_COUNT: usize = HTTP_CODES.len() + 1;

@@ -134,6 +134,7 @@ impl Shard {
         self.drain.deadline = Some(now.instant + self.drain.timeout);
         self.quic.refuse_new();
         self.fanout.hurry();
+        self.streams.hurry();
         self.close_window(now, self.window.open());
         self.broadcast(|| MeshMessage::DeltasEnd);
     }
@@ -161,7 +162,8 @@ impl Shard {
                     self.broadcast(|| MeshMessage::FramesEnd);
                     return true;
                 }
-                let delivered = self.drain.frames_ended == self.shards && !self.fanout.has_work();
+                let is_handed_out = !self.fanout.has_work() && !self.streams.has_work();
+                let delivered = self.drain.frames_ended == self.shards && is_handed_out;
                 if delivered || self.is_overdue(now) {
                     self.drain.behind = self.subscribers.streams().collect();
                     self.finish_streams();
@@ -173,14 +175,15 @@ impl Shard {
             }
             Phase::Closing => {
                 self.finish_streams();
-                let is_through = self.quic.connections() == 0 && self.page.is_none();
+                let is_ending = self.finish_event_streams();
+                let is_through = self.quic.connections() == 0 && self.streams.len() == 0 && self.page.is_none();
                 if is_through || self.is_overdue(now) {
                     self.quic.close_all(now.instant, CloseCode::Draining, "the server is going away");
                     self.drain.phase = Phase::Done;
                     self.broadcast(|| MeshMessage::Drained);
                     return true;
                 }
-                false
+                is_ending
             }
             Phase::Serving | Phase::Leaving | Phase::Requested | Phase::Done => false,
         }
@@ -197,6 +200,17 @@ impl Shard {
             }
             !is_caught_up
         });
+    }
+
+    /// Ends streams of events of which the kernel has taken the last frame: what is written in a turn is known to be taken
+    /// in the next. True while there are more.
+    fn finish_event_streams(&mut self) -> bool {
+        if self.streams.has_writes() {
+            return true;
+        }
+        let caught_up = self.streams.caught_up();
+        caught_up.iter().for_each(|&place| self.finish_stream(place));
+        !caught_up.is_empty()
     }
 
     fn is_overdue(&self, now: Now) -> bool {

@@ -14,94 +14,124 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use uproar_wire::hello::CloseCode;
 
-/// How far the leaving of one shard's connections has come.
+/// How far the leaving of one shard's subscribers has come.
 pub(super) struct Leave {
-    pace: Pace,
-    begin: Instant,
-    total: usize,
-    /// Connections that had their turn.
-    turns: usize,
-    /// The slot at which turns go on.
-    cursor: usize,
-    /// Connections that had a frame to get when it was their turn.
-    behind: VecDeque<usize>,
+    quic: Walk,
+    streams: Walk,
     /// When to ask for the drain; none where another shard does, or once it was asked for.
     ends_at: Option<Instant>,
 }
 
-impl Leave {
-    fn new(now: Instant, duration: Duration, connections: usize, place: u32) -> Self {
-        Self {
-            pace: Pace::new(now, duration, connections, place),
-            begin: now,
-            total: connections,
-            turns: 0,
-            cursor: 0,
-            behind: VecDeque::new(),
-            ends_at: None,
-        }
+/// How far the leaving of those who come in one way has come.
+struct Walk {
+    pace: Pace,
+    begin: Instant,
+    total: usize,
+    /// Subscribers that had their turn.
+    turns: usize,
+    /// The place at which turns go on.
+    cursor: usize,
+    /// Subscribers that had a frame to get when it was their turn.
+    behind: VecDeque<usize>,
+}
+
+/// A way to watch.
+#[derive(Clone, Copy)]
+enum Way {
+    Quic,
+    Streams,
+}
+
+impl Walk {
+    fn new(now: Instant, duration: Duration, total: usize, place: u32) -> Self {
+        let pace = Pace::new(now, duration, total, place);
+        Self { pace, begin: now, total, turns: 0, cursor: 0, behind: VecDeque::new() }
     }
 
     fn turns_now(&self, now: Instant) -> usize {
         self.pace.released(now).saturating_sub(self.turns)
     }
 
+    fn poll_timeout(&self) -> Option<Instant> {
+        (self.turns < self.total).then(|| self.pace.next_release(self.turns, self.begin))
+    }
+}
+
+impl Leave {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let next = (self.turns < self.total).then(|| self.pace.next_release(self.turns, self.begin));
-        next.into_iter().chain(self.ends_at).min()
+        [self.quic.poll_timeout(), self.streams.poll_timeout(), self.ends_at].into_iter().flatten().min()
     }
 }
 
 impl Shard {
-    /// Sends this shard's connections away from now on, and takes no new ones.
+    /// Sends this shard's subscribers away from now on, and takes no new ones.
     pub(super) fn begin_leaving(&mut self, now: Now) {
         let duration = self.drain.duration();
         self.quic.refuse_new();
-        let mut leave = Leave::new(now.instant, duration, self.quic.connections(), u32::from(self.id.0));
-        leave.ends_at = self.coordinator.is_some().then(|| now.instant + duration);
-        self.drain.handle_leave(leave);
+        let walk = |subscribers| Walk::new(now.instant, duration, subscribers, u32::from(self.id.0));
+        self.drain.handle_leave(Leave {
+            quic: walk(self.quic.connections()),
+            streams: walk(self.streams.len()),
+            ends_at: self.coordinator.is_some().then(|| now.instant + duration),
+        });
     }
 
     /// Sends away whose turn has come; true when more of them wait.
     pub(super) fn serve_leave(&mut self, now: Now) -> bool {
         let Some(mut leave) = self.drain.take_leave() else { return false };
-        let due = leave.turns_now(now.instant);
-        if due > 0 {
-            // Those first whose turn it was before. After the last turn they are left to the drain.
-            for _ in 0..leave.behind.len().min(limits::FANOUT_SLICE) {
-                let conn = leave.behind.pop_front();
-                leave.behind.extend(conn.filter(|&conn| !self.send_away(now, conn)));
-            }
-            self.take_turns(now, &mut leave, due.min(limits::FANOUT_SLICE));
-        }
+        let has_more = self.serve_walk(now, &mut leave.quic, Way::Quic);
+        let has_more = self.serve_walk(now, &mut leave.streams, Way::Streams) || has_more;
         let is_over = leave.ends_at.is_some_and(|ends_at| ends_at <= now.instant);
         if is_over {
             leave.ends_at = None;
             self.broadcast(|| MeshMessage::Drain);
         }
-        let has_more = is_over || leave.turns_now(now.instant) > 0;
         self.drain.handle_leave(leave);
-        has_more
+        is_over || has_more
     }
 
-    fn take_turns(&mut self, now: Now, leave: &mut Leave, turns: usize) {
+    fn serve_walk(&mut self, now: Now, walk: &mut Walk, way: Way) -> bool {
+        let due = walk.turns_now(now.instant);
+        if due > 0 {
+            // Those first whose turn it was before. After the last turn they are left to the drain.
+            for _ in 0..walk.behind.len().min(limits::FANOUT_SLICE) {
+                let place = walk.behind.pop_front();
+                walk.behind.extend(place.filter(|&place| !self.send_away(now, way, place)));
+            }
+            self.take_turns(now, walk, way, due.min(limits::FANOUT_SLICE));
+        }
+        walk.turns_now(now.instant) > 0
+    }
+
+    fn take_turns(&mut self, now: Now, walk: &mut Walk, way: Way, turns: usize) {
         for _ in 0..turns {
-            let Some(conn) = self.quic.connection_from(leave.cursor) else {
+            let place = match way {
+                Way::Quic => self.quic.connection_from(walk.cursor),
+                Way::Streams => self.streams.stream_from(walk.cursor),
+            };
+            let Some(place) = place else {
                 // Some have left by themselves.
-                leave.turns = leave.total;
+                walk.turns = walk.total;
                 return;
             };
-            leave.turns += 1;
-            leave.cursor = conn + 1;
-            if !self.send_away(now, conn) {
-                leave.behind.push_back(conn);
+            walk.turns += 1;
+            walk.cursor = place + 1;
+            if !self.send_away(now, way, place) {
+                walk.behind.push_back(place);
             }
+        }
+    }
+
+    fn send_away(&mut self, now: Now, way: Way, place: usize) -> bool {
+        match way {
+            Way::Quic => self.send_connection_away(now, place),
+            Way::Streams => self.send_stream_away(place),
         }
     }
 
     /// Ends a connection's subscriptions and closes it once its peer has everything; false, and nothing happens, while it
     /// has a frame to get.
-    fn send_away(&mut self, now: Now, conn: usize) -> bool {
+    fn send_connection_away(&mut self, now: Now, conn: usize) -> bool {
         if !self.is_caught_up(conn) {
             return false;
         }
@@ -110,5 +140,14 @@ impl Shard {
         // Those without anything to get are closed already.
         self.handle_quic_events(now);
         true
+    }
+
+    /// The same of a stream of events.
+    fn send_stream_away(&mut self, place: usize) -> bool {
+        let is_caught_up = self.streams.is_caught_up(place);
+        if is_caught_up {
+            self.finish_stream(place);
+        }
+        is_caught_up
     }
 }

@@ -18,6 +18,7 @@ pub mod mesh_message;
 mod reactions;
 mod reload;
 mod rooms;
+mod streams;
 mod subscribers;
 
 #[cfg(feature = "edge")]
@@ -26,11 +27,13 @@ pub use http::{HttpConn, HttpNext, HttpPort};
 pub use mesh_message::MeshMessage;
 pub use reactions::Train;
 pub use reload::{KeptRoom, RoomChanges, RoomsChanged, ShardSettings};
+pub use streams::StreamWrite;
 
 use crate::fanout::Fanout;
 use crate::ids::{ShardId, merger_of};
 use crate::limits;
 use crate::metrics::{Latency, Outcome, ProcessMetrics, Proto, ShardMetrics, ShardsPage, Skip};
+use crate::origins::Origins;
 use crate::quic::{Arrival, Quic, QuicConfig, TransmitBatch};
 use crate::room::Room;
 use crate::tally::{Delta, MergeOutput, Merger, Tally};
@@ -43,6 +46,7 @@ use rooms::Rooms;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
+use streams::Streams;
 use subscribers::Subscribers;
 use uproar_wire::{EmojiId, RoomId, WindowSeq};
 
@@ -62,12 +66,29 @@ pub struct ShardConfig {
     pub rooms: Vec<Arc<Room>>,
     /// Names under which the admin port may be asked, besides those that cannot be somebody else's.
     pub admin_names: Vec<String>,
+    /// Pages, and whose may ask.
+    pub web: WebConfig,
     /// QUIC: keys, certificate, limits.
     pub quic: QuicConfig,
     /// Reads what the kernel says about the process; called when a scrape is answered.
     pub read_process: ReadProcess,
     /// Seed of everything random on this shard.
     pub rng_seed: [u8; 32],
+}
+
+/// What the HTTP ports have for browsers.
+#[derive(Clone, Debug)]
+pub struct WebConfig {
+    /// Whether they serve pages of their own.
+    pub page: bool,
+    /// Whose pages may ask the public port.
+    pub origins: Arc<Origins>,
+}
+
+impl Default for WebConfig {
+    fn default() -> Self {
+        Self { page: true, origins: Arc::new(Origins::Any) }
+    }
 }
 
 /// How a shard, which touches no kernel, learns the figures of its process.
@@ -88,8 +109,12 @@ pub struct Shard {
     fanout: Fanout,
     quic: Quic,
     subscribers: Subscribers,
+    streams: Streams,
     http: http::HttpConnections,
     admin_hosts: http::AdminHosts,
+    web: WebConfig,
+    /// See [`ShardSettings::webtransport`].
+    webtransport: Option<Arc<[u8]>>,
     coordinator: Option<Coordinator>,
     /// The page of `/metrics/shards` that is being written, and for whom.
     page: Option<(VecDeque<HttpConn>, ShardsPage)>,
@@ -120,8 +145,11 @@ impl Shard {
             fanout: Fanout::new(config.settings.fanout_spread),
             quic: Quic::new(config.quic, config.rng_seed),
             subscribers: Subscribers::new(config.settings.subscribers_max, config.settings.rooms_per_subscriber_max),
+            streams: Streams::new(config.settings.streams_max, config.settings.fanout_spread),
             http: http::HttpConnections::default(),
             admin_hosts: http::AdminHosts::new(config.admin_names),
+            web: config.web,
+            webtransport: config.settings.webtransport,
             coordinator: (config.id == ShardId(0)).then(|| Coordinator::new(config.shards)),
             page: None,
             outbound: VecDeque::new(),
@@ -202,8 +230,8 @@ impl Shard {
     /// When [`Self::handle_timeout`] must be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let window = (!self.drain.is_closed_to_taps()).then(|| self.window.poll_timeout());
-        let fanout = self.fanout.poll_timeout();
-        [window, self.merger.poll_timeout(), fanout, self.quic.poll_timeout(), self.drain.poll_timeout()]
+        let fanouts = [self.fanout.poll_timeout(), self.streams.poll_timeout()].into_iter().flatten().min();
+        [window, self.merger.poll_timeout(), fanouts, self.quic.poll_timeout(), self.drain.poll_timeout()]
             .into_iter()
             .flatten()
             .min()
@@ -214,12 +242,13 @@ impl Shard {
         self.has_heard_itself = false;
         let merging = self.serve_merge(now);
         let fanning_out = self.serve_fanout(now);
+        let streaming = self.serve_streams(now);
         let leaving = self.serve_leave(now);
         let writing = self.serve_page();
         let draining = self.serve_drain(now);
         // After the frames: who comes waits for those who watch.
-        let beginning = self.begin_handshakes(now, fanning_out);
-        merging || fanning_out || leaving || draining || beginning || writing
+        let beginning = self.begin_handshakes(now, fanning_out || streaming);
+        merging || fanning_out || streaming || leaving || draining || beginning || writing
     }
 
     /// The next message for another shard. Those of the shard to itself are handled on the way.
@@ -259,12 +288,14 @@ impl Shard {
     pub fn counters(&mut self) -> &ShardMetrics {
         let draining = u64::from(!self.is_ready());
         let metrics = &mut self.metrics;
-        metrics.frames_sent = self.fanout.frames_sent();
-        metrics.frames_skipped = Skip::ALL.map(|reason| self.fanout.frames_skipped(reason));
+        metrics.frames_sent = self.fanout.frames_sent() + self.streams.frames_sent();
+        metrics.frames_skipped =
+            Skip::ALL.map(|reason| self.fanout.frames_skipped(reason) + self.streams.frames_skipped(reason));
         metrics.window_late_deltas = self.merger.late_deltas();
         for proto in [Proto::Quic, Proto::WebTransport] {
             metrics.subscribers[proto.index()] = self.subscribers.counts()[proto.index()] as u64;
         }
+        metrics.subscribers[Proto::Http.index()] = self.streams.len() as u64;
         metrics.webtransport_requests = *self.quic.webtransport_requests();
         metrics.connections[Proto::Quic.index()] = *self.quic.outcomes();
         metrics.connections[Proto::Quic.index()][Outcome::Accepted.index()] = self.quic.accepted();
@@ -365,6 +396,7 @@ impl Shard {
             if self.fanout.audience(frame.room) > 0 {
                 self.fanout.offer(now.instant, frame.room, subscribers::frame_message(frame));
             }
+            self.offer_event(now, frame);
         }
     }
 
@@ -397,6 +429,7 @@ impl Shard {
         let existed = self.rooms.put(room.clone(), slot);
         if existed {
             self.offer_palette(room);
+            self.streams.offer_palette(room);
         }
         existed
     }
@@ -410,6 +443,7 @@ impl Shard {
                 self.merger.remove_room(room);
             }
             self.drop_audience(now, room);
+            self.streams.drop_room(room);
         }
         existed
     }

@@ -17,18 +17,22 @@ use std::time::Duration;
 use uproar_wire::RoomId;
 
 /// What may change while a shard runs, besides what QUIC has of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ShardSettings {
     /// Subscribers this shard takes at most.
     pub subscribers_max: usize,
     /// Rooms that one of them may watch.
     pub rooms_per_subscriber_max: usize,
+    /// Streams of events by HTTP this shard takes at most.
+    pub streams_max: usize,
     /// Time over which a window's frames are spread; see [`crate::fanout::Fanout::new`].
     pub fanout_spread: Duration,
     /// Time over which subscribers are sent away before a drain.
     pub drain_duration: Duration,
     /// Time that a drain may take before connections are cut.
     pub drain_timeout: Duration,
+    /// What `GET /v1/webtransport` answers, as JSON ([`uproar_wire::http::WebTransportBody`]); `None` where nobody speaks it.
+    pub webtransport: Option<Arc<[u8]>>,
 }
 
 /// How rooms differ from those of the configuration before.
@@ -74,10 +78,13 @@ impl Shard {
     pub fn reconfigure(&mut self, now: Now, settings: &ShardSettings, quic: &QuicSettings) {
         self.metrics.configured_at_s = now.unix_ms / 1000;
         self.quic.reconfigure(quic);
+        self.webtransport.clone_from(&settings.webtransport);
         self.subscribers.set_max(settings.subscribers_max, settings.rooms_per_subscriber_max);
+        self.streams.set_max(settings.streams_max);
         // What is under way has its times.
         if self.is_ready() {
             self.fanout.set_spread(settings.fanout_spread);
+            self.streams.set_spread(settings.fanout_spread);
             self.drain.set_times(settings.drain_duration, settings.drain_timeout);
         }
     }

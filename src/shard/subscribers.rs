@@ -219,8 +219,9 @@ impl Shard {
         }
     }
 
-    fn unwatch_if_alone(&mut self, room: RoomId) {
-        if self.fanout.audience(room) == 0 {
+    /// A room that nobody watches here any more, in whichever way, need not have a frame every window.
+    pub(super) fn unwatch_if_alone(&mut self, room: RoomId) {
+        if self.fanout.audience(room) == 0 && self.streams.audience(room) == 0 {
             self.tally.set_watched(room, false);
         }
     }

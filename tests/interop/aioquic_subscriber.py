@@ -231,4 +231,5 @@ def main():
     asyncio.run(task())
 
 
-main()
+if __name__ == "__main__":
+    main()

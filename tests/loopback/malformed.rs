@@ -139,7 +139,7 @@ fn a_peer_that_says_something_else_is_told_so() {
     let count = hellos.len() as u64;
     assert_eq!(server.metric("uproar_connections_total{proto=\"quic\",outcome=\"bad_hello\"}"), count);
 
-    let other = HostilePeer::connect(&server, &identity, b"h3").err().expect("a protocol that is not spoken");
+    let other = HostilePeer::connect(&server, &identity, b"uproar/0").err().expect("a protocol that is not spoken");
     assert!(matches!(other, quinn::ConnectionError::ConnectionClosed(_)), "{other}");
     server.await_metric("uproar_connections_total{proto=\"quic\",outcome=\"handshake_failed\"}", 1);
     assert_serves(&server);

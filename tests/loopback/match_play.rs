@@ -34,7 +34,7 @@ fn targets(server: &Server) -> Targets {
 fn play(server: &Server, text: &str, part: Part, start_unix_ms: Option<u64>) -> Report {
     let mut live = Live::in_lines(Box::new(std::io::sink()));
     let (scenario, targets) = (Scenario::parse(text).unwrap(), targets(server));
-    let options = Options { part, start_unix_ms };
+    let options = Options { part, start_unix_ms, visitors: false };
     let runtime = play::runtime().unwrap();
     runtime.block_on(play::play(scenario, &targets, &options, &mut live, None)).unwrap()
 }

@@ -104,6 +104,7 @@ impl Simulation {
         let mut has_more = self.shards[shard].serve(now);
         self.send_mesh(shard);
         self.take_answers(shard);
+        self.take_stream_writes(shard);
         if self.shards[shard].is_drain_requested() {
             self.shards[shard].begin_drain(now);
             has_more = true;

@@ -9,6 +9,7 @@ mod ledger;
 mod network;
 mod plain_frame;
 mod random_match;
+mod streams;
 mod subscriber;
 mod ways_in;
 
@@ -22,15 +23,16 @@ use ledger::Ledger;
 use network::Network;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use streams::Streaming;
 use subscriber::Subscriber;
 use uproar::ids::ShardId;
 use uproar::metrics::{ProcessMetrics, ShardMetrics};
 use uproar::quic::{HandshakeLimits, QuicConfig, QuicSettings, TransmitBatch};
 use uproar::room::Room;
-use uproar::shard::{KeptRoom, RoomChanges, Shard, ShardConfig, ShardSettings};
+use uproar::shard::{KeptRoom, RoomChanges, Shard, ShardConfig, ShardSettings, WebConfig};
 use uproar::window::Now;
 use uproar_wire::RoomId;
 use uproar_wire::http::{EmojiSpec, RoomSpec};
@@ -67,6 +69,7 @@ pub(crate) struct Simulation {
     touched: BTreeSet<usize>,
     deadlines: BTreeSet<(Instant, usize)>,
     exchanges: Vec<Exchange>,
+    streaming: BTreeMap<usize, Streaming>,
     batch: TransmitBatch,
     pub(crate) network: Network,
     pub(crate) ledger: Ledger,
@@ -109,6 +112,7 @@ impl Simulation {
             touched: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             exchanges: Vec::new(),
+            streaming: BTreeMap::new(),
             batch: TransmitBatch::new(256 * 1024),
             network: Network::new(StdRng::seed_from_u64(seed ^ 0x6e65_7477_6f72_6b21)),
             ledger: Ledger::default(),
@@ -296,12 +300,15 @@ fn shard_config(id: ShardId, room: &Arc<Room>, rng_seed: [u8; 32]) -> ShardConfi
         settings: ShardSettings {
             subscribers_max: 10_000,
             rooms_per_subscriber_max: 64,
+            streams_max: 1000,
             fanout_spread: Duration::ZERO,
             drain_duration: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            webtransport: None,
         },
         rooms: vec![room.clone()],
         admin_names: Vec::new(),
+        web: WebConfig::default(),
         quic: QuicConfig {
             shard: id,
             shards: SHARDS,

@@ -29,9 +29,9 @@ pub(crate) enum Way {
 pub(crate) struct RequestId(usize);
 
 pub(super) struct Exchange {
-    shard: usize,
-    conn: HttpConn,
-    reply: Vec<u8>,
+    pub(super) shard: usize,
+    pub(super) conn: HttpConn,
+    pub(super) reply: Vec<u8>,
 }
 
 /// The datagram of taps that are all of the room of the first.

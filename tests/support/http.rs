@@ -153,6 +153,34 @@ impl Http {
         assert_eq!(String::from_utf8_lossy(&rest), "", "bytes after the last reply");
     }
 
+    /// As [`Self::to`], with room for few bytes that have not been read.
+    pub(crate) fn narrow(port: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(port), socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect_timeout(&port.into(), DEADLINE).unwrap();
+        Self::over(socket.into()).unwrap()
+    }
+
+    /// The next event of a stream, without the empty line that ends it; `None` once the server has ended the stream.
+    ///
+    /// # Panics
+    /// When the stream ends within an event.
+    pub(crate) fn event(&mut self) -> Option<String> {
+        let mut seen = 0;
+        loop {
+            if let Some(at) = self.unread[seen..].windows(2).position(|window| window == b"\n\n") {
+                let event: Vec<u8> = self.unread.drain(..seen + at + 2).collect();
+                return Some(String::from_utf8(event).unwrap().trim_end_matches('\n').to_owned());
+            }
+            seen = self.unread.len().saturating_sub(1);
+            match self.read_more() {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.unread.is_empty() => return None,
+                Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&self.unread)),
+            }
+        }
+    }
+
     /// Says that nothing more comes, and still reads.
     pub(crate) fn end_sending(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);

@@ -9,12 +9,14 @@
 pub(crate) mod audience;
 pub(crate) mod hostile;
 pub(crate) mod http;
+pub(crate) mod http3;
 pub(crate) mod impairment;
 pub(crate) mod metrics;
 pub(crate) mod random;
 pub(crate) mod server;
 pub(crate) mod supervisor;
 pub(crate) mod taps;
+pub(crate) mod web_session;
 
 pub(crate) use audience::{Audience, Viewer};
 pub(crate) use http::Http;

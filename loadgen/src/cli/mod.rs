@@ -51,7 +51,7 @@ enum Command {
     /// Start an appliance on loopback, play a match against it, show its frames, check that nothing was lost.
     Demo {
         /// Length of the match in seconds.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..=3600))]
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(5..=3600))]
         seconds: u32,
         /// Taps a second while nothing happens; moments multiply them.
         #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]

@@ -75,8 +75,11 @@ pub(super) fn run(args: &Run) -> Result<bool, Failure> {
         trust: args.quic.trust().map_err(Failure::Usage)?,
     };
     args.files.check()?;
-    let options =
-        Options { part: args.what.part, start_unix_ms: args.start_at.map(|seconds| seconds.saturating_mul(1000)) };
+    let options = Options {
+        part: args.what.part,
+        start_unix_ms: args.start_at.map(|seconds| seconds.saturating_mul(1000)),
+        visitors: false,
+    };
     let mut live = Live::on_stderr();
     let runtime = play::runtime().map_err(|error| Failure::Run(error.to_string()))?;
     let played = runtime.block_on(play::play(scenario, &targets, &options, &mut live, None));

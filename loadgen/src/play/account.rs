@@ -34,6 +34,7 @@ pub(super) fn report(played: &Played, hall: &Hall, targets: &Targets) -> Report 
         start_unix_ms: stage.shape.grid.start_unix_us / 1000,
         people: stage.crowd.people_of(stage.part),
         people_acted: stage.acted.count(),
+        visitors: played.visitors.then_some(0),
         real: real(played, hall, targets),
         transports: transports(played),
         windows: window_rows(played, hall, &sent),
@@ -225,7 +226,7 @@ fn hostile(ledger: &HostileLedger) -> Hostile {
 }
 
 fn latencies(played: &Played, hall: &Hall, sent: &Ledger) -> BTreeMap<String, Latency> {
-    let (grid, is_whole) = (&played.stage.shape.grid, played.stage.part == Part::WHOLE);
+    let (grid, is_alone) = (&played.stage.shape.grid, played.stage.part == Part::WHOLE && !played.visitors);
     // Of whole windows, or the window's length would be seen in it.
     let intervals = played.stage.shape.interval.as_micros().div_ceil(hall.window.as_micros().max(1));
     let mut delays_us = Recorder::new(hall.window * intervals as u32);
@@ -233,7 +234,7 @@ fn latencies(played: &Played, hall: &Hall, sent: &Ledger) -> BTreeMap<String, La
     for place in 0..played.stage.shape.rooms {
         let room = hall.audit.room(place);
         let own = |window: WindowSeq| sent.sent_in_window(place, (window.0 - grid.first_window().0) as usize);
-        let shown = |window, seen: &Seen| if is_whole { seen.total } else { own(window) };
+        let shown = |window, seen: &Seen| if is_alone { seen.total } else { own(window) };
         tap_to_frame(&room, sent.curve(place), grid, shown, &mut delays_us);
     }
     let measures = hall.audit.measures();

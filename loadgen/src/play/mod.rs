@@ -53,6 +53,8 @@ pub struct Options {
     /// When the match starts, as Unix time in milliseconds, so that several machines start together; as soon as everybody is
     /// there when it is not said.
     pub start_unix_ms: Option<u64>,
+    /// Whether others may tap too, on pages of the server: their taps are told apart, and are no finding.
+    pub visitors: bool,
 }
 
 /// Why a run could not be made.
@@ -146,6 +148,8 @@ pub(crate) struct Played {
     pub(crate) series: Option<ServerSeries>,
     pub(crate) cost: Cost,
     pub(crate) udp_sockets: usize,
+    /// Whether others may tap too.
+    pub(crate) visitors: bool,
 }
 
 async fn play_in_rooms(
@@ -180,7 +184,8 @@ async fn play_in_rooms(
     drop(sending);
     let cost = cost.end();
     let waiting = live.begin("waiting for the last frames", None);
-    until_shown(&stage, &hall, &ledgers).await;
+    let is_alone = stage.part == Part::WHOLE && !options.visitors;
+    until_shown(&stage, &hall, &ledgers, is_alone).await;
     drop(waiting);
     let after = Scrape::read(targets.admin).await;
     let series = watch.finish().await;
@@ -189,7 +194,9 @@ async fn play_in_rooms(
         Ok(watched) => (watched, None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let played = Played { stage, ledgers, hostile, watched, watchers_lost, before, after, series, cost, udp_sockets };
+    let visitors = options.visitors;
+    let played =
+        Played { stage, ledgers, hostile, watched, watchers_lost, before, after, series, cost, udp_sockets, visitors };
     let report = account::report(&played, &hall, targets);
     hall.close().await;
     Ok(report)
@@ -241,7 +248,7 @@ async fn send(
 }
 
 /// Waits for the frames of everything sent, no longer than they can take.
-async fn until_shown(stage: &Stage, hall: &Hall, ledgers: &[(Transport, Ledger)]) {
+async fn until_shown(stage: &Stage, hall: &Hall, ledgers: &[(Transport, Ledger)], is_alone: bool) {
     let (grid, last) = (stage.shape.grid, tokio::time::Instant::now());
     let last_window = WindowSeq(grid.first_window().0 + grid.place(last.into_std()).0 as u64);
     let deadline = last + hall.window * WINDOWS_AFTER + GRACE;
@@ -251,7 +258,6 @@ async fn until_shown(stage: &Stage, hall: &Hall, ledgers: &[(Transport, Ledger)]
         // Running into these deadlines is no error here: the sums say what is missing.
         let _ = tokio::time::timeout_at(deadline, audit.until_shown(place, grid.first_window(), expected)).await;
         // Others' taps and those of unknown fate are in the frames too, so that sums alone do not say that all is there.
-        let is_alone = stage.part == Part::WHOLE;
         let window = WindowSeq(last_window.0 + if is_alone { 0 } else { 2 });
         let _ = tokio::time::timeout_at(deadline, audit.until_window(place, window)).await;
         let _ = tokio::time::timeout(hall.window + GRACE, audit.until_everyone_has_the_newest(place)).await;

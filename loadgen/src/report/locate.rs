@@ -47,7 +47,7 @@ impl Report {
         if !self.knows_purpose() {
             return Vec::new();
         }
-        let mistakes = server.rejected_by_mistake().into_iter();
+        let mistakes = self.refused_by_mistake(server).into_iter();
         mistakes.map(|(way, reason, count)| loss(Place::Server, &way, &reason, count, "inputs")).collect()
     }
 

@@ -6,7 +6,8 @@
 //!    rows.
 //! 3. `judge`: what the limits say. `locate`: where lost taps were last seen.
 //! 4. [`merge`]: several machines' reports as one. [`compare`]: two reports, side by side.
-//! 5. `text`: for people. [`hgrm`] and [`hlog`]: for HdrHistogram's tools. [`schema`]: the shape, for programs.
+//! 5. `visitors`: who taps and is no part of the crowd.
+//! 6. `text`: for people. [`hgrm`] and [`hlog`]: for HdrHistogram's tools. [`schema`]: the shape, for programs.
 //!
 //! Invariant: a run passes only if there is no finding. A finding says how much, and where it was last seen.
 
@@ -25,6 +26,7 @@ mod sums;
 #[cfg(test)]
 pub(crate) mod synthetic;
 pub mod text;
+mod visitors;
 
 pub use latency::{HistogramError, Latency, Quantiles};
 pub use rows::{
@@ -82,6 +84,9 @@ pub struct Report {
     pub taps_framed: u64,
     /// Taps sent that are in no frame, room by room.
     pub taps_lost: u64,
+    /// Taps in frames of the match's windows that visitors made, where some are invited; `null` where nobody else may tap.
+    #[serde(default)]
+    pub visitors: Option<u64>,
     /// `taps_sent` over `taps_planned`.
     pub achieved_ratio: f64,
     /// 99th percentile of how late the generator itself was, in microseconds.

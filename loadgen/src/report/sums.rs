@@ -13,6 +13,7 @@ impl Report {
     pub fn summed(mut self) -> Self {
         self.sum_ways_in();
         self.sum_windows();
+        self.sum_visitors();
         self.find_disagreements();
         if let Some(lag) = self.latency.get("generator_lag") {
             self.generator_lag_p99_us = lag.all.p99_us;
@@ -53,12 +54,15 @@ impl Report {
     }
 
     fn find_disagreements(&mut self) {
-        let is_whole = self.is_whole();
+        let (is_whole, visitors) = (self.is_whole(), self.visitors_counted());
         let unconfirmed: BTreeMap<u32, u64> =
             self.rooms.iter().map(|room| (room.room, room.taps_unconfirmed)).collect();
         for window in &mut self.windows {
             let unconfirmed = unconfirmed.get(&window.room).copied().unwrap_or(0);
-            let others = if is_whole { Others::None { unconfirmed } } else { Others::Tap };
+            let others = match is_whole {
+                true => Others::None { unconfirmed: unconfirmed + visitors },
+                false => Others::Tap,
+            };
             window.disagreement = window.find_disagreement(others);
         }
     }

@@ -116,6 +116,7 @@ impl Play {
             thresholds: Vec::new(),
             losses: Vec::new(),
             parts: vec![part.to_string()],
+            visitors: None,
             start_unix_ms: START_UNIX_MS,
             people: (1..=ROOMS).map(|room| people(room) as u64).sum(),
             people_acted: acted.len() as u64,

@@ -89,6 +89,14 @@ impl Report {
         let windows = grouped(self.windows.len() as u64);
         let off = self.windows.iter().filter(|window| window.is_off()).count() as u64;
         writeln!(f, "{:<10} {framed:>15}  taps, {lost} lost; {windows} windows, {} off", "in frames", grouped(off))?;
+        if let Some(visitors) = self.visitors {
+            writeln!(
+                f,
+                "{:<10} {:>15}  taps in them, of people who are no part of the crowd",
+                "visitors",
+                grouped(visitors)
+            )?;
+        }
         let seen = &self.subscribers;
         let [received, count, missing, twice, conflicting, lost] = [
             seen.frames_received,

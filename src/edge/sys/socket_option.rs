@@ -18,6 +18,16 @@ pub fn set_send_buffer(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
     set_buffer(socket, bytes, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)
 }
 
+/// Has a TCP connection take no more while so many bytes, or nearly, have not been sent: those that wait for the peer to
+/// have room.
+pub fn limit_unsent(fd: RawFd, bytes: usize) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    set(fd, libc::IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes)
+}
+
+/// Of `include/uapi/linux/tcp.h`; `libc` does not have it.
+const TCP_NOTSENT_LOWAT: libc::c_int = 25;
+
 fn set_buffer(socket: &impl AsRawFd, bytes: usize, force: libc::c_int, ask: libc::c_int) -> io::Result<()> {
     // The kernel doubles it into an int of its own.
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);

@@ -21,7 +21,7 @@ impl Tcp {
             if let Purpose::Send(conn) = Purpose::of(unsent.token) {
                 let is_stalled = unsent.taken.is_ok();
                 shard.metrics_mut().detail.sends_stalled[Proto::Http.index()] += u64::from(is_stalled);
-                self.handle_unsent(conn, unsent, ring)?;
+                self.handle_unsent(conn, unsent, ring, shard)?;
             }
         }
         let mut flushed = std::mem::take(&mut self.flushed);
@@ -55,7 +55,7 @@ impl Tcp {
         Ok(())
     }
 
-    fn handle_unsent(&mut self, conn: HttpConn, unsent: Unsent, ring: &mut Ring) -> io::Result<()> {
+    fn handle_unsent(&mut self, conn: HttpConn, unsent: Unsent, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
         let Some(known) = find(&mut self.conns, conn) else { return Ok(()) };
         match unsent.taken {
             Ok(taken_len) => {
@@ -64,6 +64,9 @@ impl Tcp {
                 known.taken_len = taken_len;
                 known.is_behind = true;
                 known.is_full = true;
+                if known.state == State::Streaming {
+                    shard.handle_stream_stalled(conn);
+                }
                 ring.poll_writable(known.fd(), Purpose::Writable(conn).token())?;
             }
             Err(_) => known.kill(Outcome::Reset),
@@ -75,7 +78,8 @@ impl Tcp {
     /// All replies of a connection were taken, unless its socket is full.
     fn go_on(&mut self, now: Instant, conn: HttpConn, ring: &mut Ring, shard: &mut Shard) {
         let Some(known) = find(&mut self.conns, conn).filter(|known| !known.is_full) else { return };
-        if std::mem::take(&mut known.is_behind) {
+        let was_behind = std::mem::take(&mut known.is_behind);
+        if was_behind {
             known.sent_at = now;
         }
         match known.state {
@@ -88,7 +92,8 @@ impl Tcp {
                 self.lend_buffer(conn, ring);
                 self.handle_bytes(now, conn, &[], shard);
             }
-            State::Open | State::Lingering | State::Dead => {}
+            State::Streaming if was_behind => shard.handle_stream_writable(conn),
+            State::Open | State::Streaming | State::Lingering | State::Dead => {}
         }
         self.note_change(conn);
     }
@@ -112,7 +117,7 @@ impl Tcp {
             }
         }
         match known.state {
-            State::Open | State::Lingering if !known.is_receiving => known.receive(conn, ring)?,
+            State::Open | State::Streaming | State::Lingering if !known.is_receiving => known.receive(conn, ring)?,
             // For a dead one, too: while its peer goes on sending, a receive does not come to the end of what was sent.
             State::Waiting | State::Dead if known.is_receiving => {
                 ring.cancel(Purpose::Receive(conn).token(), Purpose::Cancel.token())?;

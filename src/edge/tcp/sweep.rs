@@ -2,7 +2,8 @@
 //!
 //! 1. A request that does not come is answered with 408, unless a reply is still under way, and its connection closed.
 //! 2. An idle connection, and one whose peer does not take its replies, is cut off; one that lingered long enough, too.
-//! 3. A connection that has just fallen silent is asked whether it is over. A kernel that arms a multishot receive when
+//! 3. A stream on which nothing was sent for long gets a heartbeat. Only not taking what is sent ends it.
+//! 4. A connection that has just fallen silent is asked whether it is over. A kernel that arms a multishot receive when
 //!    data and a reset are both there already reports the data and never the reset.
 //!
 //! Nothing here costs a request anything: what is needed follows from two moments that are noted anyway, and from what
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 /// The operator's limits.
 pub(super) struct TimeLimits {
     idle: Duration,
+    heartbeat: Duration,
     head: Duration,
     request: Duration,
     body_rate_bytes: usize,
@@ -31,6 +33,8 @@ pub(super) struct TimeLimits {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Verdict {
     Fine,
+    /// Its stream wants a heartbeat.
+    Quiet,
     /// Its request does not come.
     Late,
     Over(Outcome),
@@ -39,7 +43,7 @@ enum Verdict {
 impl Tcp {
     /// When [`Self::handle_timeout`] has something to look over.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.silent.is_empty() {
+        if !self.silent.is_empty() || !self.quiet.is_empty() {
             return Some(self.swept_at);
         }
         let is_due = !self.conns.is_empty() || !self.unarmed.is_empty();
@@ -49,6 +53,7 @@ impl Tcp {
     /// Ends connections whose time is up.
     pub fn handle_timeout(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
         if now < self.swept_at + HTTP_SWEEP_EVERY {
+            self.send_heartbeats(now, ring);
             return self.end_hung_up();
         }
         let fell_silent = self.swept_before_at..self.swept_at;
@@ -59,6 +64,9 @@ impl Tcp {
             let conn = HttpConn { slot: slot as u32, generation: known.generation };
             let verdict = self.time_limits.judge(known, now, || shard.http_progress(conn));
             match verdict {
+                // A stream's end is met when something is sent on it.
+                Verdict::Fine if known.state == State::Streaming => {}
+                Verdict::Quiet => self.quiet.push(conn),
                 Verdict::Fine if known.is_receiving && fell_silent.contains(&known.heard_at()) => {
                     self.silent.push(conn);
                 }
@@ -70,16 +78,17 @@ impl Tcp {
             self.carry_out(now, conn, verdict, ring, shard);
             self.note_change(conn);
         }
+        self.send_heartbeats(now, ring);
         self.end_hung_up()
     }
 
     fn carry_out(&mut self, now: Instant, conn: HttpConn, verdict: Verdict, ring: &mut Ring, shard: &mut Shard) {
         let known = &mut self.conns[conn.slot as usize];
         match verdict {
-            Verdict::Fine => {}
+            Verdict::Fine | Verdict::Quiet => {}
             Verdict::Late if !known.has_replies() => {
                 known.replies = ring.spare_buffer();
-                shard.refuse_late_http(&mut known.replies);
+                shard.refuse_late_http(conn, &mut known.replies);
                 known.state = State::Finishing;
                 known.outcome = Outcome::TimedOut;
                 known.since = now;
@@ -134,6 +143,7 @@ impl TimeLimits {
     pub(super) fn of(config: &Http) -> Self {
         Self {
             idle: config.idle_timeout,
+            heartbeat: config.stream_heartbeat,
             head: config.head_timeout.min(config.request_timeout),
             request: config.request_timeout,
             body_rate_bytes: config.body_rate_min_bytes,
@@ -151,10 +161,17 @@ impl TimeLimits {
                 let is_late = self.is_late(progress(), now.saturating_duration_since(known.since));
                 if is_late { Verdict::Late } else { is_over(has_stalled, Outcome::TimedOut) }
             }
+            State::Streaming if self.wants_heartbeat(known, now) => Verdict::Quiet,
+            State::Streaming => is_over(has_stalled, Outcome::TimedOut),
             State::Open | State::Waiting | State::Finishing => {
                 is_over(has_stalled || silent_for >= self.idle, Outcome::TimedOut)
             }
         }
+    }
+
+    /// Whether nothing was sent on a stream for long. Whoever is behind has something to read.
+    pub(super) fn wants_heartbeat(&self, stream: &Conn, now: Instant) -> bool {
+        !stream.is_behind && now.saturating_duration_since(stream.since) >= self.heartbeat
     }
 
     /// Whether a request that began `age` ago should have come further.
@@ -177,6 +194,7 @@ mod tests {
 
     const LIMITS: TimeLimits = TimeLimits {
         idle: Duration::from_secs(60),
+        heartbeat: Duration::from_secs(15),
         head: Duration::from_secs(5),
         request: Duration::from_secs(100),
         body_rate_bytes: 240,

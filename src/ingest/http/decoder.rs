@@ -53,7 +53,7 @@ pub enum Progress {
 
 /// Cuts the bytes of one connection into requests.
 ///
-/// It holds at most one request that is not complete (a head, or a target, a host and a body, each within its limit), and after
+/// It holds at most one request that is not complete (a head, or a target, a host, an origin and a body, each within its limit), and after
 /// [`Flow::Pause`] the bytes that were fed and not yet looked at; so a caller that pauses stops receiving.
 #[derive(Debug)]
 pub struct RequestDecoder {
@@ -81,10 +81,11 @@ enum Stage {
 #[derive(Debug)]
 struct PendingBody {
     facts: Facts,
-    /// Path and query as they were sent, joined by `?`, then the host.
-    target_and_host: Box<str>,
+    /// Path and query as they were sent, joined by `?`, then the host, then the origin.
+    target_host_origin: Box<str>,
     path_len: u32,
     target_len: u32,
+    host_len: u32,
     framing: PendingFraming,
 }
 
@@ -251,7 +252,7 @@ impl RequestDecoder {
         let framing = match head.facts.framing {
             Framing::Length(len) if len <= after_head.len() => {
                 self.stage = Stage::Head(HeadScanner::default());
-                return (len, handle(Ok(request(&head.facts, head.target, head.host, &after_head[..len]))));
+                return (len, handle(Ok(request(head, &after_head[..len]))));
             }
             Framing::Length(len) => PendingFraming::Length(len),
             Framing::Chunked => PendingFraming::Chunked(ChunkedBody::new()),
@@ -265,7 +266,7 @@ impl RequestDecoder {
         self.owes_continue = false;
         let Stage::Body(pending) = &mut self.stage else { return Ok((0, Flow::Continue)) };
         let (used, flow) = if let Some(body) = pending.uncut_body(input, &self.partial) {
-            (body.len(), handle(Ok(request(&pending.facts, pending.target(), pending.host(), body))))
+            (body.len(), handle(Ok(request(pending.head(), body))))
         } else {
             let used = pending.handle_bytes(input, &mut self.partial, self.limits.body_bytes)?;
             if !pending.framing.is_complete(self.partial.len()) {
@@ -273,7 +274,7 @@ impl RequestDecoder {
                 return Ok((used, Flow::Continue));
             }
             let body = std::mem::take(&mut self.partial);
-            (used, handle(Ok(request(&pending.facts, pending.target(), pending.host(), &body))))
+            (used, handle(Ok(request(pending.head(), &body))))
         };
         self.stage = Stage::Head(HeadScanner::default());
         self.note_work(used);
@@ -305,30 +306,29 @@ impl PendingBody {
     fn new(head: &Head<'_>, framing: PendingFraming) -> Self {
         let Target { path, query } = head.target;
         let target_len = path.len() + query.map_or(0, |query| 1 + query.len());
-        let mut target_and_host = String::with_capacity(target_len + head.host.len());
-        target_and_host.push_str(path);
+        let mut text = String::with_capacity(target_len + head.host.len() + head.origin.len());
+        text.push_str(path);
         if let Some(query) = query {
-            target_and_host.push('?');
-            target_and_host.push_str(query);
+            text.push('?');
+            text.push_str(query);
         }
-        target_and_host.extend(head.host.iter().copied().map(char::from));
+        text.extend(head.host.iter().chain(head.origin).copied().map(char::from));
         Self {
             facts: head.facts,
-            target_and_host: target_and_host.into_boxed_str(),
+            target_host_origin: text.into_boxed_str(),
             path_len: path.len() as u32,
             target_len: target_len as u32,
+            host_len: head.host.len() as u32,
             framing,
         }
     }
 
-    fn target(&self) -> Target<'_> {
-        let target = &self.target_and_host[..self.target_len as usize];
+    fn head(&self) -> Head<'_> {
+        let (target, rest) = self.target_host_origin.split_at(self.target_len as usize);
+        let (host, origin) = rest.as_bytes().split_at(self.host_len as usize);
         let path_len = self.path_len as usize;
-        Target { path: &target[..path_len], query: target.get(path_len + 1..) }
-    }
-
-    fn host(&self) -> &[u8] {
-        &self.target_and_host.as_bytes()[self.target_len as usize..]
+        let target = Target { path: &target[..path_len], query: target.get(path_len + 1..) };
+        Head { target, host, origin, facts: self.facts }
     }
 
     /// The body, when all of it lies in `input`.
@@ -361,13 +361,17 @@ impl PendingFraming {
     }
 }
 
-fn request<'a>(facts: &Facts, target: Target<'a>, host: &'a [u8], body: &'a [u8]) -> Request<'a> {
+fn request<'a>(head: Head<'a>, body: &'a [u8]) -> Request<'a> {
+    let Head { target, host, origin, facts } = head;
     Request {
         method: facts.method,
         path: target.path,
         query: target.query,
         host,
+        origin,
+        if_none_match: facts.if_none_match,
         client: facts.client,
+        last_event: facts.last_event,
         content: facts.content,
         body,
         keep_alive: facts.keep_alive,

@@ -5,7 +5,7 @@
 //! lines and everything too large, all of which `httparse` would let pass).
 
 use super::refusal::Refusal;
-use super::request::{ContentKind, Method};
+use super::request::{ContentKind, EntityTag, Method};
 use crate::limits::HTTP_HEADERS_MAX;
 use std::mem::MaybeUninit;
 use uproar_wire::ClientId;
@@ -16,6 +16,8 @@ pub(super) struct Head<'a> {
     pub(super) target: Target<'a>,
     /// As it was sent: ASCII, empty when absent.
     pub(super) host: &'a [u8],
+    /// As it was sent: ASCII, empty when absent.
+    pub(super) origin: &'a [u8],
     pub(super) facts: Facts,
 }
 
@@ -31,9 +33,12 @@ pub(super) struct Target<'a> {
 pub(super) struct Facts {
     pub(super) method: Method,
     pub(super) client: ClientId,
+    pub(super) last_event: Option<u64>,
     pub(super) content: ContentKind,
     pub(super) keep_alive: bool,
     pub(super) framing: Framing,
+    /// What the client has already, as far as it may be of this server.
+    pub(super) if_none_match: Option<EntityTag>,
     /// The client waits for `100 Continue` before it sends the body.
     pub(super) expects_continue: bool,
 }
@@ -68,6 +73,7 @@ impl<'a> Head<'a> {
         Ok(Self {
             target,
             host: fields.host.unwrap_or_default(),
+            origin: fields.origin.unwrap_or_default(),
             facts: fields.into_facts(method, is_1_1, body_bytes_max)?,
         })
     }
@@ -119,9 +125,12 @@ fn percent_encoding_is_whole(target: &str) -> bool {
 #[derive(Default)]
 struct Fields<'a> {
     host: Option<&'a [u8]>,
+    origin: Option<&'a [u8]>,
+    if_none_match: Option<EntityTag>,
     content_length: Option<u64>,
     is_chunked: bool,
     client: Option<ClientId>,
+    last_event: Option<u64>,
     content_type: Option<ContentKind>,
     has_coding: bool,
     says_close: bool,
@@ -136,9 +145,19 @@ impl<'a> Fields<'a> {
         match name.len() {
             4 if is("host") => self.handle_host(value),
             6 if is("expect") => self.handle_expect(value),
+            6 if is("origin") => self.handle_origin(value),
             10 if is("connection") => self.handle_connection(value),
             11 if is("x-client-id") => self.handle_client_id(value),
             12 if is("content-type") => self.handle_content_type(value),
+            13 if is("last-event-id") => {
+                // Whatever else it says is of no stream of ours, which then begins from the start.
+                self.last_event = decimal(value).flatten();
+                Ok(())
+            }
+            13 if is("if-none-match") => {
+                self.if_none_match = EntityTag::parse(value).or(self.if_none_match);
+                Ok(())
+            }
             14 if is("content-length") => self.handle_content_length(value),
             16 if is("content-encoding") => {
                 self.has_coding = true;
@@ -156,6 +175,15 @@ impl<'a> Fields<'a> {
         // What a host and port may be made of (RFC 3986, 3.2); a list, a path or a user name is not among it.
         let is_host_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%:[]".contains(byte);
         if value.iter().all(is_host_byte) { Ok(()) } else { Err(Refusal::BadHost) }
+    }
+
+    fn handle_origin(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
+        if self.origin.replace(value).is_some() {
+            return Err(Refusal::RepeatedOrigin);
+        }
+        // A browser sends one, without spaces, or `null`.
+        let is_one = !value.is_empty() && value.iter().all(u8::is_ascii_graphic);
+        if is_one { Ok(()) } else { Err(Refusal::BadOrigin) }
     }
 
     fn handle_expect(&mut self, value: &[u8]) -> Result<(), Refusal> {
@@ -206,12 +234,14 @@ impl<'a> Fields<'a> {
             return Err(Refusal::MissingHost);
         }
         let client = self.client.unwrap_or_default();
+        let last_event = self.last_event;
         let content = if self.has_coding { ContentKind::Other } else { self.content_type.unwrap_or(ContentKind::None) };
         let keep_alive = !self.says_close && (is_1_1 || self.says_keep_alive);
         let framing = self.framing(is_1_1, body_bytes_max)?;
+        let if_none_match = self.if_none_match;
         // A client of HTTP/1.0 does not know interim replies.
         let expects_continue = is_1_1 && self.expects_continue;
-        Ok(Facts { method, client, content, keep_alive, framing, expects_continue })
+        Ok(Facts { method, client, last_event, content, keep_alive, framing, if_none_match, expects_continue })
     }
 
     fn framing(&self, is_1_1: bool, body_bytes_max: usize) -> Result<Framing, Refusal> {

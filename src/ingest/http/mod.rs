@@ -22,7 +22,8 @@ pub mod reply;
 pub use decoder::{DecoderLimits, Flow, Progress, RequestDecoder};
 pub use reactions::{ReactionsError, parse_reactions};
 pub use refusal::Refusal;
-pub use request::{ContentKind, Method, Request};
+pub use reply::{Manner, Readers};
+pub use request::{ContentKind, EntityTag, Method, Request};
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,8 @@ answered_reasons! {
         MissingHost => "missing_host", 400, "HTTP/1.1 needs a Host header.";
         RepeatedHost => "repeated_host", 400, "There is more than one Host header.";
         BadHost => "bad_host", 400, "The Host header is not a host and port.";
+        RepeatedOrigin => "repeated_origin", 400, "There is more than one Origin header.";
+        BadOrigin => "bad_origin", 400, "The Origin header is not one origin.";
         BadContentLength => "bad_content_length", 400, "Content-Length is not a plain decimal number.";
         RepeatedContentLength => "repeated_content_length", 400, "There is more than one Content-Length header.";
         BothLengths => "both_lengths", 400, "Content-Length and Transfer-Encoding exclude each other.";

@@ -1,46 +1,69 @@
 //! Replies become bytes, appended whole to what waits for a connection.
 //!
 //! Invariant: a reply is framed by its own `Content-Length` and says what becomes of the connection, also to clients of
-//! HTTP/1.0. `keep_alive` tells what becomes of it; `head_only` leaves the body out and its length in. There is no
-//! `Date`: an origin without a clock of its own need not send one (RFC 9110, 6.6.1).
-//!
-//! Browsers on any page may send reactions and read rooms, frames and problems, so those replies say
-//! `Access-Control-Allow-Origin: *`. [`text`] does not: metrics and probes are not for pages. Not here: which reply a
-//! request gets.
+//! HTTP/1.0; and it says which sites' pages a browser may let read it ([`Readers`]). There is no `Date`: an origin without
+//! a clock of its own need not send one (RFC 9110, 6.6.1). Not here: which reply a request gets.
 
 use super::refusal::Refusal;
+use super::request::EntityTag;
 use std::io::Write;
 use uproar_wire::http::ProblemBody;
 
-const ANY_ORIGIN: &str = "Access-Control-Allow-Origin: *\r\n";
+/// How a reply is given, whatever it says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Manner<'a> {
+    /// Whether the connection stays open after it.
+    pub keep_alive: bool,
+    /// The body is left out, and its length stays in.
+    pub head_only: bool,
+    /// Whose pages may read it.
+    pub readers: Readers<'a>,
+}
+
+/// Pages that a browser lets read a reply, besides those of the very port that gives it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Readers<'a> {
+    /// No others: the reply says nothing about it, which means the same.
+    SameOrigin,
+    /// Those of any site.
+    Any,
+    /// Those of the origin that was asked from; empty when it is none that may. Who asks from another is told otherwise,
+    /// so caches keep such replies apart.
+    Named(&'a [u8]),
+}
 
 const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: *\r\n\
     Connection: keep-alive\r\n\r\n";
 const ACCEPTED_CLOSE: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: *\r\n\
     Connection: close\r\n\r\n";
-const NO_CONTENT: &[u8] = b"HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n";
-const NO_CONTENT_CLOSE: &[u8] = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
 // A day: browsers cap it as they see fit, and the answer never changes.
-const PREFLIGHT: &str = "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, POST\r\n\
-    Access-Control-Allow-Headers: content-type, x-client-id\r\nAccess-Control-Max-Age: 86400\r\n\r\n";
+const PREFLIGHT: &str = "Access-Control-Allow-Methods: GET, POST\r\n\
+    Access-Control-Allow-Headers: content-type, x-client-id, last-event-id\r\nAccess-Control-Max-Age: 86400\r\n";
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// 202: the reactions are counted in memory.
-pub fn accepted(out: &mut Vec<u8>, keep_alive: bool) {
-    out.extend_from_slice(if keep_alive { ACCEPTED } else { ACCEPTED_CLOSE });
+pub fn accepted(out: &mut Vec<u8>, manner: Manner<'_>) {
+    match manner {
+        Manner { readers: Readers::Any, keep_alive: true, .. } => out.extend_from_slice(ACCEPTED),
+        Manner { readers: Readers::Any, keep_alive: false, .. } => out.extend_from_slice(ACCEPTED_CLOSE),
+        _ => bare(out, 202, "Content-Length: 0\r\n", manner),
+    }
 }
 
 /// 204: done, and nothing to say.
-pub fn no_content(out: &mut Vec<u8>, keep_alive: bool) {
-    out.extend_from_slice(if keep_alive { NO_CONTENT } else { NO_CONTENT_CLOSE });
+pub fn no_content(out: &mut Vec<u8>, manner: Manner<'_>) {
+    bare(out, 204, "", manner);
 }
 
 /// 204: what a browser asks before it sends reactions from another origin.
-pub fn preflight(out: &mut Vec<u8>, keep_alive: bool) {
-    no_content(out, keep_alive);
-    // Into the head that was just closed by an empty line.
-    out.truncate(out.len() - b"\r\n".len());
-    out.extend_from_slice(PREFLIGHT.as_bytes());
+pub fn preflight(out: &mut Vec<u8>, manner: Manner<'_>) {
+    bare(out, 204, PREFLIGHT, manner);
+}
+
+/// 304: the client has the content that `tag` stands for. `fields` as in [`content`].
+pub fn not_modified(out: &mut Vec<u8>, tag: EntityTag, fields: &str, manner: Manner<'_>) {
+    push_fmt(out, format_args!("HTTP/1.1 304 {}\r\nETag: {tag}\r\n", reason(304)));
+    push_end(out, fields, manner);
 }
 
 /// 100: the client may send the body that it holds back.
@@ -49,32 +72,51 @@ pub fn continue_100(out: &mut Vec<u8>) {
 }
 
 /// A reply with JSON.
-pub fn json(out: &mut Vec<u8>, status: u16, body: &[u8], keep_alive: bool, head_only: bool) {
-    let head = Head { status, content_type: "application/json", body_len: body.len(), keep_alive, fields: ANY_ORIGIN };
-    whole(out, &head, body, head_only);
+pub fn json(out: &mut Vec<u8>, status: u16, body: &[u8], manner: Manner<'_>) {
+    text(out, status, "application/json", body, manner);
 }
 
-/// A reply of any other type, not readable by other origins' pages.
-pub fn text(out: &mut Vec<u8>, status: u16, content_type: &str, body: &[u8], keep_alive: bool, head_only: bool) {
-    let head = Head { status, content_type, body_len: body.len(), keep_alive, fields: "" };
-    whole(out, &head, body, head_only);
+/// The head of a stream of events. The end of the stream is that of the connection, so that only one of which nothing but
+/// the head was asked for may stay open.
+pub fn events(out: &mut Vec<u8>, manner: Manner<'_>) {
+    // What buffers on the way would hold events back.
+    let fields = "Content-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n";
+    let keep_alive = manner.head_only && manner.keep_alive;
+    bare(out, 200, fields, Manner { keep_alive, ..manner });
+}
+
+/// A reply of any other type.
+pub fn text(out: &mut Vec<u8>, status: u16, content_type: &str, body: &[u8], manner: Manner<'_>) {
+    push_start(out, &Head { status, content_type, body_len: body.len() });
+    push_end(out, "", manner);
+    push_body(out, body, manner);
+}
+
+/// 200, with content that clients keep and ask about again by its tag. `fields` are more header fields, each with its line
+/// end.
+pub fn content(out: &mut Vec<u8>, content_type: &str, body: &[u8], tag: EntityTag, fields: &str, manner: Manner<'_>) {
+    push_start(out, &Head { status: 200, content_type, body_len: body.len() });
+    push_fmt(out, format_args!("ETag: {tag}\r\n"));
+    push_end(out, fields, manner);
+    push_body(out, body, manner);
 }
 
 /// An error as `application/problem+json`: `code` for programs, `detail` for people.
-pub fn problem(out: &mut Vec<u8>, status: u16, code: &str, detail: &str, keep_alive: bool, head_only: bool) {
-    problem_with(out, &ProblemBody { status, code: code.into(), detail: detail.into() }, "", keep_alive, head_only);
+pub fn problem(out: &mut Vec<u8>, status: u16, code: &str, detail: &str, manner: Manner<'_>) {
+    problem_with(out, &ProblemBody { status, code: code.into(), detail: detail.into() }, "", manner);
 }
 
 /// 405, with the methods that the path does have, such as `GET, HEAD`.
-pub fn method_not_allowed(out: &mut Vec<u8>, allow: &str, keep_alive: bool, head_only: bool) {
+pub fn method_not_allowed(out: &mut Vec<u8>, allow: &str, manner: Manner<'_>) {
     let detail = "The path does not have this method; Allow says which it has.";
     let body = ProblemBody { status: 405, code: "method_not_allowed".into(), detail: detail.into() };
-    problem_with(out, &body, allow, keep_alive, head_only);
+    problem_with(out, &body, allow, manner);
 }
 
 /// The only reply to bytes that are not a request; the connection closes after it.
-pub fn refusal(out: &mut Vec<u8>, refusal: Refusal) {
-    problem(out, refusal.status(), refusal.label(), refusal.detail(), false, false);
+pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, readers: Readers<'_>) {
+    let manner = Manner { keep_alive: false, head_only: false, readers };
+    problem(out, refusal.status(), refusal.label(), refusal.detail(), manner);
 }
 
 /// The phrase that HTTP gives a status; empty for one that is never sent.
@@ -85,6 +127,7 @@ pub fn reason(status: u16) -> &'static str {
         201 => "Created",
         202 => "Accepted",
         204 => "No Content",
+        304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -112,29 +155,46 @@ struct Head<'a> {
     status: u16,
     content_type: &'a str,
     body_len: usize,
-    keep_alive: bool,
-    /// More header fields, each with its line end.
-    fields: &'a str,
 }
 
-fn whole(out: &mut Vec<u8>, head: &Head<'_>, body: &[u8], head_only: bool) {
-    push_head(out, head);
-    if !head_only {
+/// A reply without content.
+fn bare(out: &mut Vec<u8>, status: u16, fields: &str, manner: Manner<'_>) {
+    push_fmt(out, format_args!("HTTP/1.1 {status} {}\r\n", reason(status)));
+    push_end(out, fields, manner);
+}
+
+fn push_body(out: &mut Vec<u8>, body: &[u8], manner: Manner<'_>) {
+    if !manner.head_only {
         out.extend_from_slice(body);
     }
 }
 
-fn push_head(out: &mut Vec<u8>, head: &Head<'_>) {
-    let Head { status, content_type, body_len, keep_alive, fields } = *head;
-    let connection = if keep_alive { "keep-alive" } else { "close" };
+fn push_start(out: &mut Vec<u8>, head: &Head<'_>) {
+    let Head { status, content_type, body_len } = *head;
     push_fmt(
         out,
         format_args!(
-            "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {body_len}\r\n\
-             Connection: {connection}\r\n{fields}\r\n",
+            "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {body_len}\r\n",
             reason(status)
         ),
     );
+}
+
+/// The rest of a head: `fields`, and what all replies say.
+fn push_end(out: &mut Vec<u8>, fields: &str, manner: Manner<'_>) {
+    let connection = if manner.keep_alive { "keep-alive" } else { "close" };
+    push_fmt(out, format_args!("Connection: {connection}\r\n{fields}"));
+    out.extend_from_slice(match manner.readers {
+        Readers::SameOrigin => b"",
+        Readers::Any => b"Access-Control-Allow-Origin: *\r\n",
+        Readers::Named(_) => b"Vary: Origin\r\n",
+    });
+    if let Readers::Named(origin @ [_, ..]) = manner.readers {
+        out.extend_from_slice(b"Access-Control-Allow-Origin: ");
+        out.extend_from_slice(origin);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 fn push_fmt(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
@@ -142,17 +202,16 @@ fn push_fmt(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 }
 
 /// Writes the body twice, first only to learn its length, so that no second buffer is needed.
-fn problem_with(out: &mut Vec<u8>, body: &ProblemBody<'_>, allow: &str, keep_alive: bool, head_only: bool) {
+fn problem_with(out: &mut Vec<u8>, body: &ProblemBody<'_>, allow: &str, manner: Manner<'_>) {
     let mut body_len = Length(0);
     push_json(&mut body_len, body);
     let content_type = "application/problem+json";
-    push_head(out, &Head { status: body.status, content_type, body_len: body_len.0, keep_alive, fields: ANY_ORIGIN });
+    push_start(out, &Head { status: body.status, content_type, body_len: body_len.0 });
     if !allow.is_empty() {
-        // Into the head that was just closed by an empty line.
-        out.truncate(out.len() - b"\r\n".len());
-        push_fmt(out, format_args!("Allow: {allow}\r\n\r\n"));
+        push_fmt(out, format_args!("Allow: {allow}\r\n"));
     }
-    if !head_only {
+    push_end(out, "", manner);
+    if !manner.head_only {
         push_json(out, body);
     }
 }

@@ -1,5 +1,6 @@
 //! A request as the shard sees it: borrowed, framed, and with only those headers that mean something here.
 
+use std::fmt;
 use uproar_wire::ClientId;
 
 /// One complete request; lives as long as the call that hands it over.
@@ -15,8 +16,14 @@ pub struct Request<'a> {
     pub query: Option<&'a str>,
     /// The value of `Host`, as it was sent: ASCII; empty when absent, as it may be in HTTP/1.0.
     pub host: &'a [u8],
+    /// The value of `Origin`, the site whose page has the browser ask: ASCII without spaces; empty when absent.
+    pub origin: &'a [u8],
+    /// From `If-None-Match`: what the client has already.
+    pub if_none_match: Option<EntityTag>,
     /// From `X-Client-Id`; 0 when absent.
     pub client: ClientId,
+    /// The number in `Last-Event-ID`; none when it is absent or no number.
+    pub last_event: Option<u64>,
     /// What `Content-Type` says about the body.
     pub content: ContentKind,
     /// The body without its framing.
@@ -25,6 +32,29 @@ pub struct Request<'a> {
     pub keep_alive: bool,
     /// The reply has no body, as the method is HEAD.
     pub head_only: bool,
+}
+
+/// Stands for the content of a resource, as this server names it: 16 hexadecimal digits in quotes (RFC 9110, 8.8.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EntityTag(pub u64);
+
+impl EntityTag {
+    /// The one tag of a field; `W/`, which a proxy that compresses may have put before it, does not matter when tags are
+    /// only compared. `None` for lists, `*` and tags of others, which no browser sends here: who asks with one of those
+    /// gets the content.
+    pub(super) fn parse(field: &[u8]) -> Option<Self> {
+        let tag = field.strip_prefix(b"W/").unwrap_or(field);
+        let digits = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        let is_ours = digits.len() == 16 && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        let digits = std::str::from_utf8(digits).ok().filter(|_| is_ours)?;
+        u64::from_str_radix(digits, 16).ok().map(Self)
+    }
+}
+
+impl fmt::Display for EntityTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{:016x}\"", self.0)
+    }
 }
 
 /// The methods that some route answers.

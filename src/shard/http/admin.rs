@@ -92,11 +92,11 @@ impl Shard {
             (ChangeOutcome::InForce { existed: false }, RoomChange::Delete(_)) => 404,
         };
         self.metrics.count_http_reply(status);
-        self.http.answer(conn, |reply, keep_alive, head_only| match (status, change) {
-            (409, _) => reply::problem(reply, 409, "live_counts", detail, keep_alive, head_only),
-            (404, _) => reply::problem(reply, 404, "unknown_room", "there is no such room", keep_alive, head_only),
-            (_, RoomChange::Put(room)) => reply::json(reply, status, room.json(), keep_alive, head_only),
-            (_, RoomChange::Delete(_)) => reply::no_content(reply, keep_alive),
+        self.http.answer(conn, |reply, manner| match (status, change) {
+            (409, _) => reply::problem(reply, 409, "live_counts", detail, manner),
+            (404, _) => reply::problem(reply, 404, "unknown_room", "there is no such room", manner),
+            (_, RoomChange::Put(room)) => reply::json(reply, status, room.json(), manner),
+            (_, RoomChange::Delete(_)) => reply::no_content(reply, manner),
         });
     }
 
@@ -124,8 +124,8 @@ impl Shard {
 
     fn answer_page(&mut self, conn: HttpConn, page: &str) {
         self.metrics.count_http_reply(200);
-        self.http.answer(conn, |reply, keep_alive, head_only| {
-            reply::text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", page.as_bytes(), keep_alive, head_only);
+        self.http.answer(conn, |reply, manner| {
+            reply::text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", page.as_bytes(), manner);
         });
     }
 }

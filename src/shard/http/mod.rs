@@ -4,28 +4,39 @@
 //!
 //! 1. this file: connections, and the table of paths;
 //! 2. `public`: reactions, rooms, frames;
-//! 3. `admin`: the set of rooms, and metrics (shard 0 only);
-//! 4. `host`: under which names the admin port may be asked;
-//! 5. `answer`: the reply to one request.
+//! 3. `stream`: rooms and frames as they come (Server-Sent Events);
+//! 4. `admin`: the set of rooms, and metrics (shard 0 only);
+//! 5. `host`: under which names the admin port may be asked;
+//! 6. `origin`: whose pages may ask the public port;
+//! 7. `assets`: the pages of the ports themselves;
+//! 8. `answer`: the reply to one request.
 //!
 //! Not here: how requests are cut out of bytes ([`crate::ingest::http`]) and how bytes travel (edge).
 
 mod admin;
 mod answer;
+mod assets;
 mod host;
+mod origin;
 mod public;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 use super::Shard;
 use super::coordinator::ScrapeForm;
-use crate::ingest::http::{DecoderLimits, Flow, Method, Progress, Refusal, Request, RequestDecoder, reply};
+use super::streams::StreamKey;
+use crate::ingest::http::{
+    DecoderLimits, Flow, Manner, Method, Progress, Readers, Refusal, Request, RequestDecoder, reply,
+};
 use crate::limits;
 use crate::metrics::{Outcome, Proto, Reject};
 use answer::Answer;
 pub(super) use host::AdminHosts;
 use std::collections::VecDeque;
+pub(super) use stream::{frame_event, palette_event};
 use uproar_wire::RoomId;
+use uproar_wire::http::WEBTRANSPORT_PATH;
 
 /// One HTTP connection: its slot, and which of the slot's successive owners it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -54,6 +65,8 @@ pub enum HttpNext {
     Wait,
     /// Send the replies, then close.
     Close,
+    /// Send the replies, then what [`Shard::poll_stream_write`] says; what still comes means nothing.
+    Stream,
 }
 
 /// All HTTP connections of a shard, by slot.
@@ -78,14 +91,23 @@ struct HttpConnection {
 
 enum Deferred {
     Nothing,
-    Asked { keep_alive: bool, head_only: bool },
-    Answered { reply: Vec<u8>, keep_alive: bool },
+    Asked {
+        keep_alive: bool,
+        head_only: bool,
+    },
+    Answered {
+        reply: Vec<u8>,
+        keep_alive: bool,
+    },
+    /// No other request follows.
+    Streaming(StreamKey),
 }
 
 /// What became of one request.
 enum Routed {
     Replied,
     Asked,
+    Streaming(StreamKey),
 }
 
 impl HttpConnections {
@@ -100,12 +122,13 @@ impl HttpConnections {
             .filter(|connection| connection.generation == conn.generation)
     }
 
-    fn answer(&mut self, conn: HttpConn, write: impl FnOnce(&mut Vec<u8>, bool, bool)) {
+    /// Gives the answer that a request of the admin port, which alone has to wait for any, was promised.
+    fn answer(&mut self, conn: HttpConn, write: impl FnOnce(&mut Vec<u8>, Manner<'_>)) {
         if let Some(connection) = self.find(conn)
             && let Deferred::Asked { keep_alive, head_only } = connection.deferred
         {
             let mut reply = Vec::new();
-            write(&mut reply, keep_alive, head_only);
+            write(&mut reply, Manner { keep_alive, head_only, readers: Readers::SameOrigin });
             connection.deferred = Deferred::Answered { reply, keep_alive };
             self.ready.push_back(conn);
         }
@@ -132,7 +155,10 @@ impl Shard {
 
     /// A connection is gone, and how it ended.
     pub fn http_closed(&mut self, conn: HttpConn, outcome: Outcome) {
-        if self.http.find(conn).is_some() {
+        if let Some(connection) = self.http.find(conn) {
+            if let Deferred::Streaming(key) = connection.deferred {
+                self.end_stream(conn, key);
+            }
             self.metrics.count_connection(Proto::Http, outcome);
             self.http.slots[conn.slot as usize] = None;
             self.http.open -= 1;
@@ -175,6 +201,10 @@ impl Shard {
         let mut next = HttpNext::Read;
         match std::mem::replace(deferred, Deferred::Nothing) {
             Deferred::Nothing => {}
+            streaming @ Deferred::Streaming(_) => {
+                *deferred = streaming;
+                return HttpNext::Stream;
+            }
             asked @ Deferred::Asked { .. } => {
                 *deferred = asked;
                 return hold(decoder, bytes);
@@ -196,19 +226,23 @@ impl Shard {
                         *deferred = Deferred::Asked { keep_alive, head_only };
                         HttpNext::Wait
                     }
+                    Routed::Streaming(key) => {
+                        *deferred = Deferred::Streaming(key);
+                        HttpNext::Stream
+                    }
                     Routed::Replied if !request.keep_alive => HttpNext::Close,
                     Routed::Replied if replies.len() > limits::HTTP_REPLIES_MAX => HttpNext::Wait,
                     Routed::Replied => HttpNext::Read,
                 },
                 Err(refusal) => {
-                    self.refuse_http(refusal, replies);
+                    self.refuse_http(*port, refusal, replies);
                     HttpNext::Close
                 }
             };
             match next {
                 HttpNext::Read => Flow::Continue,
                 HttpNext::Wait => Flow::Pause,
-                HttpNext::Close => Flow::Close,
+                HttpNext::Close | HttpNext::Stream => Flow::Close,
             }
         });
         if next == HttpNext::Read && decoder.wants_continue() {
@@ -228,11 +262,13 @@ impl Shard {
     }
 
     /// A request did not come whole in time: appends what its client is told before the connection closes.
-    pub fn refuse_late_http(&mut self, replies: &mut Vec<u8>) {
+    pub fn refuse_late_http(&mut self, conn: HttpConn, replies: &mut Vec<u8>) {
         self.count_http_timeout();
+        let port = self.http.find(conn).map_or(HttpPort::Admin, |connection| connection.port);
+        let manner = Manner { keep_alive: false, head_only: false, readers: self.readers(port, b"") };
         self.metrics.count_http_reply(408);
         let detail = "the request did not come whole in time; send it again on a new connection";
-        reply::problem(replies, 408, Reject::HttpTimeout.label(), detail, false, false);
+        reply::problem(replies, 408, Reject::HttpTimeout.label(), detail, manner);
     }
 
     /// The next connection whose answer has come: go on with [`Self::handle_http`] and no bytes.
@@ -241,24 +277,28 @@ impl Shard {
     }
 
     fn route(&mut self, conn: HttpConn, port: HttpPort, request: &Request<'_>, replies: &mut Vec<u8>) -> Routed {
-        let mut answer = Answer { replies, request, status: 0, rejected: None };
+        let readers = self.readers(port, request.origin);
+        let mut answer = Answer { replies, request, readers, status: 0, rejected: None };
         let routed = match (port, request.path, room_path(request.path)) {
             (HttpPort::Admin, ..) if !self.admin_hosts.allows(request.host) => answer.problem(
                 403,
                 "unknown_host",
                 "Host names this port as nobody here does; listen.admin_names adds names",
             ),
+            (HttpPort::Public, path, _) if origin::is_foreign(path, request.origin, readers) => answer.foreign(),
+            (HttpPort::Public, _, Some((room, Some("stream")))) => self.route_stream(conn, room, &mut answer),
             (HttpPort::Public, _, Some((room, rest))) => {
                 self.route_room(room, rest, &mut answer);
                 Routed::Replied
             }
+            (HttpPort::Public, WEBTRANSPORT_PATH, _) => self.tell_webtransport(&mut answer),
             (HttpPort::Admin, _, Some((room, None))) => self.change_room(conn, room, &mut answer),
             (HttpPort::Admin, "/v1/rooms", _) => self.list_rooms(&mut answer),
             (HttpPort::Admin, "/metrics", _) => self.scrape(conn, ScrapeForm::Total, &mut answer),
             (HttpPort::Admin, "/metrics/shards", _) => self.scrape(conn, ScrapeForm::Shards, &mut answer),
             (_, "/livez", _) => answer.only_get(|answer| answer.text(200, "alive\n")),
             (_, "/readyz", _) => self.readyz(&mut answer),
-            _ => answer.not_found("there is no such path on this port"),
+            _ => self.serve_asset(port, &mut answer),
         };
         let Answer { status, rejected, .. } = answer;
         if status != 0 {
@@ -276,11 +316,11 @@ impl Shard {
         answer.only_get(|answer| if is_ready { answer.text(200, "ready\n") } else { answer.text(503, "draining\n") })
     }
 
-    fn refuse_http(&mut self, refusal: Refusal, replies: &mut Vec<u8>) {
+    fn refuse_http(&mut self, port: HttpPort, refusal: Refusal, replies: &mut Vec<u8>) {
         let reason = Reject::from(refusal);
         self.metrics.count_reject(Proto::Http, reason);
         self.metrics.count_http_reply(refusal.status());
-        reply::refusal(replies, refusal);
+        reply::refusal(replies, refusal, self.readers(port, b""));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::Shard;
 use super::answer::Answer;
-use super::room_id;
+use super::{Routed, room_id};
 use crate::ingest::http::{ContentKind, Method, ReactionsError, parse_reactions};
 use crate::metrics::{Proto, Reject};
 use crate::room::Room;
@@ -41,6 +41,17 @@ impl Shard {
             (None | Some("frame"), _) => answer.method_not_allowed("GET, HEAD, OPTIONS"),
             _ => drop(answer.not_found("there is no such path on this port")),
         }
+    }
+
+    /// Where WebTransport is, for pages: they know only the address of HTTP.
+    pub(super) fn tell_webtransport(&self, answer: &mut Answer<'_, '_>) -> Routed {
+        match (&self.webtransport, answer.request.method) {
+            (None, _) => return answer.not_found("WebTransport is switched off here"),
+            (Some(_), Method::Options) => answer.preflight(),
+            (Some(body), Method::Get | Method::Head) => answer.json(200, body),
+            (Some(_), _) => answer.method_not_allowed("GET, HEAD, OPTIONS"),
+        }
+        Routed::Replied
     }
 
     fn react(&mut self, room: RoomId, answer: &mut Answer<'_, '_>) {
@@ -100,7 +111,7 @@ impl From<ReactionsError> for Reject {
 }
 
 /// A frame as HTTP clients read it.
-fn frame_json(room: &Room, message: &[u8]) -> Vec<u8> {
+pub(in crate::shard) fn frame_json(room: &Room, message: &[u8]) -> Vec<u8> {
     let archive = uproar_wire::stream::frame_archive(message);
     let frame = uproar_wire::frame::access_frame(archive).unwrap_or_else(|_| unreachable!("encoded by this process"));
     let top = frame.top.iter().map(|entry| {

@@ -33,7 +33,7 @@ impl Judge<'_> {
 
     pub(super) fn judge_surplus(&mut self) {
         let surplus: u64 = self.report.rooms.iter().map(RoomRow::surplus).sum();
-        if surplus > 0 && self.is_whole {
+        if surplus > self.report.visitors_counted() && self.is_whole {
             let text = format!(
                 "{} taps more are in the frames than were sent; is anybody else reacting in these rooms?",
                 grouped(surplus)
@@ -76,8 +76,11 @@ impl Judge<'_> {
             return;
         }
         let lost = self.report.taps_lost;
-        let texts: Vec<String> =
-            self.report.transports.iter().filter_map(|row| row.counted_otherwise(lost > 0)).collect();
+        let counted_otherwise = |row: &TransportRow| {
+            let may_be_more = self.report.may_be_of_visitors(row.transport.label());
+            row.counted_otherwise(lost > 0, may_be_more)
+        };
+        let texts: Vec<String> = self.report.transports.iter().filter_map(counted_otherwise).collect();
         texts.into_iter().for_each(|text| self.find(Blame::Server, text));
     }
 
@@ -91,7 +94,7 @@ impl Judge<'_> {
 
     pub(super) fn judge_refusals(&mut self) {
         let Some(server) = self.report.server.as_ref().filter(|_| self.report.knows_purpose()) else { return };
-        for (way, reason, count) in server.rejected_by_mistake() {
+        for (way, reason, count) in self.report.refused_by_mistake(server) {
             let text = format!("the server refused {} inputs by {way} as {reason} that were in order", grouped(count));
             self.find(Blame::Server, text);
         }
@@ -126,10 +129,10 @@ impl Loss {
 
 impl TransportRow {
     /// What is wrong with the server's count of what came by it. Fewer are right where some were lost.
-    fn counted_otherwise(&self, some_lost: bool) -> Option<String> {
+    fn counted_otherwise(&self, some_lost: bool, may_be_more: bool) -> Option<String> {
         let (counted, way) = (self.taps_counted?, self.transport.label());
         let most = self.taps_sent + self.taps_unconfirmed;
-        if counted > most {
+        if counted > most && !may_be_more {
             let more = grouped(counted - most);
             return Some(format!("the server counted {more} taps more by {way} than were sent"));
         }

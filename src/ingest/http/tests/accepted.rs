@@ -1,6 +1,7 @@
 //! What must be taken, and how it is read.
 
-use super::{ContentKind, Outcome, decode_however_cut};
+use super::{ContentKind, Flow, Outcome, decode_however_cut, decoder};
+use crate::ingest::http::EntityTag;
 
 macro_rules! accepted {
     ($($name:ident: $bytes:expr => [$($outcome:expr),*];)+) => {
@@ -86,4 +87,45 @@ accepted! {
     values_are_trimmed_and_may_be_opaque: b"GET /a HTTP/1.1\r\nHost: \t a \t\r\nX:\xff\t\xfe\r\nContent-Length:0\r\n\r\n" => [get("/a")];
     nothing: "" => [];
     half_a_request: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell" => [];
+}
+
+#[test]
+fn host_origin_and_tag_are_the_same_however_cut() {
+    let tagged = |tag: &str| {
+        format!(
+            "POST /r?a HTTP/1.1\r\nHost: h:1\r\norigin: https://a.example:8\r\nIf-None-Match: {tag}\r\nContent-Length: 2\r\n\r\nhi"
+        )
+    };
+    for (tag, expected) in [
+        ("\"00000000000000ff\"", Some(EntityTag(0xff))),
+        ("W/\"00000000000000ff\"", Some(EntityTag(0xff))),
+        ("\"ff\"", None),
+        ("\"00000000000000FF\"", None),
+        ("\"+0000000000000ff\"", None),
+        ("00000000000000ff", None),
+        ("\"00000000000000ff\", \"00000000000000fe\"", None),
+        ("*", None),
+        ("", None),
+    ] {
+        let bytes = tagged(tag);
+        for at in 0..=bytes.len() {
+            let (mut decoder, mut requests) = (decoder(), 0);
+            let (first, second) = bytes.as_bytes().split_at(at);
+            for piece in [first, second] {
+                decoder.feed(piece, |request| {
+                    let request = request.unwrap();
+                    let seen = (request.path, request.query, request.host, request.origin, request.if_none_match);
+                    assert_eq!(seen, ("/r", Some("a"), &b"h:1"[..], &b"https://a.example:8"[..], expected), "{at}");
+                    requests += 1;
+                    Flow::Continue
+                });
+            }
+            assert_eq!(requests, 1);
+        }
+    }
+    decoder().feed(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n", |request| {
+        let request = request.unwrap();
+        assert_eq!((request.origin, request.if_none_match), (&b""[..], None));
+        Flow::Continue
+    });
 }

@@ -96,6 +96,10 @@ refused! {
     two_hosts_in_http_1_0: "GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n" => RepeatedHost;
     a_list_of_hosts: "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n" => BadHost;
     a_host_with_a_user: "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n" => BadHost;
+    two_origins: with("Origin: https://a.example\r\nOrigin: https://a.example") => RepeatedOrigin;
+    a_list_of_origins: with("Origin: https://a.example https://b.example") => BadOrigin;
+    an_empty_origin: with("Origin:") => BadOrigin;
+    an_origin_beyond_ascii: with("Origin: https://\u{e9}.example") => BadOrigin;
     a_signed_length: with("Content-Length: +5") => BadContentLength;
     a_negative_length: with("Content-Length: -5") => BadContentLength;
     a_hexadecimal_length: with("Content-Length: 0x5") => BadContentLength;

@@ -1,6 +1,6 @@
 //! Replies are read back by a parser of replies that is not ours.
 
-use crate::ingest::http::{Refusal, reply};
+use crate::ingest::http::{EntityTag, Manner, Readers, Refusal, reply};
 use uproar_wire::http::ProblemBody;
 
 /// Status, fields in lower case, and body of the one reply that `write` appends.
@@ -18,6 +18,14 @@ fn reply(write: impl Fn(&mut Vec<u8>)) -> (u16, Vec<(String, String)>, Vec<u8>) 
     (code, fields, bytes[head_len..].to_vec())
 }
 
+fn manner(keep_alive: bool) -> Manner<'static> {
+    Manner { keep_alive, head_only: false, readers: Readers::Any }
+}
+
+fn read_by(readers: Readers<'_>) -> Manner<'_> {
+    Manner { readers, ..manner(true) }
+}
+
 fn field<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let mut values = fields.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let value = values.next();
@@ -28,7 +36,7 @@ fn field<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
 #[test]
 fn accepted_is_empty_and_readable_from_any_page() {
     for (keep_alive, connection) in [(true, "keep-alive"), (false, "close")] {
-        let (status, fields, body) = reply(|out| reply::accepted(out, keep_alive));
+        let (status, fields, body) = reply(|out| reply::accepted(out, manner(keep_alive)));
         assert_eq!((status, body.len()), (202, 0));
         assert_eq!(field(&fields, "content-length"), Some("0"));
         assert_eq!(field(&fields, "connection"), Some(connection));
@@ -39,7 +47,7 @@ fn accepted_is_empty_and_readable_from_any_page() {
 #[test]
 fn no_content_has_no_length() {
     for (keep_alive, connection) in [(true, "keep-alive"), (false, "close")] {
-        let (status, fields, _) = reply(|out| reply::no_content(out, keep_alive));
+        let (status, fields, _) = reply(|out| reply::no_content(out, manner(keep_alive)));
         assert_eq!((status, field(&fields, "content-length")), (204, None));
         assert_eq!(field(&fields, "connection"), Some(connection));
     }
@@ -48,11 +56,11 @@ fn no_content_has_no_length() {
 #[test]
 fn preflight_allows_what_a_page_needs() {
     for (keep_alive, connection) in [(true, "keep-alive"), (false, "close")] {
-        let (status, fields, body) = reply(|out| reply::preflight(out, keep_alive));
+        let (status, fields, body) = reply(|out| reply::preflight(out, manner(keep_alive)));
         assert_eq!((status, body.len()), (204, 0));
         assert_eq!(field(&fields, "connection"), Some(connection));
         assert_eq!(field(&fields, "access-control-allow-methods"), Some("GET, POST"));
-        assert_eq!(field(&fields, "access-control-allow-headers"), Some("content-type, x-client-id"));
+        assert_eq!(field(&fields, "access-control-allow-headers"), Some("content-type, x-client-id, last-event-id"));
         assert_eq!(field(&fields, "access-control-allow-origin"), Some("*"));
     }
 }
@@ -65,13 +73,14 @@ fn continue_is_a_head_alone() {
 
 #[test]
 fn json_and_text_are_framed_by_their_length() {
-    let (status, fields, body) = reply(|out| reply::json(out, 200, b"{}", true, false));
+    let (status, fields, body) = reply(|out| reply::json(out, 200, b"{}", manner(true)));
     assert_eq!((status, &body[..]), (200, &b"{}"[..]));
     assert_eq!(field(&fields, "content-length"), Some("2"));
     assert_eq!(field(&fields, "content-type"), Some("application/json"));
     assert_eq!(field(&fields, "access-control-allow-origin"), Some("*"));
 
-    let (status, fields, body) = reply(|out| reply::text(out, 503, "text/plain", b"draining\n", false, false));
+    let manner = Manner { readers: Readers::SameOrigin, ..manner(false) };
+    let (status, fields, body) = reply(|out| reply::text(out, 503, "text/plain", b"draining\n", manner));
     assert_eq!((status, &body[..]), (503, &b"draining\n"[..]));
     assert_eq!(field(&fields, "content-length"), Some("9"));
     assert_eq!(field(&fields, "content-type"), Some("text/plain"));
@@ -81,20 +90,23 @@ fn json_and_text_are_framed_by_their_length() {
 
 #[test]
 fn head_only_keeps_the_length_and_leaves_the_body_out() {
-    let problem =
-        |out: &mut Vec<u8>, head_only| reply::problem(out, 404, "unknown_room", "No such room.", true, head_only);
+    let problem = |out: &mut Vec<u8>, head_only| {
+        let manner = Manner { head_only, ..manner(true) };
+        reply::problem(out, 404, "unknown_room", "No such room.", manner);
+    };
     let (_, whole, body) = reply(|out| problem(out, false));
     let (_, head, none) = reply(|out| problem(out, true));
     assert_eq!(head, whole);
     assert_eq!(field(&head, "content-length"), Some(body.len().to_string().as_str()));
     assert_eq!(none, b"");
-    let (_, head, none) = reply(|out| reply::json(out, 200, b"{}", true, true));
+    let (_, head, none) = reply(|out| reply::json(out, 200, b"{}", Manner { head_only: true, ..manner(true) }));
     assert_eq!((field(&head, "content-length"), &none[..]), (Some("2"), &b""[..]));
 }
 
 #[test]
 fn a_problem_escapes_what_it_says() {
-    let (status, fields, body) = reply(|out| reply::problem(out, 409, "palette_shrinks", "Room \"a\"\n.", true, false));
+    let (status, fields, body) =
+        reply(|out| reply::problem(out, 409, "palette_shrinks", "Room \"a\"\n.", manner(true)));
     assert_eq!(field(&fields, "content-type"), Some("application/problem+json"));
     let problem: ProblemBody<'_> = serde_json::from_slice(&body).unwrap();
     assert_eq!(
@@ -105,7 +117,7 @@ fn a_problem_escapes_what_it_says() {
 
 #[test]
 fn method_not_allowed_says_what_is() {
-    let (status, fields, body) = reply(|out| reply::method_not_allowed(out, "GET, HEAD", true, false));
+    let (status, fields, body) = reply(|out| reply::method_not_allowed(out, "GET, HEAD", manner(true)));
     assert_eq!((status, field(&fields, "allow")), (405, Some("GET, HEAD")));
     assert_eq!(field(&fields, "content-length"), Some(body.len().to_string().as_str()));
     let problem: ProblemBody<'_> = serde_json::from_slice(&body).unwrap();
@@ -115,10 +127,50 @@ fn method_not_allowed_says_what_is() {
 #[test]
 fn a_refusal_is_answered_with_its_label_and_closes() {
     for refusal in Refusal::ALL {
-        let (status, fields, body) = reply(|out| reply::refusal(out, refusal));
+        let (status, fields, body) = reply(|out| reply::refusal(out, refusal, Readers::Any));
         let problem: ProblemBody<'_> = serde_json::from_slice(&body).unwrap();
         assert_eq!((status, &*problem.code), (refusal.status(), refusal.label()));
         assert_eq!(field(&fields, "connection"), Some("close"));
         assert_ne!(reply::reason(status), "");
     }
+}
+
+#[test]
+fn every_reply_says_whose_pages_may_read_it() {
+    type Write = fn(&mut Vec<u8>, Manner<'_>);
+    let writes: [Write; 7] = [
+        |out, manner| reply::accepted(out, manner),
+        |out, manner| reply::preflight(out, manner),
+        |out, manner| reply::json(out, 200, b"{}", manner),
+        |out, manner| reply::problem(out, 404, "unknown_room", "No such room.", manner),
+        |out, manner| reply::method_not_allowed(out, "GET", manner),
+        |out, manner| reply::not_modified(out, EntityTag(1), "", manner),
+        |out, manner| reply::content(out, "text/css", b"", EntityTag(1), "", manner),
+    ];
+    for write in writes {
+        for (readers, allowed, vary) in [
+            (Readers::Any, Some("*"), None),
+            (Readers::SameOrigin, None, None),
+            (Readers::Named(b"https://a.example"), Some("https://a.example"), Some("Origin")),
+            (Readers::Named(b""), None, Some("Origin")),
+        ] {
+            let (status, fields, _) = reply(|out| write(out, read_by(readers)));
+            let said = (field(&fields, "access-control-allow-origin"), field(&fields, "vary"));
+            assert_eq!(said, (allowed, vary), "{status} {readers:?}");
+        }
+    }
+}
+
+#[test]
+fn content_is_named_by_its_tag_also_to_who_has_it() {
+    let tag = EntityTag(0x0123_4567_89ab_cdef);
+    let more = "Cache-Control: no-cache\r\n";
+    let (status, fields, body) = reply(|out| reply::content(out, "text/css", b"a{}", tag, more, manner(true)));
+    assert_eq!((status, &body[..]), (200, &b"a{}"[..]));
+    assert_eq!(field(&fields, "etag"), Some("\"0123456789abcdef\""));
+    assert_eq!((field(&fields, "content-length"), field(&fields, "cache-control")), (Some("3"), Some("no-cache")));
+    let (status, fields, body) = reply(|out| reply::not_modified(out, tag, more, manner(true)));
+    assert_eq!((status, body.len(), field(&fields, "content-length")), (304, 0, None));
+    assert_eq!(field(&fields, "etag"), Some("\"0123456789abcdef\""));
+    assert_eq!(field(&fields, "cache-control"), Some("no-cache"));
 }

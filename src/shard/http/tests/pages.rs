@@ -1,0 +1,271 @@
+//! What browsers are given, and which pages may ask for what.
+
+use super::{FIRE, config, now};
+use crate::metrics::{Proto, Reject};
+use crate::origins::Origins;
+use crate::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig};
+use std::sync::Arc;
+
+const OURS: &str = "https://www.example.com";
+const INFO: &[u8] = b"{\"url\":null,\"port\":7443,\"certificate_hashes\":[]}";
+
+struct Browser {
+    shard: Shard,
+}
+
+impl Browser {
+    fn new(change: impl FnOnce(&mut ShardConfig)) -> Self {
+        let mut config = config(1);
+        config.settings.webtransport = Some(INFO.into());
+        change(&mut config);
+        Self { shard: Shard::new(config, now()) }
+    }
+
+    /// Of a server that only pages of [`OURS`] may ask.
+    fn of_ours() -> Self {
+        Self::new(|config| config.web.origins = Arc::new(Origins::new(&[OURS.into()]).unwrap()))
+    }
+
+    /// Head and body of the reply to a request that is the only one of its connection.
+    fn ask(&mut self, port: HttpPort, request: &str) -> (String, String) {
+        let (conn, mut reply) = (HttpConn { slot: 0, generation: 0 }, Vec::new());
+        self.shard.http_opened(conn, port);
+        if self.shard.handle_http(conn, request.as_bytes(), &mut reply) == HttpNext::Wait {
+            while self.shard.poll_mesh(now()).is_some() || self.shard.serve(now()) {}
+            assert_eq!(self.shard.poll_http_ready(), Some(conn));
+            self.shard.handle_http(conn, b"", &mut reply);
+        }
+        let reply = String::from_utf8(reply).unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        (format!("{head}\r\n"), body.into())
+    }
+
+    fn get(&mut self, port: HttpPort, target: &str, fields: &str) -> (String, String) {
+        self.ask(port, &format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
+    }
+}
+
+fn status(head: &str) -> u16 {
+    head["HTTP/1.1 ".len()..][..3].parse().unwrap()
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut values = head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let value = values.next();
+    assert_eq!(values.next(), None, "{name} once");
+    value
+}
+
+fn from(origin: &str, request: &str) -> String {
+    request.replacen("Host: a\r\n", &format!("Host: a\r\nOrigin: {origin}\r\n"), 1)
+}
+
+const PUBLIC: [(&str, &str); 5] = [
+    ("/", "text/html; charset=utf-8"),
+    ("/page.css", "text/css; charset=utf-8"),
+    ("/page.js", "text/javascript; charset=utf-8"),
+    ("/theme.css", "text/css; charset=utf-8"),
+    ("/uproar.js", "text/javascript; charset=utf-8"),
+];
+const ADMIN: [(&str, &str); 4] = [
+    ("/", "text/html; charset=utf-8"),
+    ("/admin.css", "text/css; charset=utf-8"),
+    ("/admin.js", "text/javascript; charset=utf-8"),
+    ("/theme.css", "text/css; charset=utf-8"),
+];
+
+fn assets() -> impl Iterator<Item = (HttpPort, &'static str, &'static str)> {
+    let public = PUBLIC.map(|(path, content_type)| (HttpPort::Public, path, content_type));
+    public.into_iter().chain(ADMIN.map(|(path, content_type)| (HttpPort::Admin, path, content_type)))
+}
+
+#[test]
+fn pages_load_nothing_from_elsewhere() {
+    let mut browser = Browser::new(|_| {});
+    for (port, path, content_type) in assets() {
+        let (head, body) = browser.get(port, path, "");
+        assert_eq!(status(&head), 200, "{port:?} {path}");
+        assert_eq!(field(&head, "Content-Type"), Some(content_type), "{port:?} {path}");
+        assert_eq!(field(&head, "Content-Length"), Some(&*body.len().to_string()));
+        assert_eq!(field(&head, "Cache-Control"), Some("no-cache"));
+        assert_eq!(field(&head, "X-Content-Type-Options"), Some("nosniff"));
+        assert_eq!(field(&head, "Referrer-Policy"), Some("no-referrer"));
+        let policy = field(&head, "Content-Security-Policy").unwrap();
+        assert!(policy.starts_with("default-src 'self'; ") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(policy.contains("frame-ancestors 'none'"), port == HttpPort::Admin, "{policy}");
+    }
+    assert_eq!(status(&browser.get(HttpPort::Public, "/?room=7&transport=sse", "").0), 200);
+    for (port, path) in [
+        (HttpPort::Public, "/admin.js"),
+        (HttpPort::Admin, "/page.js"),
+        (HttpPort::Admin, "/uproar.js"),
+        (HttpPort::Public, "/index.html"),
+        (HttpPort::Public, "//"),
+    ] {
+        assert_eq!(status(&browser.get(port, path, "").0), 404, "{port:?} {path}");
+    }
+}
+
+#[test]
+fn who_has_a_page_is_only_told_so() {
+    let mut browser = Browser::new(|_| {});
+    for (port, path, _) in assets() {
+        let (whole, body) = browser.get(port, path, "");
+        let tag = field(&whole, "ETag").unwrap().to_owned();
+        assert!(tag.starts_with('"'), "a strong one: {tag}");
+        let (head, none) = browser.get(port, path, &format!("If-None-Match: {tag}\r\n"));
+        assert_eq!((status(&head), none.as_str(), field(&head, "ETag")), (304, "", Some(&*tag)), "{port:?} {path}");
+        assert_eq!(field(&head, "Cache-Control"), Some("no-cache"), "it is asked about again all the same");
+        let (head, again) = browser.get(port, path, "If-None-Match: \"0000000000000000\"\r\n");
+        assert_eq!((status(&head), &again), (200, &body));
+        let (head, none) = browser.ask(port, &format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!((head, none.as_str()), (whole, ""));
+        let (head, _) = browser.ask(port, &format!("POST {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!((status(&head), field(&head, "Allow")), (405, Some("GET, HEAD")));
+    }
+}
+
+#[test]
+fn pages_can_be_switched_off() {
+    let mut browser = Browser::new(|config| config.web.page = false);
+    for (port, path, _) in assets() {
+        assert_eq!(status(&browser.get(port, path, "").0), 404, "{port:?} {path}");
+    }
+    assert_eq!(status(&browser.get(HttpPort::Public, "/v1/rooms/1", "").0), 200);
+}
+
+#[test]
+fn only_the_sdk_is_for_pages_of_other_sites() {
+    let mut browser = Browser::of_ours();
+    for (port, path, _) in assets() {
+        let (head, _) = browser.get(port, path, "Origin: https://other.example\r\n");
+        assert_eq!(status(&head), 200, "{port:?} {path}");
+        let any = (path == "/uproar.js").then_some("*");
+        assert_eq!(field(&head, "Access-Control-Allow-Origin"), any, "{port:?} {path}");
+    }
+}
+
+/// Requests to all that the public port has below `/v1/`, each with its status.
+fn of_pages() -> Vec<(String, u16)> {
+    let ask = |method: &str, target: &str| super::ask(method, target, "HTTP/1.1");
+    vec![
+        (FIRE.into(), 202),
+        (FIRE.replace("fire", "nope"), 422),
+        (ask("OPTIONS", "/v1/rooms/1/reactions"), 204),
+        (ask("OPTIONS", "/v1/webtransport"), 204),
+        (ask("GET", "/v1/rooms/1"), 200),
+        (ask("GET", "/v1/rooms/9"), 404),
+        (ask("GET", "/v1/rooms/1/frame"), 404),
+        (ask("GET", "/v1/rooms/1/stream"), 200),
+        (ask("HEAD", "/v1/rooms/1/stream"), 200),
+        (ask("GET", "/v1/rooms/9/stream"), 404),
+        (ask("OPTIONS", "/v1/rooms/1/stream"), 204),
+        (ask("GET", "/v1/webtransport"), 200),
+        (ask("PUT", "/v1/webtransport"), 405),
+        (ask("GET", "/v1/nothing"), 404),
+    ]
+}
+
+#[test]
+fn pages_of_any_site_may_unless_sites_are_named() {
+    for (request, expected) in of_pages() {
+        for request in [&request, &from("https://other.example", &request), &from("null", &request)] {
+            let (head, _) = Browser::new(|_| {}).ask(HttpPort::Public, request);
+            assert_eq!(status(&head), expected, "{request}");
+            assert_eq!(field(&head, "Access-Control-Allow-Origin"), Some("*"), "{request}");
+            assert_eq!(field(&head, "Vary"), None);
+        }
+    }
+}
+
+#[test]
+fn pages_of_sites_that_are_named_may_and_no_others() {
+    for (request, expected) in of_pages() {
+        for (request, expected, allowed) in [
+            (request.clone(), expected, None),
+            (from(OURS, &request), expected, Some(OURS)),
+            (from("https://www.example.com.evil.example", &request), 403, None),
+            (from("http://www.example.com", &request), 403, None),
+            (from("null", &request), 403, None),
+        ] {
+            let mut browser = Browser::of_ours();
+            let (head, body) = browser.ask(HttpPort::Public, &request);
+            assert_eq!(status(&head), expected, "{request}");
+            assert_eq!(field(&head, "Access-Control-Allow-Origin"), allowed, "{request}");
+            assert_eq!(field(&head, "Vary"), Some("Origin"));
+            let is_told = expected == 403 && !request.starts_with("HEAD");
+            assert_eq!(body.contains("\"origin_not_allowed\""), is_told, "{body}");
+            let metrics = browser.shard.metrics();
+            assert_eq!(metrics.reactions[Proto::Http.index()], u64::from(expected == 202), "{request}");
+            let is_refused_reaction = expected == 403 && request.starts_with("POST");
+            let refused = metrics.rejected[Proto::Http.index()][Reject::Origin.index()];
+            assert_eq!(refused, u64::from(is_refused_reaction), "{request}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_request_is_answered_for_the_same_pages() {
+    let bad = "GET /v1/rooms/1 HTTP/1.1\r\n\r\n";
+    for (mut browser, port, allowed, vary) in [
+        (Browser::new(|_| {}), HttpPort::Public, Some("*"), None),
+        (Browser::of_ours(), HttpPort::Public, None, Some("Origin")),
+        (Browser::new(|_| {}), HttpPort::Admin, None, None),
+    ] {
+        let (head, _) = browser.ask(port, bad);
+        assert_eq!(
+            (status(&head), field(&head, "Access-Control-Allow-Origin"), field(&head, "Vary")),
+            (400, allowed, vary)
+        );
+        let (conn, mut late) = (HttpConn { slot: 1, generation: 0 }, Vec::new());
+        browser.shard.http_opened(conn, port);
+        browser.shard.refuse_late_http(conn, &mut late);
+        let late = String::from_utf8(late).unwrap();
+        assert_eq!(
+            (status(&late), field(&late, "Access-Control-Allow-Origin"), field(&late, "Vary")),
+            (408, allowed, vary)
+        );
+    }
+}
+
+#[test]
+fn the_admin_port_invites_no_page() {
+    let room = "{\"name\":\"n\",\"palette\":[{\"name\":\"f\",\"glyph\":\"\u{1f525}\"}]}";
+    let put = format!("PUT /v1/rooms/9 HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{room}", room.len());
+    let ask = |method: &str, target: &str| super::ask(method, target, "HTTP/1.1");
+    for (request, expected) in [
+        (put.clone(), 201),
+        (put.replace("palette", "pelatte"), 400),
+        (ask("DELETE", "/v1/rooms/1"), 204),
+        (ask("DELETE", "/v1/rooms/8"), 404),
+        (ask("OPTIONS", "/v1/rooms/1"), 405),
+        (ask("GET", "/v1/rooms"), 200),
+        (ask("GET", "/metrics"), 200),
+        (ask("GET", "/metrics/shards"), 200),
+        (ask("GET", "/livez"), 200),
+        (ask("GET", "/readyz"), 200),
+        (ask("GET", "/nothing"), 404),
+        (ask("GET", "/v1/rooms").replace("Host: a", "Host: evil.example"), 403),
+    ] {
+        for request in [request.clone(), from("https://other.example", &request)] {
+            let (head, _) = Browser::new(|_| {}).ask(HttpPort::Admin, &request);
+            assert_eq!(status(&head), expected, "{request}");
+            assert!(!head.contains("Access-Control"), "{request}\n{head}");
+        }
+    }
+}
+
+#[test]
+fn webtransport_is_where_the_last_reload_has_it() {
+    let mut browser = Browser::new(|_| {});
+    assert_eq!(browser.get(HttpPort::Public, "/v1/webtransport", "").1.as_bytes(), INFO);
+    let mut reloaded = config(1);
+    for (webtransport, status) in [(Some(&b"{}"[..]), 200), (None, 404)] {
+        reloaded.settings.webtransport = webtransport.map(Into::into);
+        browser.shard.reconfigure(now(), &reloaded.settings, &reloaded.quic.settings);
+        let (head, body) = browser.get(HttpPort::Public, "/v1/webtransport", "");
+        assert_eq!(self::status(&head), status);
+        assert!(webtransport.is_none_or(|webtransport| body.as_bytes() == webtransport), "{body}");
+    }
+    assert_eq!(status(&browser.get(HttpPort::Admin, "/v1/webtransport", "").0), 404);
+}

@@ -1,0 +1,240 @@
+//! What nobody should say in HTTP/3 and WebTransport: each ends with the code that the standards ask for, is counted, and
+//! disturbs nobody else.
+//!
+//! Not here: the cases themselves, which are in [`cases`].
+
+mod cases;
+
+use crate::support::hostile::Identity;
+use crate::support::http3::*;
+use crate::support::random::junk;
+use crate::support::web_session::WebViewer;
+use crate::support::{DEADLINE, Server, eventually};
+use Deed::{Bi, BiEnded, BiUnheard, Datagram, More, Uni, UniEnded};
+use Outcome::{Answered, Closed, Refused};
+use cases::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uproar_loadgen::fleet::{Fleet, FleetConfig};
+use uproar_wire::RoomId;
+
+const ROOM: RoomId = RoomId(1);
+fn server(identity: &Identity, window: &str) -> Server {
+    let [certificate, key] = identity.flags();
+    Server::start(&["--shards", "2", "--window", window, &certificate, &key])
+}
+
+/// Natives and sessions that watch all the time, and miss nothing.
+struct Bystanders {
+    fleet: Fleet,
+    sessions: Vec<tokio::task::JoinHandle<Vec<u64>>>,
+}
+
+impl Bystanders {
+    fn of(server: &Server, peers: &Arc<Http3Peers>) -> Self {
+        let fleet = Fleet::start(FleetConfig::new(server.quic(), vec![ROOM], 20)).unwrap();
+        fleet.wait_subscribed(DEADLINE).unwrap();
+        let session = |_| {
+            let viewer = peers.within(peers.client().watch(server.quic(), ROOM)).unwrap();
+            peers.spawn(windows_to_the_end(viewer))
+        };
+        Self { fleet, sessions: (0..4).map(session).collect() }
+    }
+
+    /// Ends the server. Everybody has seen every window from their first to the last one.
+    fn assert_undisturbed(self, server: Server, peers: &Http3Peers) {
+        // However soon all was said: two windows that everybody is due.
+        (0..2).for_each(|_| _ = self.fleet.next_window(DEADLINE).expect("windows go on"));
+        let totals = self.fleet.stop().unwrap();
+        assert_eq!((totals.gaps, totals.duplicates, totals.conflicting), (0, 0, 0), "{totals:?}");
+        assert_eq!((totals.subscribers, totals.lost_connections()), (20, 0), "{totals:?}");
+        let ended = server.terminate();
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        for session in self.sessions {
+            let windows = peers.within(session).unwrap();
+            assert!(
+                windows.len() > 1 && windows.is_sorted_by(|a, b| a + 1 == *b),
+                "a session missed some: {windows:?}"
+            );
+        }
+    }
+}
+
+async fn windows_to_the_end(mut viewer: WebViewer) -> Vec<u64> {
+    let mut windows = Vec::new();
+    while let Some(frame) = viewer.next_frame().await {
+        windows.push(frame.window);
+    }
+    windows
+}
+
+/// Plays all cases, and says how many connections were closed for a fault and which statuses were answered.
+fn play(peers: &Http3Peers, cases: &[Case]) -> (u64, BTreeMap<u16, u64>) {
+    let (mut closed, mut answered, mut wrong) = (0, BTreeMap::new(), Vec::new());
+    for (name, deeds, expected) in cases {
+        let outcome = peers.outcome_of(deeds);
+        if !expected.contains(&outcome) {
+            wrong.push(format!("{name}: {outcome:x?}, not {expected:x?}"));
+        }
+        match outcome {
+            Closed(code) => closed += u64::from(code != H3_NO_ERROR),
+            Answered(status) => *answered.entry(status).or_default() += 1,
+            Refused(_) => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    (closed, answered)
+}
+
+/// Plays cases beside bystanders.
+fn assert_contained(cases: &[Case]) {
+    let identity = Identity::new();
+    let server = server(&identity, "500ms");
+    let peers = Arc::new(Http3Peers::of(&server, &identity));
+    let bystanders = Bystanders::of(&server, &peers);
+    let (closed, answered) = play(&peers, cases);
+    server.await_metric("uproar_connections_total{proto=\"quic\",outcome=\"http3_error\"}", closed);
+    for (status, count) in answered {
+        let counted = || server.metric(&format!("uproar_webtransport_requests_total{{code=\"{status}\"}}"));
+        eventually(|| (counted() >= count).then_some(()), || format!("{count} times {status}, counted {}", counted()));
+    }
+    bystanders.assert_undisturbed(server, &peers);
+}
+
+#[test]
+fn settings_that_cannot_be_end_the_connection() {
+    assert_contained(&settings_cases());
+}
+
+#[test]
+fn what_has_no_place_on_the_control_stream_ends_the_connection() {
+    assert_contained(&control_cases());
+}
+
+#[test]
+fn fields_that_cannot_be_read_end_the_connection() {
+    assert_contained(&qpack_cases());
+}
+
+#[test]
+fn requests_that_cannot_be_granted_are_refused_for_their_reason() {
+    assert_contained(&request_cases());
+}
+
+#[test]
+fn what_no_session_may_say_ends_it() {
+    assert_contained(&session_cases());
+}
+
+#[test]
+fn what_a_later_version_may_say_is_passed_over() {
+    assert_contained(&tolerated_cases());
+}
+
+#[test]
+fn streams_without_end_are_served_one_after_the_other() {
+    // All within the time that a client has until its hello.
+    let unknown = || (0..400).map(|n| UniEnded(uni(grease(n % 100), b"x")));
+    let lost = || (0..200).map(|n| BiUnheard(connect_but(":path", Some(if n % 2 == 0 { "/" } else { "" }))));
+    let many = [vec![Uni(control(&[]))], unknown().collect(), lost().collect(), vec![Bi(headers(&CONNECT))]].concat();
+    assert_contained(&[("hundreds of streams", many, &[Answered(200)])]);
+}
+
+#[test]
+fn random_bytes_on_every_kind_of_stream_harm_nobody_else() {
+    let identity = Identity::new();
+    let server = server(&identity, "500ms");
+    let peers = Arc::new(Http3Peers::of(&server, &identity));
+    let bystanders = Bystanders::of(&server, &peers);
+    for (at, bytes) in junk(7, 300, 2000).into_iter().enumerate() {
+        let session = vec![Uni(control(&[])), Bi(headers(&CONNECT)), More(Vec::new())];
+        let deeds = match at % 8 {
+            0 => vec![Uni(bytes)],
+            1 => vec![Uni(uni(CONTROL, &bytes))],
+            2 => vec![Uni(control(&bytes))],
+            3 => after_settings(Uni(uni(if at % 16 < 8 { ENCODER } else { DECODER }, &bytes))),
+            4 => after_settings(BiEnded(bytes)),
+            5 => after_settings(Bi(section(&bytes))),
+            6 => [session, vec![Bi([varint(OF_SESSION), varint(0), bytes].concat())]].concat(),
+            _ => [session, vec![More(frame(DATA, &bytes)), Datagram(bytes[..bytes.len().min(1000)].to_vec())]].concat(),
+        };
+        peers.connect().act(&deeds[..]);
+    }
+    bystanders.assert_undisturbed(server, &peers);
+}
+
+#[test]
+fn a_thousand_such_clients_leave_no_memory_behind() {
+    /// What an allocator may keep for itself.
+    const KIB_MAX: u64 = 4096;
+    let identity = Identity::new();
+    let server = server(&identity, "500ms");
+    let peers = Http3Peers::of(&server, &identity);
+    let cases = [settings_cases(), control_cases(), qpack_cases(), request_cases(), session_cases(), tolerated_cases()];
+    let cases = cases.concat();
+    let play = |clients: usize| {
+        for (_, deeds, _) in cases.iter().cycle().take(clients) {
+            peers.outcome_of(deeds);
+        }
+        // Those that were not closed are gone when their sides are.
+        server.await_shards("uproar_subscribers{proto=\"webtransport\"}", |now| now == 0);
+        server.resident_kib()
+    };
+    play(500);
+    let before = play(500);
+    let after = play(1000);
+    assert!(after <= before + KIB_MAX, "{before} KiB before, {after} KiB after");
+}
+
+#[test]
+fn who_holds_back_the_end_of_what_it_says_costs_little_and_is_sent_away() {
+    const PEERS: u64 = 200;
+    /// A connection, and what it may have sent that nobody can read yet.
+    const KIB_EACH: u64 = 64;
+    let identity = Identity::new();
+    let server = server(&identity, "500ms");
+    let peers = Http3Peers::of(&server, &identity);
+    let held_back = cut_frame(HEADERS, 3000, &[0; 2999]);
+    let request = || Bi(held_back.clone());
+    let deeds = [Uni(control(&[])), Uni(cut_frame(grease(5), 1 << 20, &[0; 5000])), request(), request(), request()];
+    let hold_back = || {
+        let mut peer = peers.connect();
+        peer.act(&deeds);
+        peer
+    };
+    // The first of them have the server make room for any at all.
+    drop((0..20).map(|_| hold_back()).collect::<Vec<_>>());
+    let before = server.resident_kib();
+    let mut held: Vec<_> = (0..PEERS).map(|_| hold_back()).collect();
+    let after = server.resident_kib();
+    assert!(after <= before + PEERS * KIB_EACH, "{before} KiB before, {after} KiB after");
+    held.iter_mut().for_each(|peer| assert_eq!(peer.outcome(), Closed(H3_NO_ERROR)));
+    assert_eq!(server.metric("uproar_connections_total{proto=\"quic\",outcome=\"hello_timeout\"}"), PEERS);
+}
+
+/// Where each browser finds that a server speaks WebTransport:
+///
+/// - Chromium: quiche's `QuicSpdySession::OnSetting` takes draft 02's SETTINGS_ENABLE_WEBTRANSPORT, 0x2b603742, for 1 (and
+///   draft 07's only behind a flag), with SETTINGS_H3_DATAGRAM, 0x33 (RFC 9297, 2.1.1), or draft 04's 0xffd277.
+/// - Firefox: neqo-http3's `settings.rs` has looked for 0x2b603742, and since 2026 for draft 07's 0xc671706a, with
+///   0x33 or 0xffd277, and SETTINGS_ENABLE_CONNECT_PROTOCOL, 0x8 (RFC 9220, 5).
+/// - Safari 26.4 and later: draft 07's 0xc671706a, at least 1; more than 1 would ask for flow control of sessions as
+///   well (hyperium/h3#347, aiortc/aioquic#633, quic-go/webtransport-go#355).
+#[test]
+fn the_servers_settings_are_what_browsers_look_for() {
+    let identity = Identity::new();
+    let server = server(&identity, "500ms");
+    let peers = Http3Peers::of(&server, &identity);
+    let settings: BTreeMap<u64, u64> = peers.connect().settings().into_iter().collect();
+    let [chromium, firefox, safari] =
+        [&[0x2b60_3742, 0x33][..], &[0x2b60_3742, 0xc671_706a, 0x33, 0x8], &[0xc671_706a, 0x33, 0x8]];
+    for id in [chromium, firefox, safari].concat() {
+        assert_eq!(settings.get(&id), Some(&1), "setting {id:#x} of {settings:x?}");
+    }
+    // A dynamic table would have to be filled: QPACK's settings stay at their defaults of 0 (RFC 9204, 5).
+    for id in [0x1, 0x7] {
+        assert!(settings.get(&id).is_none_or(|&value| value == 0), "setting {id:#x} of {settings:x?}");
+    }
+    // And none that HTTP/3 forbids (RFC 9114, 7.2.4.1).
+    assert!((0x2..=0x5).all(|id| !settings.contains_key(&id)), "{settings:x?}");
+}

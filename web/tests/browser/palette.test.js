@@ -1,0 +1,75 @@
+// Rooms whose emoji are no emoji: images of another site, words, and names that would be elements if they were not text.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { after, before, test } from "node:test";
+import { launch } from "./chromium.js";
+import { Frames } from "./frames.js";
+import { Screen } from "./screen.js";
+import { ROOM, Server } from "./server.js";
+
+const BADGE = `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"><circle cx="20" cy="20" r="20" fill="green"/></svg>`;
+
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser.close());
+
+test("images of another site are shown and tapped", async (t) => {
+  const site = createServer((_, response) => response.writeHead(200, { "content-type": "image/svg+xml" }).end(BADGE));
+  site.listen(0, "127.0.0.1");
+  await once(site, "listening");
+  t.after(() => (site.close(), site.closeAllConnections()));
+  const palette = [{ name: "badge", glyph: `http://127.0.0.1:${site.address().port}/badge.svg` }];
+  const server = await Server.start(t);
+  await server.putRoom(ROOM, { name: "Badges", palette });
+  const frames = await Frames.of(t, server);
+  const screen = await Screen.open(browser, server);
+  await screen.connected("webtransport");
+  await screen.page.waitForFunction(() => document.querySelector("#buttons img")?.naturalWidth > 0);
+  await screen.button(/badge/).click();
+  assert.deepEqual(await frames.sumUntil(palette, ({ badge }) => badge >= 1), { badge: 1 });
+  await screen.page.waitForFunction(() => document.querySelector("#bars img")?.naturalWidth > 0);
+  assert.deepEqual(screen.complaints, []);
+});
+
+test("an image that is not there costs nothing but itself", async (t) => {
+  const server = await Server.start(t);
+  const palette = [{ name: "gone", glyph: `${server.url}/gone.png` }, { name: "fire", glyph: "🔥" }];
+  await server.putRoom(ROOM, { name: "Half", palette });
+  const screen = await Screen.open(browser, server);
+  await screen.connected("webtransport");
+  await screen.button(/gone/).click();
+  await screen.button(/fire/).click();
+  await screen.hasShown(2);
+  assert.deepEqual(screen.complaints.filter((complaint) => !/gone\.png/.test(complaint)), []);
+});
+
+test("names and glyphs are text, whatever they say", async (t) => {
+  const element = "<img src=x onerror=\"document.title='taken'\">";
+  const palette = [{ name: element, glyph: "<b>GOAL</b>" }, { name: "javascript:alert(1)", glyph: "javascript:alert(2)" }];
+  const server = await Server.start(t);
+  await server.putRoom(ROOM, { name: element, palette });
+  const screen = await Screen.open(browser, server);
+  await screen.connected("webtransport");
+  for (const button of await screen.page.locator("#buttons button").all()) await button.click();
+  await screen.hasShown(2);
+  assert.equal(await screen.page.locator("h1").textContent(), element);
+  assert.equal(await screen.page.locator("main img, main b b, header img").count(), 0);
+  assert.notEqual(await screen.page.title(), "taken");
+  assert.deepEqual(screen.complaints, []);
+});
+
+test("a room of many emoji has a button for each, and all can be reached", async (t) => {
+  const palette = Array.from({ length: 120 }, (_, at) => ({ name: `emoji ${at}`, glyph: String.fromCodePoint(0x1f400 + at) }));
+  const server = await Server.start(t);
+  await server.putRoom(ROOM, { name: "Zoo", palette });
+  const frames = await Frames.of(t, server);
+  const screen = await Screen.open(browser, server, { viewport: { width: 390, height: 700 }, isMobile: true, hasTouch: true });
+  await screen.connected("webtransport");
+  assert.equal(await screen.page.locator("#buttons button").count(), palette.length);
+  await screen.button("emoji 119").tap();
+  const sum = await frames.sumUntil(palette, (sum) => sum["emoji 119"] >= 1);
+  assert.equal(Object.values(sum).reduce((sum, count) => sum + count), 1);
+  assert.deepEqual(screen.complaints, []);
+});
