@@ -76,13 +76,26 @@ pub const TCP_BUFFERS: u16 = 2048;
 
 /// Subscribers served before the loop looks at arrivals again: with sealing and sending, about a quarter of a millisecond.
 pub const FANOUT_SLICE: usize = 32;
-/// Streams of events served before the loop looks at arrivals again: with sending, about a quarter of a millisecond.
+/// Event streams served before the loop looks at arrivals again, and event streams that are ended: with sending, about a
+/// quarter of a millisecond, and twice that when each of them watches another room, whose frame is made an event.
 pub const STREAM_SLICE: usize = 32;
 /// Bytes of a frame as an event: the largest frame, each glyph with an escape before every character.
 pub const FRAME_EVENT_BYTES_MAX: usize = 256 + uproar_wire::frame::TOP_MAX * (2 * uproar_wire::frame::LABEL_MAX + 128);
+/// Bytes of a palette as an event: every label at its longest, with an escape before every character.
+pub const PALETTE_EVENT_BYTES_MAX: usize = 128
+    + 2 * uproar_wire::frame::LABEL_MAX
+    + uproar_wire::frame::PALETTE_MAX * (2 * 2 * uproar_wire::frame::LABEL_MAX + 64);
 /// Events that a turn may write to a stream, when the kernel has taken those before: the palette and the newest frame of
 /// when it began, and the next frame. So many may wait for it in the process, and no more are written until it has them.
 pub const STREAM_EVENTS_MAX: usize = 3;
+/// What was sent to an event stream may be unconfirmed for this long at least: some packets of a phone are lost in a row.
+pub const STREAM_UNACKNOWLEDGED_MIN: Duration = Duration::from_secs(10);
+/// Time after which the client of an event stream that has ended shall come again, in milliseconds: evenly spread over this,
+/// so that those who were sent away together do not come together.
+pub const STREAM_RETRY_MS: RangeInclusive<u64> = 1000..=5000;
+/// Bytes of events that may wait in the process for an event stream that does not read: each has a copy, which goes when the
+/// kernel has taken it, or with the connection after `http.idle_timeout`.
+pub const STREAM_BYTES_MAX: usize = PALETTE_EVENT_BYTES_MAX + (STREAM_EVENTS_MAX - 1) * FRAME_EVENT_BYTES_MAX;
 /// Bytes that the kernel may keep for a stream and has not sent: an audience wants the newest frame, and what waits there
 /// is only getting older.
 pub const STREAM_UNSENT_BYTES: usize = 16_384;
@@ -109,29 +122,36 @@ pub const MESH_DEPTH: usize = 1024;
 /// not fit waits in the outbox, where the newest frame wins.
 pub const QUIC_SEND_WINDOW: u64 = 64 * 1024;
 /// Streams of one connection that the server sends on, those that are finished but not confirmed included: every room
-/// unsubscribed and as many others subscribed in one round trip, the control stream, and those of HTTP/3.
-pub const QUIC_SEND_STREAMS_MAX: usize = 2 * uproar_wire::hello::ROOMS_MAX + 1 + WEBTRANSPORT_BIDI_STREAMS as usize;
+/// unsubscribed and as many others subscribed in one round trip, the answers on streams of the peer, and the control stream
+/// that HTTP/3 has of its own.
+pub const QUIC_SEND_STREAMS_MAX: usize = 2 * uproar_wire::hello::ROOMS_MAX + WEBTRANSPORT_BIDI_STREAMS as usize + 1;
 /// Bytes of QUIC DATAGRAM frames kept until the session takes them, which it does in the same turn.
 pub const QUIC_DATAGRAM_BUFFER: usize = 16 * 1024;
-/// Bytes of stream data that a subscriber may have under way: three of the largest control messages, on the only stream
-/// it sends. Those behind one that has not been answered wait there.
+/// Bytes of stream data that a subscriber may have under way: three of the largest control messages. Those behind one that
+/// has not been answered wait there. A browser's are those of all its streams.
 pub const QUIC_RECEIVE_WINDOW: u32 = 4096;
 /// Unidirectional streams that a peer may have open: HTTP/3 asks every server for these three (RFC 9114, 6.2), and a server
 /// permits streams before it knows what a client speaks.
 pub const QUIC_UNI_STREAMS: u32 = 3;
-/// The same of a client that speaks HTTP/3: one beyond those that it needs, to be told that it may not.
-pub const WEBTRANSPORT_UNI_STREAMS: u32 = QUIC_UNI_STREAMS + 1;
-/// Bidirectional streams of a client that speaks HTTP/3: the request of its session, the session's control stream, and two
+/// Bidirectional streams of a client that speaks HTTP/3: the request of its session, the session's control stream, and one
 /// more, so that what it asks besides gets an answer.
-pub const WEBTRANSPORT_BIDI_STREAMS: u32 = 4;
-/// Bytes of a request's field section in HTTP/3, as it travels: what browsers send has under a thousand.
-pub const HTTP3_FIELD_SECTION_BYTES_MAX: usize = 3072;
+pub const WEBTRANSPORT_BIDI_STREAMS: u32 = 3;
+/// Streams that are cut off and requests that are not granted, of one connection: a browser asks once, and each costs more
+/// than other packets do.
+pub const HTTP3_REFUSALS_MAX: usize = 16;
+/// Bytes of a request's field section in HTTP/3, as it travels: browsers send some hundreds.
+pub const HTTP3_FIELD_SECTION_BYTES_MAX: usize = 1536;
+/// The same unpacked, with 32 bytes more a field (RFC 9114, 4.2.2), as clients are told: what `web-transport-proto` reads.
+pub const HTTP3_FIELD_SECTION_UNPACKED_MAX: u64 = 16 * 1024;
 /// Bytes of a client's settings in HTTP/3: browsers send under a hundred.
 pub const HTTP3_SETTINGS_BYTES_MAX: usize = 1024;
 /// Bytes with which a WebTransport session is closed: a code, and a reason of 1,024 bytes at most.
 pub const WEBTRANSPORT_CLOSE_BYTES_MAX: usize = 4 + 1024;
 /// How long the end of a WebTransport session is waited for before its connection is closed: a lost packet or two.
 pub const WEBTRANSPORT_FAREWELL: Duration = Duration::from_secs(1);
+/// How long the connection lasts beyond that: a browser acknowledges the end of its session before it acts on it, and takes
+/// the end of the connection for a loss if that is first.
+pub const WEBTRANSPORT_LINGER: Duration = Duration::from_millis(100);
 /// Bytes of out-of-order handshake kept for a connection: a ClientHello of two packets with room to spare.
 pub const QUIC_CRYPTO_BUFFER: usize = 4096;
 /// Datagrams of one connection that leave as one train (GSO). A frame is one or two; a palette fills the train.
@@ -220,11 +240,14 @@ const _: () = assert!(SHARDS_MAX <= 256, "a connection id carries its shard in o
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX <= HTTP_BODY_MAX, "a datagram fits an HTTP body");
 const _: () = assert!(uproar_wire::hello::MESSAGE_MAX <= QUIC_RECEIVE_WINDOW as usize, "a hello fits the window");
 const _: () = assert!(
-    HTTP3_FIELD_SECTION_BYTES_MAX + HTTP3_SETTINGS_BYTES_MAX <= QUIC_RECEIVE_WINDOW as usize,
-    "a request that waits for the settings does not keep them away"
+    // With the heads of frames and streams.
+    HTTP3_FIELD_SECTION_BYTES_MAX + uproar_wire::hello::MESSAGE_MAX + HTTP3_SETTINGS_BYTES_MAX + 64
+        <= QUIC_RECEIVE_WINDOW as usize,
+    "a request and a hello that wait for the settings do not keep them away"
 );
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < QUIC_DATAGRAM_BUFFER, "the largest reactions are accepted");
 const _: () = assert!(HTTP_REQUEST_LINE_MAX < HTTP_HEAD_MAX);
+const _: () = assert!(STREAM_BYTES_MAX <= 5 << 18, "a thousand deaf readers of the largest room fit 1.25 GiB");
 const _: () = assert!((STREAM_EVENTS_MAX - 1) * FRAME_EVENT_BYTES_MAX < 2 * HTTP_REPLIES_MAX, "a stream holds no more");
 const _: () = assert!(HTTP_CONNECTION_BYTES_MAX <= 1024 * 1024, "ten thousand at their worst fit 10 GiB");
 const _: () = assert!(HTTP_LINGER_BYTES_MAX > HTTP_HEAD_MAX + HTTP_BODY_MAX, "a refused request may come to its end");

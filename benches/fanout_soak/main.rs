@@ -15,7 +15,7 @@
 //! cargo bench --bench fanout_soak                              50,000 subscribers, five minutes, and the rest
 //! cargo bench --bench fanout_soak -- --subscribers N --seconds S
 //! cargo bench --bench fanout_soak -- --json FILE               and the same as JSON
-//! cargo bench --bench fanout_soak -- --quick                   a small run; also what tests run
+//! cargo bench --bench fanout_soak -- --quick                   a small run
 //! ```
 
 #![allow(clippy::disallowed_methods, reason = "a bench is the clock's business from end to end")]

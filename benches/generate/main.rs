@@ -15,7 +15,7 @@
 //! cargo bench --bench generate                      both sides of datagrams with 1, 16, 64 and 296 records
 //! cargo bench --bench generate -- --records N       of those with N only
 //! cargo bench --bench generate -- --json FILE       and the same as JSON
-//! cargo bench --bench generate -- --quick           a second of few datagrams; also what tests run
+//! cargo bench --bench generate -- --quick           a second of few datagrams
 //! ```
 
 #[path = "../process/mod.rs"]

@@ -23,7 +23,7 @@
 //! cargo bench --bench growth                      the table
 //! cargo bench --bench growth -- --json FILE       and the same as JSON
 //! cargo bench --bench growth -- --only rooms      half of it; the other half: connections
-//! cargo bench --bench growth -- --quick           small sizes; also what tests run
+//! cargo bench --bench growth -- --quick           small sizes
 //! ```
 
 #[path = "../udp_floor/bare.rs"]

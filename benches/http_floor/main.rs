@@ -16,7 +16,7 @@
 //! ```text
 //! cargo bench --bench http_floor                      the table
 //! cargo bench --bench http_floor -- --json FILE       and the same as JSON
-//! cargo bench --bench http_floor -- --quick           a few requests; also what tests run
+//! cargo bench --bench http_floor -- --quick           a few requests
 //! ```
 
 #[path = "../process/mod.rs"]

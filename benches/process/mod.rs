@@ -80,6 +80,11 @@ impl Process {
         assert!(!failed, "{}", std::io::Error::last_os_error());
     }
 
+    /// Whether it has ended on its own.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the child is ours").is_some()
+    }
+
     /// CPU time of all its threads so far, in nanoseconds. Exact while they sleep.
     pub(crate) fn cpu_ns(&self) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process runs");

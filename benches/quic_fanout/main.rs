@@ -16,7 +16,7 @@
 //! cargo bench --bench quic_fanout -- --json FILE           and the same as JSON
 //! cargo bench --bench quic_fanout -- --sizes 1000,5000     other numbers of subscribers
 //! cargo bench --bench quic_fanout -- --rounds 5            turns of each; 3 unless said
-//! cargo bench --bench quic_fanout -- --quick               a few subscribers; also what tests run
+//! cargo bench --bench quic_fanout -- --quick               a few subscribers
 //! ```
 
 #[path = "../process/mod.rs"]

@@ -15,7 +15,7 @@
 //! cargo bench --bench scrape -- --rounds 4           with so many pairs of slices, of 2 s each
 //! cargo bench --bench scrape -- --rate 100000        datagrams a second; 60 % of saturation otherwise
 //! cargo bench --bench scrape -- --json FILE          and the same as JSON
-//! cargo bench --bench scrape -- --quick              a second; also what tests run
+//! cargo bench --bench scrape -- --quick              a second
 //! ```
 
 #[allow(dead_code, reason = "the receiver knows bare loops, which have nothing to scrape")]

@@ -6,14 +6,15 @@
 //! stopped while others have theirs; a figure is the median of its rounds. Those who read have the other core.
 //!
 //! CPU time of the server's process is divided by the events that its connections read whole; where a hundredth is
-//! missing, a turn has no figure. Memory a connection is what the process grew by while they came.
+//! missing, a turn has no figure. Memory a connection is the slope of a straight line through the sizes, so what the
+//! process needs anyway is not in it, and what it sets aside for so many is.
 //!
 //! ```text
 //! cargo bench --bench sse_fanout                          the table, and what must hold
 //! cargo bench --bench sse_fanout -- --json FILE           and the same as JSON
 //! cargo bench --bench sse_fanout -- --sizes 1000,5000     other numbers of connections
 //! cargo bench --bench sse_fanout -- --rounds 5            turns of each; 3 unless said
-//! cargo bench --bench sse_fanout -- --quick               a few connections; also what tests run
+//! cargo bench --bench sse_fanout -- --quick               a few connections
 //! ```
 
 #[path = "../events/mod.rs"]
@@ -26,6 +27,8 @@ mod message;
 mod nchan;
 mod report;
 mod server;
+#[path = "../quic_fanout/slope.rs"]
+mod slope;
 mod turn;
 #[path = "../quic_fanout/window.rs"]
 mod window;
@@ -77,6 +80,7 @@ struct Cores {
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     floor::run_if_asked(&args);
+    slope::check();
     let effort = Effort::of(&args);
     let all = process::cores();
     let cores = Cores { reading: all[0], serving: all[all.len() - 1] };
@@ -87,7 +91,11 @@ fn main() -> ExitCode {
         row.print();
         row
     };
-    let report = Report { rows: effort.sizes.iter().map(measure).collect() };
+    let rows: Vec<_> = effort.sizes.iter().map(measure).collect();
+    let rss_bytes_connection = rss_slope(&rows, |row| Some(row.rss_bytes));
+    let nchan_rss_bytes_connection = rss_slope(&rows, |row| row.nchan_rss_bytes);
+    let report = Report { rows, rss_bytes_connection, nchan_rss_bytes_connection };
+    report.print_memory();
     let has_held = !effort.is_measuring || report.print_verdicts();
     if let Some(file) = value_of(&args, "--json") {
         process::write_json(file, &report);
@@ -133,8 +141,8 @@ fn measure(connections: usize, effort: &Effort, cores: Cores) -> Row {
         floor_ring_us_event: ring_us_event,
         nchan_us_event: median_cost(&others),
         spread_ms: process::median(costs.iter().map(|turn| turn.spread_ms).collect()),
-        rss_bytes_connection: appliance.rss_bytes_connection(),
-        nchan_rss_bytes_connection: nchan.map(|nchan| nchan.rss_bytes_connection()),
+        rss_bytes: appliance.rss_bytes(),
+        nchan_rss_bytes: nchan.map(|nchan| nchan.rss_bytes()),
     }
 }
 
@@ -142,4 +150,15 @@ fn measure(connections: usize, effort: &Effort, cores: Cores) -> Row {
 fn median_cost(turns: &[Turn]) -> Option<f64> {
     let costs: Vec<_> = turns.iter().map(|turn| turn.cpu_us_event).collect::<Option<_>>()?;
     (!costs.is_empty()).then(|| process::median(costs))
+}
+
+/// Over all sizes; where there is only one, from nobody to that.
+fn rss_slope(rows: &[Row], rss_bytes: impl Fn(&Row) -> Option<[u64; 2]>) -> Option<f64> {
+    let point = |row| Some((row, rss_bytes(row)?));
+    let measured: Vec<_> = rows.iter().filter_map(point).collect();
+    let mut points: Vec<_> = measured.iter().map(|(row, [_, all])| (row.connections as f64, *all as f64)).collect();
+    if let [(_, [nobody, _])] = measured[..] {
+        points.push((0.0, nobody as f64));
+    }
+    slope::least_squares(&points)
 }

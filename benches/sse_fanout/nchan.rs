@@ -17,6 +17,8 @@ const MODULE: &str = "ngx_nchan_module.so";
 pub(crate) const PATH: &str = "/room/stream";
 /// What an event has beside its data: nchan's own number of a message, a unix time and a count.
 const AROUND: &str = "id: 1790000000:0\ndata: \n\n";
+/// Starts that are tried, each on a port of its own.
+const STARTS: usize = 3;
 /// Times that a start is looked at, each after [`LOOK`].
 const LOOKS: usize = 1000;
 const LOOK: Duration = Duration::from_millis(10);
@@ -38,16 +40,22 @@ impl Nchan {
             eprintln!("nginx with nchan is not installed (nginx, libnginx-mod-nchan): left out");
             return None;
         };
+        let started = (0..STARTS).find_map(|_| Self::try_start(&program, &module, connections, event_bytes, core));
+        Some(started.unwrap_or_else(|| panic!("nginx has ended {STARTS} times, and has said why")))
+    }
+
+    /// `None` when it has ended, as it does where somebody else has taken its port meanwhile.
+    fn try_start(program: &Path, module: &Path, connections: usize, event_bytes: usize, core: usize) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a temporary directory");
         // It cannot tell which port the kernel chose, so one is chosen for it.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
         let file = directory.path().join("nginx.conf");
-        let text = configuration(directory.path(), &module, port, connections);
+        let text = configuration(directory.path(), module, port, connections);
         std::fs::write(&file, text).expect("the temporary directory is ours");
         let (prefix, file) = (directory.path().display().to_string(), file.display().to_string());
         // It opens its default log before it has read where errors go.
-        let process = Process::start(program, &["-p", &prefix, "-c", &file, "-e", "stderr"], Some(core));
-        let publisher = BufReader::new(connect(port));
+        let mut process = Process::start(program, &["-p", &prefix, "-c", &file, "-e", "stderr"], Some(core));
+        let publisher = BufReader::new(connect(&mut process, port)?);
         let data = "x".repeat(event_bytes - AROUND.len());
         let head = format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", data.len());
         Some(Self { process, port, publication: (head + &data).into_bytes(), publisher, _directory: directory })
@@ -112,11 +120,16 @@ fn configuration(directory: &Path, module: &Path, port: SocketAddr, connections:
     )
 }
 
-fn connect(port: SocketAddr) -> TcpStream {
+/// None when the process has ended: whoever listens there then is somebody else.
+fn connect(process: &mut Process, port: SocketAddr) -> Option<TcpStream> {
     for _ in 0..LOOKS {
-        if let Ok(connection) = TcpStream::connect(port) {
+        let connected = TcpStream::connect(port);
+        if process.has_ended() {
+            return None;
+        }
+        if let Ok(connection) = connected {
             connection.set_nodelay(true).expect("a connection takes options");
-            return connection;
+            return Some(connection);
         }
         process::wait(LOOK);
     }

@@ -46,7 +46,6 @@ pub(crate) struct Watched {
     /// They go before the server does.
     readers: Readers,
     server: Server,
-    /// Before they came, and when all were there.
     rss_bytes: [u64; 2],
 }
 
@@ -65,10 +64,9 @@ impl Watched {
         watched
     }
 
-    /// What the server's memory grew by with each connection.
-    pub(crate) fn rss_bytes_connection(&self) -> f64 {
-        let [before, after] = self.rss_bytes;
-        after.saturating_sub(before) as f64 / self.readers.len() as f64
+    /// Memory of the server before the connections came, and when all were there.
+    pub(crate) fn rss_bytes(&self) -> [u64; 2] {
+        self.rss_bytes
     }
 
     /// The length of an event, with the empty line at its end.

@@ -7,14 +7,14 @@
 //! a minute, from a sender that follows a schedule whatever becomes of what it sent, and is told to drain.
 //!
 //! It fails unless the sender kept to its schedule, the kernel dropped nothing, every datagram sent was taken, and the
-//! appliance's last line says that as many taps are in frames. A small run only has to account for every datagram, taken or dropped: tests run it beside
-//! whatever else the machine does.
+//! appliance's last line says that as many taps are in frames. A small run only has to account for
+//! every datagram, taken or dropped, so that it can run beside whatever else the machine does.
 //!
 //! ```text
 //! cargo bench --bench sustained                      a minute
 //! cargo bench --bench sustained -- --seconds 10      or any other time
 //! cargo bench --bench sustained -- --json FILE       and the same as JSON
-//! cargo bench --bench sustained -- --quick           two seconds, a small run; also what tests run
+//! cargo bench --bench sustained -- --quick           two seconds, a small run
 //! ```
 
 #[path = "../udp_floor/bare.rs"]

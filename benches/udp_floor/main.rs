@@ -10,7 +10,7 @@
 //! cargo bench --bench udp_floor                      the table
 //! cargo bench --bench udp_floor -- --json FILE       and the same as JSON
 //! cargo bench --bench udp_floor -- --sizes           what batches and buffers of other sizes cost a bare loop
-//! cargo bench --bench udp_floor -- --quick           a few datagrams; also what tests run
+//! cargo bench --bench udp_floor -- --quick           a few datagrams
 //! ```
 
 #[path = "../process/mod.rs"]

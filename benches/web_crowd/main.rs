@@ -13,7 +13,7 @@
 //! cargo bench --bench web_crowd -- --windows N               another number of windows
 //! cargo bench --bench web_crowd -- --crowd 5000,1000,200     others of each kind: native, events, WebTransport
 //! cargo bench --bench web_crowd -- --json FILE               and the same as JSON
-//! cargo bench --bench web_crowd -- --quick                   a small crowd; also what tests run
+//! cargo bench --bench web_crowd -- --quick                   a small crowd
 //! ```
 
 #![allow(clippy::disallowed_methods, reason = "a bench is the clock's business from end to end")]
@@ -110,6 +110,7 @@ fn measure(effort: &Effort) -> Report {
     let last = first + effort.windows - 1;
     let watched = await_windows(&native, first - 1, None);
     drop(watched);
+    let repeated = native.totals().expect("the fleet counts").duplicates;
     let (cpu_ns, sent) = (server.cpu_ns(), server.frames_sent());
     let windows = await_windows(&native, last, Some(first));
     let seen_by_all = [&auditor, &streams, &sessions].map(|kind| Arc::clone(&kind.record));
@@ -121,7 +122,7 @@ fn measure(effort: &Effort) -> Report {
     let totals = native.totals().expect("the fleet counts");
     let [auditor, streams, sessions] = [auditor, streams, sessions].map(kind::Kind::stop);
     let kinds = vec![
-        KindReport::of_fleet(&windows, effort, first..=last),
+        KindReport::of_fleet(&windows, totals.duplicates - repeated, effort, first..=last),
         KindReport::of_record("events", &streams, effort.events, first..=last, effort.window_ms),
         KindReport::of_record("webtransport", &sessions, effort.webtransport, first..=last, effort.window_ms),
     ];

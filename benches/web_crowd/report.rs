@@ -33,13 +33,27 @@ pub(crate) struct KindReport {
     delay_ms_p99: f64,
 }
 
+/// Frames of one kind of subscribers.
+struct Counts {
+    received: u64,
+    missing: u64,
+    repeated: u64,
+}
+
 impl KindReport {
-    /// Of what the fleet tells of its windows.
-    pub(crate) fn of_fleet(windows: &[WindowArrivals], effort: &Effort, range: RangeInclusive<u64>) -> Self {
+    /// Of what the fleet tells of its windows, and of frames that came a second time. A window that it does not tell of
+    /// shows as less received than expected.
+    pub(crate) fn of_fleet(
+        windows: &[WindowArrivals],
+        repeated: u64,
+        effort: &Effort,
+        range: RangeInclusive<u64>,
+    ) -> Self {
         let expected = (range.end() - range.start() + 1) * effort.native as u64;
         let received = windows.iter().map(|window| window.frames).sum();
         let delays_ms = windows.iter().map(|window| window.lateness_us_max as f64 / 1e3).collect();
-        Self::new("native", effort.native, expected, received, 0, delays_ms)
+        let missing = windows.iter().map(|window| window.missing).sum();
+        Self::new("native", effort.native, expected, Counts { received, missing, repeated }, delays_ms)
     }
 
     /// Of what others have seen.
@@ -52,26 +66,26 @@ impl KindReport {
     ) -> Self {
         let expected = (range.end() - range.start() + 1) * subscribers as u64;
         let windows: Vec<_> = seen.windows.range(range).collect();
-        let received = windows.iter().map(|(_, seen)| seen.count as u64).sum();
+        let received: u64 = windows.iter().map(|(_, seen)| seen.count as u64).sum();
         let repeated = windows.iter().map(|(_, seen)| seen.repeated as u64).sum();
+        // Nobody is counted twice in a window.
+        let counts = Counts { received, missing: expected.saturating_sub(received), repeated };
         let delay_ms = |(window, seen): &(&u64, &crate::kind::SeenWindow)| {
             let last_us = seen.at_unix_us.iter().max().copied().unwrap_or(0);
             last_us.saturating_sub((**window + 1) * window_ms * 1000) as f64 / 1e3
         };
-        Self::new(kind, subscribers, expected, received, repeated, windows.iter().map(delay_ms).collect())
+        Self::new(kind, subscribers, expected, counts, windows.iter().map(delay_ms).collect())
     }
 
     fn new(
         kind: &'static str,
         subscribers: usize,
         expected: u64,
-        received: u64,
-        repeated: u64,
+        Counts { received, missing, repeated }: Counts,
         mut delays_ms: Vec<f64>,
     ) -> Self {
         delays_ms.sort_by(f64::total_cmp);
         let at = |part: f64| delays_ms.get(((delays_ms.len().max(1) - 1) as f64 * part).round() as usize).copied();
-        let missing = expected.saturating_sub(received);
         let [delay_ms_p50, delay_ms_p99] = [0.5, 0.99].map(|part| at(part).unwrap_or(f64::NAN));
         Self { kind, subscribers, expected, received, missing, repeated, delay_ms_p50, delay_ms_p99 }
     }
@@ -80,7 +94,8 @@ impl KindReport {
 impl Report {
     /// Judges what was seen.
     pub(crate) fn new(kinds: Vec<KindReport>, disagreeing: u64, taps: u64, cpu_us_frame: f64, rss_bytes: u64) -> Self {
-        let is_whole = kinds.iter().all(|kind| kind.received == kind.expected && kind.repeated == 0);
+        let is_whole =
+            kinds.iter().all(|kind| kind.received == kind.expected && kind.missing == 0 && kind.repeated == 0);
         let has_held = is_whole && disagreeing == 0 && taps > 0;
         Self { kinds, disagreeing, taps, cpu_us_frame, rss_bytes, has_held }
     }

@@ -135,6 +135,10 @@ fn read_replies(bytes: &[u8], requests: &[Seen]) -> Vec<Reply> {
         }
         let is_head = requests.get(replies.len()).is_some_and(|request| request.method == Method::Head);
         let (reply, body_len) = read_head(std::str::from_utf8(head).expect("heads are ASCII"));
+        // Events do not come before the next turn, but for the time after which to come again.
+        let begins_stream = !is_head && find(head, b"text/event-stream").is_some();
+        assert!(!begins_stream || (rest.starts_with(b"retry: ") && rest.ends_with(b"\n")), "a stream begins");
+        let body_len = if begins_stream { rest.len() } else { body_len };
         let body_len = if is_head { 0 } else { body_len };
         let (body, after) = rest.split_at_checked(body_len).expect("a whole body");
         rest = after;

@@ -8,8 +8,11 @@
 //! ```
 
 use std::collections::BTreeMap;
+use uproar::metrics::Http3Status;
 use uproar::origins::Origins;
-use uproar::quic::webtransport::{Client, Fault, Step};
+use uproar::quic::webtransport::{Client, Fault, Rules, Step};
+
+const RULES: Rules<'_> = Rules { origins: &Origins::Any, is_refusing: false };
 
 /// What the streams of a client led to, in order, and what broke the connection.
 type Course = (Vec<(u64, Step)>, Option<Fault>);
@@ -26,7 +29,7 @@ pub fn check(bytes: &[u8]) {
     let places = |wanted: &dyn Fn(&Step) -> bool| -> Vec<usize> {
         whole.0.iter().enumerate().filter(|(_, (_, step))| wanted(step)).map(|(at, _)| at).collect()
     };
-    let granted = places(&|step| matches!(step, Step::Answer(status) if *status == 200));
+    let granted = places(&|step| matches!(step, Step::Answer(Http3Status::Granted)));
     let handed = places(&|step| *step == Step::Handed);
     assert!(granted.len() <= 1 && handed.len() <= 1, "{whole:?}");
     assert!(handed.first().is_none_or(|handed| granted.first().is_some_and(|granted| granted < handed)), "{whole:?}");
@@ -93,7 +96,7 @@ impl Streams {
             assert!(most > 0, "who is read wants something");
             let taken: Vec<u8> = pending.bytes.drain(..most.min(self.piece).min(pending.bytes.len())).collect();
             let step = if !taken.is_empty() {
-                self.client.handle_bytes(stream, &taken, &Origins::Any, false)?
+                self.client.handle_bytes(stream, &taken, RULES)?
             } else if pending.is_lost {
                 pending.is_over = true;
                 self.client.handle_loss(stream)?
@@ -113,7 +116,7 @@ impl Streams {
         }
         if let Some(pending) = self.pending.get_mut(&stream) {
             // Of the granted request capsules follow.
-            pending.is_over |= !matches!(step, Step::Answer(status) if status == 200);
+            pending.is_over |= !matches!(step, Step::Answer(Http3Status::Granted));
         }
         self.steps.push((stream, step));
     }

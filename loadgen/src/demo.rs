@@ -1,25 +1,26 @@
-//! The first thing a stranger runs: a real appliance, a short match against it over all three ways in, its frames live,
-//! and at the end the proof that what was tapped is what was shown. Whoever opens the appliance's page meanwhile sees the match
-//! and taps in it; the proof has a line for them.
+//! The first thing a stranger runs: a real appliance, a short match against it by UDP and QUIC, its frames live, and at the
+//! end the proof that what was tapped is what was shown. Whoever opens the appliance's page meanwhile sees the match and
+//! taps in it, by HTTP or WebTransport; the proof has a line for them.
 //!
-//! Invariant: what the crowd sent is checked as in any other run. Visitors' taps are what the appliance counted beyond that, to
-//! the end of its last window; the frames must show exactly both.
+//! Invariant: no way in has taps of the crowd and of visitors, so each counter of the appliance is of one of them. Those of the
+//! crowd must be what it sent, and a witness who is there from before the first tap to the appliance's end must see
+//! exactly what was counted by all ways.
 //!
 //! Deliberately not here: certificates. The appliance makes one for itself and this end believes any, which is right on
 //! loopback and nowhere else.
 
-use crate::appliance::{Appliance, Drained};
+use crate::appliance::Appliance;
 use crate::crowd::Part;
 use crate::live::Live;
 use crate::play::{self, Options, Targets};
 use crate::report::{Quantiles, Report};
-use crate::scenario::{Http, Moment, Quic, Scenario, Sources, Subscribers, Udp};
+use crate::scenario::{Moment, Quic, Scenario, Sources, Subscribers, Udp};
 use crate::table::grouped;
 use crate::view::{RoomView, Screen};
-use futures_util::StreamExt;
+use crate::witness::Witness;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use uproar_client::{Client, RoomEvent, Trust};
+use uproar_client::{RoomEvent, Trust};
 use uproar_wire::RoomId;
 use uproar_wire::frame::Palette;
 
@@ -39,18 +40,22 @@ pub fn run(seconds: u32, taps_per_second: u32, shards: u32) -> Result<bool, Stri
         println!("starting an appliance of {shards} shard{} on loopback", if shards == 1 { "" } else { "s" });
         let appliance = Appliance::start(shards, WINDOW).await.map_err(|error| error.to_string())?;
         let targets = targets(&appliance);
+        // Before anybody is invited, or their first taps would be missed.
+        let witness = Witness::start(&targets, ROOM).await?;
         println!("\n{}\n", invitation(&targets));
         let played = tokio::select! {
-            played = play_match(seconds, taps_per_second, &targets) => played,
+            played = play_match(seconds, taps_per_second, &targets, &witness.palette) => played,
             signal = interrupted() => Err(signal),
         };
         // In every case the child is ended in order; only then is there something to say.
         let stopped = appliance.stop().await.map_err(|error| error.to_string());
         let report = played?;
         let drained = stopped?;
+        let seen = witness.finish().await?;
+        let report = report.concluded(drained.taps, drained.framed, seen);
         println!("\n{report}");
-        println!("{}", verdict(&report, drained));
-        Ok(report.passed && drained.taps == drained.framed)
+        println!("{}", verdict(&report, drained.taps, seen));
+        Ok(report.passed)
     });
     // Threads that still send are not waited for.
     runtime.shutdown_background();
@@ -83,11 +88,15 @@ async fn interrupted() -> String {
     "stopped before the match was over, so nothing of it was checked; the appliance has ended too".into()
 }
 
-async fn play_match(seconds: u32, taps_per_second: u32, targets: &Targets) -> Result<Report, String> {
-    let palette = palette(targets).await?;
-    let scenario = scenario(seconds, taps_per_second, &palette);
+async fn play_match(
+    seconds: u32,
+    taps_per_second: u32,
+    targets: &Targets,
+    palette: &Palette,
+) -> Result<Report, String> {
+    let scenario = scenario(seconds, taps_per_second, palette);
     println!(
-        "{}: {} people, {} taps/s over UDP, HTTP and QUIC, {} s; {}\n",
+        "{}: {} people, {} taps/s over UDP and QUIC, {} s; {}\n",
         palette.name,
         grouped(scenario.people.into()),
         grouped(taps_per_second.into()),
@@ -114,22 +123,8 @@ async fn show(mut events: mpsc::Receiver<RoomEvent>) {
     }
 }
 
-/// What the room's emoji are; the match is made for them.
-async fn palette(targets: &Targets) -> Result<Palette, String> {
-    let client = Client::connect(targets.quic, &targets.server_name, targets.trust.clone()).await;
-    let client = client.map_err(|error| error.to_string())?;
-    let mut subscription = client.subscribe(&[ROOM]).await.map_err(|error| error.to_string())?;
-    while let Some(event) = subscription.next().await {
-        if let RoomEvent::Palette(_, palette) = event.map_err(|error| error.to_string())? {
-            client.close().await;
-            return Ok(palette);
-        }
-    }
-    Err(format!("room {ROOM} has no palette"))
-}
-
 /// A short match: quiet stretches, and moments that everybody reacts to. Most taps come packed by UDP gateways, some
-/// over QUIC from phones, a few by HTTP.
+/// over QUIC from phones; HTTP is for visitors.
 fn scenario(seconds: u32, taps_per_second: u32, palette: &Palette) -> Scenario {
     let length_s = f64::from(seconds);
     let emoji = palette.emoji.len().min(1024) as u16;
@@ -154,13 +149,12 @@ fn scenario(seconds: u32, taps_per_second: u32, palette: &Palette) -> Scenario {
         emoji: emoji.max(1),
         reactions_per_second: taps_per_second.into(),
         udp: Some(Udp {
-            share: 0.85,
+            share: 0.9,
             sockets: 4,
             from: Sources::Loopback(4),
             records_per_datagram: 32,
             ..Udp::default()
         }),
-        http: Some(Http { share: 0.05, connections: 8, reactions_per_request: 8, ..Http::default() }),
         quic: Some(Quic { share: 0.10, connections: 16, records_per_datagram: 8, ..Quic::default() }),
         subscribers: Subscribers { count: WATCHING, ..Subscribers::default() },
         moments: vec![
@@ -173,14 +167,19 @@ fn scenario(seconds: u32, taps_per_second: u32, palette: &Palette) -> Scenario {
     }
 }
 
-fn verdict(report: &Report, drained: Drained) -> String {
-    let by: Vec<String> =
-        report.transports.iter().map(|t| format!("{} {}", t.transport.label(), grouped(t.taps_sent))).collect();
+/// The account in one line: `counted` is the appliance's last word, `seen` what the witness saw.
+fn verdict(report: &Report, counted: u64, seen: u64) -> String {
+    let by: Vec<String> = report
+        .transports
+        .iter()
+        .filter(|t| t.taps_planned > 0)
+        .map(|t| format!("{} {}", t.transport.label(), grouped(t.taps_sent)))
+        .collect();
     let delay = |of: fn(&Quantiles) -> u64| {
         report.latency.get("tap_to_frame").map_or(0.0, |latency| of(&latency.all) as f64 / 1000.0)
     };
-    let visitors = drained.taps.saturating_sub(report.taps_sent);
-    let equal = if report.taps_sent + visitors == drained.framed { "=" } else { "is not" };
+    let visitors = counted.saturating_sub(report.taps_sent);
+    let equal = if report.taps_sent + visitors == seen { "=" } else { "is not" };
     format!(
         "taps of visitors: {}\n\
          taps sent ({}) and those of visitors {equal} taps in frames: {} + {} {equal} {}; \
@@ -189,7 +188,7 @@ fn verdict(report: &Report, drained: Drained) -> String {
         by.join(" + "),
         grouped(report.taps_sent),
         grouped(visitors),
-        grouped(drained.framed),
+        grouped(seen),
         delay(|delay| delay.p50_us),
         delay(|delay| delay.p99_us)
     )
@@ -220,7 +219,7 @@ mod tests {
     #[test]
     fn visitors_have_a_line_and_are_in_the_sum() {
         let report = Play::new(1).report(Part::WHOLE);
-        let say = |taps, framed| verdict(&report, Drained { taps, framed });
+        let say = |counted, seen| verdict(&report, counted, seen);
         assert!(say(4000, 4000).starts_with("taps of visitors: 0\n"));
         let some = say(4012, 4012);
         assert!(some.starts_with("taps of visitors: 12\n") && some.contains(": 4,000 + 12 = 4,012; "), "{some}");

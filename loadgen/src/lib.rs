@@ -45,3 +45,4 @@ pub mod stage;
 pub mod table;
 pub mod view;
 pub mod watch;
+mod witness;

@@ -213,7 +213,7 @@ pub(super) fn shard_settings(config: &Config, quic_port: u16, certificate: &Cert
     ShardSettings {
         subscribers_max: config.quic.subscribers_max,
         rooms_per_subscriber_max: config.quic.rooms_per_subscriber_max,
-        streams_max: config.http.streams_max,
+        streams_max: config.http.streams_max.min(config.http.connections_max),
         fanout_spread: config.fanout.spread,
         drain_duration: config.drain.duration,
         drain_timeout: config.drain.timeout,

@@ -135,7 +135,8 @@ pub(super) const KNOBS: [Knob; 39] = [
     knob(
         "http.streams_max",
         Field::Number(|c| &mut c.http.streams_max, CONNECTIONS),
-        "Streams of frames (Server-Sent Events) of one shard; they are among its connections, and more are refused.",
+        "Event streams (Server-Sent Events) of one shard; more are refused. They are among its connections: keep it below \
+         connections_max, which bounds them too, so that taps find one.",
     ),
     knob(
         "http.stream_heartbeat",

@@ -7,7 +7,7 @@
 
 use crate::ids::ShardId;
 use crate::limits::{INCIDENT_LOOK_EVERY, INCIDENT_SAID_EVERY};
-use crate::metrics::{Outcome, Proto, ShardMetrics, Skip, Socket};
+use crate::metrics::{Outcome, Proto, ShardMetrics, Skip, Socket, StreamRefusal};
 use std::time::Instant;
 
 /// One kind: a counter, and what it means that it grows.
@@ -22,7 +22,7 @@ struct Kind {
     is_told_in_drain: bool,
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind {
         name: "reactions_dropped",
         count: |m| m.socket_drops[Socket::Reactions.index()],
@@ -66,6 +66,13 @@ const KINDS: [Kind; 10] = [
         },
         what: "subscribers were turned away, as there are quic.subscribers_max",
         remedy: "raise quic.subscribers_max if there is memory for them, or add nodes",
+        is_told_in_drain: false,
+    },
+    Kind {
+        name: "streams_full",
+        count: |m| m.streams_refused[StreamRefusal::Full.index()],
+        what: "event streams were refused, as there are http.streams_max",
+        remedy: "raise http.streams_max, with http.connections_max and the limit of open files, or add nodes",
         is_told_in_drain: false,
     },
     Kind {

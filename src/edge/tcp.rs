@@ -8,8 +8,8 @@
 //! 5. `sweep`: when a connection's time is up.
 //!
 //! A connection is *open*, *waiting* (an answer or a reader is awaited; nothing is received), *streaming* (frames go out
-//! as they come, nothing is asked any more), *finishing* (the last replies go out), *lingering* (we have sent our end and discard what still comes, so that the peer reads the replies
-//! instead of a reset) or *dead*. It is forgotten when the ring has no operation of it left.
+//! as they come, nothing is asked any more), *finishing* (the last replies go out), *lingering* (we have sent our end and
+//! discard what still comes, so that the peer reads the replies instead of a reset) or *dead*. It is forgotten when the ring has no operation of it left.
 //! What requests mean is the shard's to say.
 
 mod arrivals;
@@ -85,6 +85,8 @@ struct Conn {
     sent_at: Instant,
     /// The sweep that first saw it behind, unless `sent_at` is later.
     stalled_at: Option<Instant>,
+    /// Events of its stream that this turn has appended.
+    events: u8,
     /// Bytes that came when nothing was awaited any more.
     discarded_bytes: usize,
     /// Why it ends, or `Done`.
@@ -195,7 +197,7 @@ impl Tcp {
             HttpNext::Read => State::Open,
             HttpNext::Wait => State::Waiting,
             HttpNext::Close => State::Finishing,
-            HttpNext::Stream => known.begin_stream(),
+            HttpNext::Stream => known.begin_stream(self.time_limits.idle),
         };
         // Of a reply before it, the kernel may not have taken all.
         if known.state == State::Streaming && known.is_behind {

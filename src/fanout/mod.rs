@@ -39,6 +39,11 @@ use uproar_wire::RoomId;
 pub trait Links {
     /// This link will be written to soon: whatever that needs may be fetched.
     fn approach(&mut self, link: Link);
+    /// The bytes that a frame is to this link. Links that are told of it in another form make that here, so only when one
+    /// of them is about to be written to, within the slice.
+    fn encode(&mut self, _link: Link, frame: &FrameMessage) -> Bytes {
+        frame.bytes.clone()
+    }
     /// Takes bytes from the front of `bytes`.
     fn write(&mut self, link: Link, bytes: &mut Bytes) -> Wrote;
     /// The last byte of a frame was taken.
@@ -325,7 +330,8 @@ impl Fanout {
                 self.counts.skip(Skip::SlowSubscriber, u64::from(replaced));
                 continue;
             }
-            let mut bytes = frame.bytes.clone();
+            let mut bytes = links.encode(member.link, &frame);
+            let len = bytes.len();
             match links.write(member.link, &mut bytes) {
                 Wrote::All => {
                     self.counts.sent += 1;
@@ -333,7 +339,7 @@ impl Fanout {
                 }
                 Wrote::Part => {
                     member.state = State::Blocked;
-                    self.subscriptions[member.id.index()].outbox.keep_rest(frame.clone(), bytes);
+                    self.subscriptions[member.id.index()].outbox.keep_rest(frame.clone(), bytes, len);
                 }
                 Wrote::Gone => {
                     let id = member.id;

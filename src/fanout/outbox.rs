@@ -68,9 +68,9 @@ impl Outbox {
         self.frame.replace(frame).is_some()
     }
 
-    /// Keeps what a link did not take of a frame; `rest` is the end of its bytes, or all of them.
-    pub(super) fn keep_rest(&mut self, frame: FrameMessage, rest: Bytes) {
-        if rest.len() == frame.bytes.len() {
+    /// Keeps what a link did not take of a frame; `rest` is the end of its `len` bytes, or all of them.
+    pub(super) fn keep_rest(&mut self, frame: FrameMessage, rest: Bytes, len: usize) {
+        if rest.len() == len {
             self.frame = Some(frame);
         } else {
             self.begun = Some(Begun { rest, frame: Some(frame) });
@@ -110,11 +110,12 @@ impl Outbox {
             }
         }
         if let Some(frame) = self.frame.take() {
-            let mut rest = frame.bytes.clone();
+            let mut rest = links.encode(link, &frame);
+            let len = rest.len();
             match links.write(link, &mut rest) {
                 Wrote::All => delivered(links, &frame),
                 Wrote::Part => {
-                    self.keep_rest(frame, rest);
+                    self.keep_rest(frame, rest, len);
                     return Drained::Blocked;
                 }
                 Wrote::Gone => return Drained::Gone,

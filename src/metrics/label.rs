@@ -164,6 +164,16 @@ label! {
 }
 
 label! {
+    /// Why an event stream did not begin.
+    StreamRefusal {
+        /// There are as many as there may be.
+        Full = "full",
+        /// The node is going away.
+        Draining = "draining",
+    }
+}
+
+label! {
     /// What came of reading the configuration again.
     Reload {
         /// It is in force.
@@ -185,13 +195,42 @@ pub fn http_code_index(code: u16) -> usize {
     HTTP_CODES.iter().position(|&known| known == code).unwrap_or(HTTP_CODES.len())
 }
 
-/// Status codes with which requests over HTTP/3 are answered, in ascending order.
-pub const WEBTRANSPORT_CODES: [u16; 9] = [200, 400, 403, 404, 405, 429, 431, 501, 503];
+label! {
+    /// The status with which a request over HTTP/3 is answered.
+    Http3Status {
+        /// The session begins.
+        Granted = "200",
+        /// The scheme is another, or the address is none.
+        BadRequest = "400",
+        /// A page of a site that may not come.
+        Forbidden = "403",
+        /// Another path.
+        NotFound = "404",
+        /// Another method than CONNECT.
+        BadMethod = "405",
+        /// The connection has its session.
+        SecondSession = "429",
+        /// More fields than are read.
+        TooLarge = "431",
+        /// Another protocol than WebTransport.
+        Unsupported = "501",
+        /// The appliance is draining.
+        Draining = "503",
+    }
+}
 
-/// The place of a status code in [`WEBTRANSPORT_CODES`].
-///
-/// # Panics
-/// When it is none of them.
-pub fn webtransport_code_index(code: u16) -> usize {
-    WEBTRANSPORT_CODES.binary_search(&code).expect("every answer has its place")
+label! {
+    /// The code with which a stream over HTTP/3 is cut off, while its connection lives.
+    Http3Refusal {
+        /// A request that its client gave up.
+        RequestCancelled = "request_cancelled",
+        /// A request that ended before it was whole.
+        RequestIncomplete = "request_incomplete",
+        /// A request that lacks what a request has.
+        MessageError = "message_error",
+        /// A unidirectional stream of a type that is not taken in.
+        StreamCreationError = "stream_creation_error",
+        /// A stream of a session that does not exist, or has all its streams.
+        BufferedStreamRejected = "buffered_stream_rejected",
+    }
 }

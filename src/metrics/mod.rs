@@ -14,8 +14,8 @@ mod render;
 mod text;
 
 pub use label::{
-    HTTP_CODE_COUNT, HTTP_CODES, Outcome, Proto, Reject, Reload, Skip, Socket, WEBTRANSPORT_CODES, http_code_index,
-    webtransport_code_index,
+    HTTP_CODE_COUNT, HTTP_CODES, Http3Refusal, Http3Status, Outcome, Proto, Reject, Reload, Skip, Socket,
+    StreamRefusal, http_code_index,
 };
 pub use latency::Latency;
 pub use process::ProcessMetrics;
@@ -34,8 +34,10 @@ pub struct ShardMetrics {
     pub datagrams: u64,
     /// Replies on both HTTP ports, by [`http_code_index`].
     pub http_requests: [u64; HTTP_CODE_COUNT],
-    /// Answers to requests over HTTP/3, by [`webtransport_code_index`].
-    pub webtransport_requests: [u64; WEBTRANSPORT_CODES.len()],
+    /// Answers to requests over HTTP/3, by [`Http3Status::index`].
+    pub webtransport_requests: [u64; Http3Status::COUNT],
+    /// Streams over HTTP/3 that were cut off, by [`Http3Refusal::index`].
+    pub webtransport_refused: [u64; Http3Refusal::COUNT],
     /// Datagrams and requests that were not counted, by how they came and why.
     pub rejected: [[u64; Reject::COUNT]; Proto::COUNT],
     /// Datagrams that the kernel dropped because a socket's buffer was full.
@@ -58,6 +60,8 @@ pub struct ShardMetrics {
     pub fanout: Latency,
     /// Subscribers now, by how they watch.
     pub subscribers: [u64; Proto::COUNT],
+    /// Event streams that were asked for and did not begin, by why.
+    pub streams_refused: [u64; StreamRefusal::COUNT],
     /// Connections, by protocol and how they began or ended.
     pub connections: [[u64; Outcome::COUNT]; Proto::COUNT],
     /// Times that the configuration was read again, by what came of it.
@@ -120,8 +124,10 @@ pub struct ShardDetail {
     pub http_connections: u64,
     /// HTTP connections that may be open on the public port.
     pub http_connections_max: u64,
-    /// Subscribers that may watch.
+    /// Subscribers that may watch by QUIC.
     pub subscribers_max: u64,
+    /// Streams of events that may be open.
+    pub streams_max: u64,
     /// HTTP connections that were accepted here, or decided on, and given to another shard.
     pub http_handed_over: u64,
 }
@@ -161,6 +167,7 @@ impl ShardMetrics {
             datagrams,
             http_requests,
             webtransport_requests,
+            webtransport_refused,
             rejected,
             socket_drops,
             windows,
@@ -172,6 +179,7 @@ impl ShardMetrics {
             frames_skipped,
             fanout,
             subscribers,
+            streams_refused,
             connections,
             reloads,
             configured_at_s,
@@ -185,6 +193,7 @@ impl ShardMetrics {
         self.datagrams += datagrams;
         add(&mut self.http_requests, http_requests);
         add(&mut self.webtransport_requests, webtransport_requests);
+        add(&mut self.webtransport_refused, webtransport_refused);
         add(self.rejected.as_flattened_mut(), rejected.as_flattened());
         add(&mut self.socket_drops, socket_drops);
         // All shards close the same windows.
@@ -197,6 +206,7 @@ impl ShardMetrics {
         add(&mut self.frames_skipped, frames_skipped);
         self.fanout.absorb(fanout);
         add(&mut self.subscribers, subscribers);
+        add(&mut self.streams_refused, streams_refused);
         add(self.connections.as_flattened_mut(), connections.as_flattened());
         add(&mut self.reloads, reloads);
         // All shards take in the same configuration.
@@ -233,6 +243,7 @@ impl ShardDetail {
             http_connections,
             http_connections_max,
             subscribers_max,
+            streams_max,
             http_handed_over,
         } = other;
         self.loop_turns += loop_turns;
@@ -258,6 +269,7 @@ impl ShardDetail {
         self.http_connections += http_connections;
         self.http_connections_max += http_connections_max;
         self.subscribers_max += subscribers_max;
+        self.streams_max += streams_max;
         self.http_handed_over += http_handed_over;
     }
 }

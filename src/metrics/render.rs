@@ -4,7 +4,9 @@
 //! from the start with 0, so that a rate over them is right from the first increment. What the kernel did not tell about
 //! the process is left out. Not here: how lines are written ([`super::text`]).
 
-use super::label::{HTTP_CODES, Outcome, Proto, Reject, Reload, Skip, Socket, WEBTRANSPORT_CODES};
+use super::label::{
+    HTTP_CODES, Http3Refusal, Http3Status, Outcome, Proto, Reject, Reload, Skip, Socket, StreamRefusal,
+};
 use super::text::{Kind, Text, Writer};
 use super::{ProcessMetrics, ShardMetrics};
 use std::time::Duration;
@@ -152,9 +154,14 @@ const FAMILIES: &[Family] = &[
         "uproar_webtransport_requests_total",
         "Answers to requests over HTTP/3 by status code, in answers.",
         |out, m| {
-            for (place, code) in WEBTRANSPORT_CODES.iter().enumerate() {
-                out.series(&[("code", &code.to_string())], m.webtransport_requests[place]);
-            }
+            out.each(&Http3Status::ALL, |s| ("code", s.label()), |s| m.webtransport_requests[s.index()]);
+        },
+    ),
+    counter(
+        "uproar_webtransport_refused_total",
+        "Streams over HTTP/3 that were cut off while their connection lived, by the code.",
+        |out, m| {
+            out.each(&Http3Refusal::ALL, |r| ("code", r.label()), |r| m.webtransport_refused[r.index()]);
         },
     ),
     counter("uproar_rejected_total", "Datagrams and requests that were not counted, by why.", |out, m| {
@@ -193,8 +200,14 @@ const FAMILIES: &[Family] = &[
     gauge("uproar_subscribers", "Subscribers now.", |out, m| {
         out.each(&WATCHED, |p| ("proto", p.label()), |p| m.subscribers[p.index()]);
     }),
-    gauge("uproar_subscribers_max", "Subscribers that may watch, by quic.subscribers_max.", |out, m| {
+    gauge("uproar_subscribers_max", "Subscribers that may watch by QUIC, by quic.subscribers_max.", |out, m| {
         out.one(m.detail.subscribers_max);
+    }),
+    gauge("uproar_streams_max", "Subscribers that may watch by HTTP, by http.streams_max.", |out, m| {
+        out.one(m.detail.streams_max);
+    }),
+    counter("uproar_streams_refused_total", "Event streams that did not begin, by why.", |out, m| {
+        out.each(&StreamRefusal::ALL, |r| ("reason", r.label()), |r| m.streams_refused[r.index()]);
     }),
     counter("uproar_connections_total", "Connections by how they began or ended.", |out, m| {
         for proto in CONNECTED {

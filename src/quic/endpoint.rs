@@ -4,6 +4,7 @@
 //! memory is still in the cache, and leaves its output to [`Quic::poll_transmit`], once for all inputs of a turn.
 
 mod browsers;
+mod ends;
 mod newcomers;
 
 use super::addresses::Addresses;
@@ -14,14 +15,13 @@ use super::slots::{Slot, Slots};
 use super::timers::Timers;
 use super::transmit::{TRAIN_BYTES_MAX, TransmitBatch};
 use super::transport::{self, Lasting, Seed};
-use super::webtransport::Code;
+use super::webtransport::Seen;
 use super::{Arrival, Prefetch, QuicConfig, QuicEvent, QuicSettings, WriteOutcome, outcome};
 use crate::limits::{
     self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_RESPONSES_BYTES, QUIC_SEND_STREAMS_MAX, QUIC_TRAIN_DATAGRAMS,
 };
-use crate::metrics::{Latency, Outcome, WEBTRANSPORT_CODES};
+use crate::metrics::{Http3Refusal, Http3Status, Latency, Outcome};
 use crate::origins::Origins;
-use browsers::Seen;
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
     Connection, ConnectionEvent, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent,
@@ -57,7 +57,10 @@ pub struct Quic {
     outcomes: [u64; Outcome::COUNT],
     /// Whose pages may have a session of WebTransport, if it is spoken.
     webtransport: Option<Arc<Origins>>,
-    webtransport_requests: [u64; WEBTRANSPORT_CODES.len()],
+    webtransport_requests: [u64; Http3Status::COUNT],
+    webtransport_refused: [u64; Http3Refusal::COUNT],
+    /// See [`Self::farewells`].
+    farewells: usize,
     accepted: u64,
     handshake_times: Latency,
     established: usize,
@@ -94,7 +97,9 @@ impl Quic {
             responses_taken: 0,
             outcomes: [0; Outcome::COUNT],
             webtransport: config.webtransport.clone(),
-            webtransport_requests: [0; WEBTRANSPORT_CODES.len()],
+            webtransport_requests: [0; Http3Status::COUNT],
+            webtransport_refused: [0; Http3Refusal::COUNT],
+            farewells: 0,
             accepted: 0,
             handshake_times: Latency::new(),
             established: 0,
@@ -230,26 +235,12 @@ impl Quic {
             return None;
         }
         let stream = slot.connection.streams().open(Dir::Uni)?;
-        if let Some(web) = &slot.web {
-            let header = web.room_header()?;
-            let mut sender = slot.connection.send_stream(stream);
-            if !matches!(sender.write(&header), Ok(taken) if taken == header.len()) {
-                let _ = sender.reset(VarInt::from_u32(0));
-                return None;
-            }
+        if let Some(web) = &mut slot.web {
+            slot.has_beginnings |= !web.begin_room(&mut slot.connection, stream);
+            self.dirty.mark(conn);
         }
         slot.open_streams += 1;
         Some(stream.into())
-    }
-
-    /// Nothing more is written to a stream of [`Self::open_room_stream`]; what was written still arrives.
-    pub fn finish(&mut self, conn: usize, stream: u64) {
-        let slot = self.slots.slot_mut(conn).filter(|slot| !slot.closed);
-        if let (Some(slot), Some(stream)) = (slot, room_stream(stream)) {
-            // A stream that the peer has stopped is over already.
-            let _ = slot.connection.send_stream(stream).finish();
-            self.dirty.mark(conn);
-        }
     }
 
     /// Queues `chunk` on a stream of [`Self::open_room_stream`], sharing its memory, and takes from its front what
@@ -257,6 +248,9 @@ impl Quic {
     pub fn write(&mut self, conn: usize, stream: u64, chunk: &mut Bytes) -> WriteOutcome {
         let Some(slot) = self.slots.slot_mut(conn).filter(|slot| !slot.closed) else { return WriteOutcome::Gone };
         let Some(stream) = room_stream(stream) else { return WriteOutcome::Gone };
+        if slot.has_beginnings && slot.web.as_ref().is_some_and(|web| web.is_beginning(stream)) {
+            return WriteOutcome::Blocked;
+        }
         let mut stream = slot.connection.send_stream(stream);
         // QUIC promises to say when a stream is writable again only once it has refused a write.
         while !chunk.is_empty() {
@@ -273,51 +267,9 @@ impl Quic {
         WriteOutcome::All
     }
 
-    /// Closes `conn` for a reason that the peer is told. Streams are cut off where they are.
-    pub fn close(&mut self, now: Instant, conn: usize, code: CloseCode, reason: &'static str) {
-        self.close_as(now, conn, code, reason, code.into());
-    }
-
-    /// Closes every connection, each as soon as its peer has everything of its finished streams; those without streams
-    /// at once. Finish the streams first. The only pass over all connections.
-    pub fn drain(&mut self, now: Instant, code: CloseCode, reason: &'static str) {
-        for conn in self.slots.numbers() {
-            self.part(now, conn, code, reason);
-        }
-    }
-
-    /// Closes every connection, whatever its peer still has to get.
-    pub fn close_all(&mut self, now: Instant, code: CloseCode, reason: &'static str) {
-        for conn in self.slots.numbers() {
-            self.close(now, conn, code, reason);
-            self.end_farewell(now, conn);
-        }
-    }
-
-    /// Closes one connection once its peer has everything of its finished streams.
-    pub fn part(&mut self, now: Instant, conn: usize, code: CloseCode, reason: &'static str) {
-        if let Some(slot) = self.slots.slot_mut(conn) {
-            slot.parting = Some((code, reason));
-            self.close_if_parted(now, conn);
-        }
-    }
-
-    /// Whether `conn` will be closed once its peer has everything.
-    pub fn is_parting(&mut self, conn: usize) -> bool {
-        self.slots.slot_mut(conn).is_some_and(|slot| slot.parting.is_some())
-    }
-
     /// The first slot in use from `conn` on.
     pub fn connection_from(&self, conn: usize) -> Option<usize> {
         self.slots.first_from(conn)
-    }
-
-    fn close_if_parted(&mut self, now: Instant, conn: usize) {
-        if let Some(slot) = self.slots.slot_mut(conn).filter(|slot| slot.open_streams == 0)
-            && let Some((code, reason)) = slot.parting
-        {
-            self.close(now, conn, code, reason);
-        }
     }
 
     /// Handshakes that have begun and are not complete, those that failed and are not forgotten yet included.
@@ -356,9 +308,14 @@ impl Quic {
         &self.outcomes
     }
 
-    /// Requests for a session of WebTransport, and other ones, by the place of their status in [`WEBTRANSPORT_CODES`].
-    pub fn webtransport_requests(&self) -> &[u64; WEBTRANSPORT_CODES.len()] {
+    /// Requests for a session of WebTransport, and other ones, by [`Http3Status::index`].
+    pub fn webtransport_requests(&self) -> &[u64; Http3Status::COUNT] {
         &self.webtransport_requests
+    }
+
+    /// Streams over HTTP/3 that were cut off while their connection lived, by [`Http3Refusal::index`].
+    pub fn webtransport_refused(&self) -> &[u64; Http3Refusal::COUNT] {
+        &self.webtransport_refused
     }
 
     /// Serialises what connections want to send, until `batch` is full or `slice` of them were asked. Returns whether
@@ -442,7 +399,7 @@ impl Quic {
         if slot.closed {
             return self.handle_farewell_event(now, conn, &event);
         }
-        if slot.web.is_some() && matches!(self.handle_web_event(now, conn, &event), Seen::Taken) {
+        if slot.web.is_some() && self.handle_web_event(now, conn, &event) == Seen::Taken {
             return;
         }
         let Some(slot) = self.slots.slot_mut(conn) else { return };
@@ -455,10 +412,10 @@ impl Quic {
                 slot.hello_deadline = now + self.hello_timeout;
                 self.established += 1;
                 self.handshakes.handle_ended();
-                Heard::Nothing
+                return self.begin_http3(now, conn);
             }
             Event::ConnectionLost { reason } => {
-                let outcome = outcome::of_loss(&reason, slot.established);
+                let outcome = outcome::of_loss(&reason, slot.established, slot.web.is_some());
                 return self.report_closed(conn, outcome);
             }
             Event::DatagramReceived => {
@@ -508,59 +465,11 @@ impl Quic {
             heard = slot.session.handle_readable(&mut slot.connection);
         }
         match heard {
+            // Those of reactions have been taken above.
             Heard::Nothing | Heard::Reactions(_) => {}
             Heard::Hello(hello) => self.events.push_back(QuicEvent::Hello { conn, hello, proto }),
             Heard::Request(request) => self.events.push_back(QuicEvent::Request { conn, request }),
             Heard::Malformed(reason) => self.close(now, conn, CloseCode::BadHello, reason),
-        }
-    }
-
-    fn handle_second_stream(&mut self, now: Instant, conn: usize) {
-        self.handle_heard(now, conn, Heard::Malformed("a second bidirectional stream"));
-    }
-
-    fn close_without_hello(&mut self, now: Instant, conn: usize) {
-        let Some(slot) = self.slots.slot_mut(conn) else { return };
-        let outcome = match slot.established {
-            true => Outcome::HelloTimeout,
-            false => Outcome::HandshakeFailed,
-        };
-        self.close_as(now, conn, CloseCode::HelloTimeout, "no hello in time", outcome);
-    }
-
-    fn close_as(&mut self, now: Instant, conn: usize, code: CloseCode, reason: &'static str, outcome: Outcome) {
-        let Some(slot) = self.slots.slot_mut(conn).filter(|slot| !slot.closed) else { return };
-        let (connection, reason_bytes) = (&mut slot.connection, Bytes::from_static(reason.as_bytes()));
-        match &mut slot.web {
-            None => connection.close(now, VarInt::from_u32(code as u32), reason_bytes),
-            Some(web) => {
-                if !web.close_session(now, connection, code, reason) {
-                    connection.close(now, Code::NoError.into(), reason_bytes);
-                }
-            }
-        }
-        self.report_closed(conn, outcome);
-        self.dirty.mark(conn);
-    }
-
-    fn report_closed(&mut self, conn: usize, outcome: Outcome) {
-        let Some(slot) = self.slots.slot_mut(conn) else { return };
-        slot.closed = true;
-        self.established -= usize::from(slot.established);
-        self.outcomes[outcome.index()] += 1;
-        self.addresses.remove(slot.client);
-        self.events.push_back(QuicEvent::Closed { conn, outcome });
-    }
-
-    fn free_if_over(&mut self, conn: usize) {
-        let Some(slot) = self.slots.slot_mut(conn).filter(|slot| slot.closed_polled) else { return };
-        if let Some(drained) = slot.drained.take() {
-            self.endpoint.handle_event(ConnectionHandle(conn), drained);
-            if !slot.established {
-                self.handshakes.handle_ended();
-            }
-            self.slots.remove(conn);
-            self.timers.disarm(conn);
         }
     }
 }

@@ -155,10 +155,12 @@ pub enum QuicEvent {
         /// How it speaks.
         proto: Proto,
     },
-    /// It sent a datagram that belongs to no session of WebTransport.
+    /// It sent datagrams that belong to no session of WebTransport, or came on a stream.
     Stray {
         /// Whose.
         conn: usize,
+        /// How many.
+        count: u64,
     },
     /// A room stream whose write was [`WriteOutcome::Blocked`] takes bytes again.
     Writable {

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! reading --hello, request--> owed --answer--> unwritten --taken by the stream--> reading
+//! reading --reactions--> reading
 //! ```
-//! Invariants: at most one hello is ever reported, and nothing is read between a message that is reported and its
+//! Invariants: at most one hello is ever reported, and nothing is read between a message that has an answer and that
 //! answer taken by the stream. So a peer that asks and does not read holds up itself: what it sends on waits in its own
-//! memory, beyond the receive window. Kept is at most one message that has not come whole, and nothing when none is on
-//! its way.
+//! memory, beyond the receive window. Reactions have no answer; of those a turn takes what the receive window holds,
+//! which is two hundred, as a message of them has a datagram's head at least. Kept is at most one message that has not
+//! come whole, and nothing when none is on its way.
 //! Whether the rooms exist is the shard's to judge; when time is up is the connection's.
 
 use bytes::Bytes;

@@ -33,6 +33,8 @@ pub(super) struct Slot {
     pub(super) established: bool,
     /// Room streams that were opened and whose end the peer has not confirmed.
     pub(super) open_streams: u16,
+    /// Whether a room stream may not have taken the beginning that WebTransport gives it.
+    pub(super) has_beginnings: bool,
     /// What the peer is told when it is closed, which it is once no room stream is left.
     pub(super) parting: Option<(CloseCode, &'static str)>,
     /// Whether its end has been reported: nothing else of it will be.
@@ -59,6 +61,7 @@ impl Slot {
             hello_deadline,
             established: false,
             open_streams: 0,
+            has_beginnings: false,
             parting: None,
             closed: false,
             closed_polled: false,
@@ -78,7 +81,8 @@ impl Slot {
 
     /// Until when the end of a session that was closed is waited for.
     pub(super) fn farewell_until(&self) -> Option<Instant> {
-        self.web.as_ref().and_then(|web| web.farewell_until())
+        // Nobody who watches pays for a look at it.
+        self.web.as_ref().filter(|_| self.closed).and_then(|web| web.farewell_until())
     }
 
     /// When it wants to be asked again if nothing happens before.

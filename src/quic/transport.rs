@@ -131,7 +131,8 @@ pub(super) fn endpoint(config: &QuicConfig, lasting: &Lasting, seed: Seed) -> En
 fn transport(idle_timeout: Duration) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
-        // The control stream. QUIC keeps state for every stream that it permits the peer to open.
+        // The control stream, and what HTTP/3 asks of every server. QUIC keeps state for every stream that it permits the
+        // peer to open.
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(limits::QUIC_UNI_STREAMS))
         // Frames are smaller than a packet; probing for larger ones would cost more than it saves.

@@ -7,11 +7,14 @@
 //!    delta follows, every merger tells every shard that no frame follows.
 //! 3. *Closing*: the last frames are with the subscribers' connections, or wait in the outbox of those that are behind;
 //!    each connection is closed once its peer has them.
-//! 4. *Done*, or the time limit has passed: every shard tells every shard, and all end together.
+//! 4. *Parting*, if the time limit has passed: connections are closed whatever their peers have. Sessions of WebTransport
+//!    are told why on a stream, and so are waited for a little longer.
+//! 5. *Done*: every shard tells every shard, and all end together.
 
 use super::leave::Leave;
 use super::{MeshMessage, Shard};
 use crate::fanout::{Link, SubscriptionId};
+use crate::limits::WEBTRANSPORT_FAREWELL;
 use crate::window::Now;
 use std::time::{Duration, Instant};
 use uproar_wire::hello::CloseCode;
@@ -39,6 +42,7 @@ enum Phase {
     Requested,
     Delivering,
     Closing,
+    Parting,
     Done,
 }
 
@@ -134,7 +138,7 @@ impl Shard {
         self.drain.deadline = Some(now.instant + self.drain.timeout);
         self.quic.refuse_new();
         self.fanout.hurry();
-        self.streams.hurry();
+        self.event_streams.hurry();
         self.close_window(now, self.window.open());
         self.broadcast(|| MeshMessage::DeltasEnd);
     }
@@ -162,7 +166,7 @@ impl Shard {
                     self.broadcast(|| MeshMessage::FramesEnd);
                     return true;
                 }
-                let is_handed_out = !self.fanout.has_work() && !self.streams.has_work();
+                let is_handed_out = !self.fanout.has_work() && !self.event_streams.has_work();
                 let delivered = self.drain.frames_ended == self.shards && is_handed_out;
                 if delivered || self.is_overdue(now) {
                     self.drain.behind = self.subscribers.streams().collect();
@@ -175,15 +179,24 @@ impl Shard {
             }
             Phase::Closing => {
                 self.finish_streams();
-                let is_ending = self.finish_event_streams();
-                let is_through = self.quic.connections() == 0 && self.streams.len() == 0 && self.page.is_none();
+                let is_ending = self.end_event_streams();
+                let is_through = self.quic.connections() == 0 && self.event_streams.len() == 0 && self.page.is_none();
                 if is_through || self.is_overdue(now) {
                     self.quic.close_all(now.instant, CloseCode::Draining, "the server is going away");
-                    self.drain.phase = Phase::Done;
-                    self.broadcast(|| MeshMessage::Drained);
+                    self.drain.phase = Phase::Parting;
+                    self.drain.deadline = Some(now.instant + WEBTRANSPORT_FAREWELL);
                     return true;
                 }
                 is_ending
+            }
+            Phase::Parting => {
+                let is_over = self.quic.farewells() == 0 || self.is_overdue(now);
+                if is_over {
+                    self.quic.end_farewells(now.instant);
+                    self.drain.phase = Phase::Done;
+                    self.broadcast(|| MeshMessage::Drained);
+                }
+                is_over
             }
             Phase::Serving | Phase::Leaving | Phase::Requested | Phase::Done => false,
         }
@@ -200,17 +213,6 @@ impl Shard {
             }
             !is_caught_up
         });
-    }
-
-    /// Ends streams of events of which the kernel has taken the last frame: what is written in a turn is known to be taken
-    /// in the next. True while there are more.
-    fn finish_event_streams(&mut self) -> bool {
-        if self.streams.has_writes() {
-            return true;
-        }
-        let caught_up = self.streams.caught_up();
-        caught_up.iter().for_each(|&place| self.finish_stream(place));
-        !caught_up.is_empty()
     }
 
     fn is_overdue(&self, now: Now) -> bool {

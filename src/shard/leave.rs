@@ -17,7 +17,7 @@ use uproar_wire::hello::CloseCode;
 /// How far the leaving of one shard's subscribers has come.
 pub(super) struct Leave {
     quic: Walk,
-    streams: Walk,
+    event_streams: Walk,
     /// When to ask for the drain; none where another shard does, or once it was asked for.
     ends_at: Option<Instant>,
 }
@@ -39,7 +39,7 @@ struct Walk {
 #[derive(Clone, Copy)]
 enum Way {
     Quic,
-    Streams,
+    EventStreams,
 }
 
 impl Walk {
@@ -59,7 +59,7 @@ impl Walk {
 
 impl Leave {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        [self.quic.poll_timeout(), self.streams.poll_timeout(), self.ends_at].into_iter().flatten().min()
+        [self.quic.poll_timeout(), self.event_streams.poll_timeout(), self.ends_at].into_iter().flatten().min()
     }
 }
 
@@ -71,7 +71,7 @@ impl Shard {
         let walk = |subscribers| Walk::new(now.instant, duration, subscribers, u32::from(self.id.0));
         self.drain.handle_leave(Leave {
             quic: walk(self.quic.connections()),
-            streams: walk(self.streams.len()),
+            event_streams: walk(self.event_streams.len()),
             ends_at: self.coordinator.is_some().then(|| now.instant + duration),
         });
     }
@@ -80,7 +80,7 @@ impl Shard {
     pub(super) fn serve_leave(&mut self, now: Now) -> bool {
         let Some(mut leave) = self.drain.take_leave() else { return false };
         let has_more = self.serve_walk(now, &mut leave.quic, Way::Quic);
-        let has_more = self.serve_walk(now, &mut leave.streams, Way::Streams) || has_more;
+        let has_more = self.serve_walk(now, &mut leave.event_streams, Way::EventStreams) || has_more;
         let is_over = leave.ends_at.is_some_and(|ends_at| ends_at <= now.instant);
         if is_over {
             leave.ends_at = None;
@@ -107,7 +107,7 @@ impl Shard {
         for _ in 0..turns {
             let place = match way {
                 Way::Quic => self.quic.connection_from(walk.cursor),
-                Way::Streams => self.streams.stream_from(walk.cursor),
+                Way::EventStreams => self.event_streams.stream_from(walk.cursor),
             };
             let Some(place) = place else {
                 // Some have left by themselves.
@@ -125,7 +125,7 @@ impl Shard {
     fn send_away(&mut self, now: Now, way: Way, place: usize) -> bool {
         match way {
             Way::Quic => self.send_connection_away(now, place),
-            Way::Streams => self.send_stream_away(place),
+            Way::EventStreams => self.send_event_stream_away(place),
         }
     }
 
@@ -142,11 +142,11 @@ impl Shard {
         true
     }
 
-    /// The same of a stream of events.
-    fn send_stream_away(&mut self, place: usize) -> bool {
-        let is_caught_up = self.streams.is_caught_up(place);
+    /// The same of an event stream.
+    fn send_event_stream_away(&mut self, place: usize) -> bool {
+        let is_caught_up = self.event_streams.is_caught_up(place);
         if is_caught_up {
-            self.finish_stream(place);
+            self.end_event_stream(place);
         }
         is_caught_up
     }

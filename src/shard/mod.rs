@@ -10,89 +10,47 @@
 //! Invariant: a tap that was counted here is in exactly one delta, so in exactly one frame. This file only joins;
 //! every rule lives in its part.
 
+mod config;
 mod coordinator;
+mod counters;
 mod drain;
+mod event_streams;
+mod framing;
 mod http;
 mod leave;
 pub mod mesh_message;
 mod reactions;
 mod reload;
 mod rooms;
-mod streams;
 mod subscribers;
 
+pub use config::{ReadProcess, ShardConfig, WebConfig};
+pub use event_streams::StreamWrite;
 #[cfg(feature = "edge")]
 pub(crate) use http::HTTP_CONNECTION_BYTES;
 pub use http::{HttpConn, HttpNext, HttpPort};
 pub use mesh_message::MeshMessage;
 pub use reactions::Train;
 pub use reload::{KeptRoom, RoomChanges, RoomsChanged, ShardSettings};
-pub use streams::StreamWrite;
 
 use crate::fanout::Fanout;
-use crate::ids::{ShardId, merger_of};
+use crate::ids::ShardId;
 use crate::limits;
-use crate::metrics::{Latency, Outcome, ProcessMetrics, Proto, ShardMetrics, ShardsPage, Skip};
-use crate::origins::Origins;
-use crate::quic::{Arrival, Quic, QuicConfig, TransmitBatch};
-use crate::room::Room;
-use crate::tally::{Delta, MergeOutput, Merger, Tally};
+use crate::metrics::{ShardMetrics, ShardsPage};
+use crate::quic::{Arrival, Quic, TransmitBatch};
+use crate::tally::{Merger, Tally};
 use crate::window::{Now, WindowClock};
 use coordinator::Coordinator;
 use drain::Drain;
+use event_streams::EventStreams;
 use mesh_message::SharedFrame;
 use reload::RoomsChanging;
 use rooms::Rooms;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
-use streams::Streams;
 use subscribers::Subscribers;
-use uproar_wire::{EmojiId, RoomId, WindowSeq};
-
-/// What a shard is told once.
-pub struct ShardConfig {
-    /// Which shard it is.
-    pub id: ShardId,
-    /// How many there are.
-    pub shards: usize,
-    /// Length of a window, in milliseconds.
-    pub window_ms: u64,
-    /// Entries of a frame at most.
-    pub top_k: usize,
-    /// What may change while it runs.
-    pub settings: ShardSettings,
-    /// Rooms that exist from the start.
-    pub rooms: Vec<Arc<Room>>,
-    /// Names under which the admin port may be asked, besides those that cannot be somebody else's.
-    pub admin_names: Vec<String>,
-    /// Pages, and whose may ask.
-    pub web: WebConfig,
-    /// QUIC: keys, certificate, limits.
-    pub quic: QuicConfig,
-    /// Reads what the kernel says about the process; called when a scrape is answered.
-    pub read_process: ReadProcess,
-    /// Seed of everything random on this shard.
-    pub rng_seed: [u8; 32],
-}
-
-/// What the HTTP ports have for browsers.
-#[derive(Clone, Debug)]
-pub struct WebConfig {
-    /// Whether they serve pages of their own.
-    pub page: bool,
-    /// Whose pages may ask the public port.
-    pub origins: Arc<Origins>,
-}
-
-impl Default for WebConfig {
-    fn default() -> Self {
-        Self { page: true, origins: Arc::new(Origins::Any) }
-    }
-}
-
-/// How a shard, which touches no kernel, learns the figures of its process.
-pub type ReadProcess = Arc<dyn Fn() -> ProcessMetrics + Send + Sync>;
+use uproar_wire::{EmojiId, WindowSeq};
 
 /// Everything that one core owns. See the module for the calling order.
 pub struct Shard {
@@ -109,7 +67,7 @@ pub struct Shard {
     fanout: Fanout,
     quic: Quic,
     subscribers: Subscribers,
-    streams: Streams,
+    event_streams: EventStreams,
     http: http::HttpConnections,
     admin_hosts: http::AdminHosts,
     web: WebConfig,
@@ -145,7 +103,7 @@ impl Shard {
             fanout: Fanout::new(config.settings.fanout_spread),
             quic: Quic::new(config.quic, config.rng_seed),
             subscribers: Subscribers::new(config.settings.subscribers_max, config.settings.rooms_per_subscriber_max),
-            streams: Streams::new(config.settings.streams_max, config.settings.fanout_spread),
+            event_streams: EventStreams::new(config.settings.streams_max, config.settings.fanout_spread),
             http: http::HttpConnections::default(),
             admin_hosts: http::AdminHosts::new(config.admin_names),
             web: config.web,
@@ -230,7 +188,7 @@ impl Shard {
     /// When [`Self::handle_timeout`] must be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let window = (!self.drain.is_closed_to_taps()).then(|| self.window.poll_timeout());
-        let fanouts = [self.fanout.poll_timeout(), self.streams.poll_timeout()].into_iter().flatten().min();
+        let fanouts = [self.fanout.poll_timeout(), self.event_streams.poll_timeout()].into_iter().flatten().min();
         [window, self.merger.poll_timeout(), fanouts, self.quic.poll_timeout(), self.drain.poll_timeout()]
             .into_iter()
             .flatten()
@@ -242,7 +200,7 @@ impl Shard {
         self.has_heard_itself = false;
         let merging = self.serve_merge(now);
         let fanning_out = self.serve_fanout(now);
-        let streaming = self.serve_streams(now);
+        let streaming = self.serve_event_streams(now);
         let leaving = self.serve_leave(now);
         let writing = self.serve_page();
         let draining = self.serve_drain(now);
@@ -275,44 +233,6 @@ impl Shard {
         self.quic.poll_transmit(now.instant, limits::TRANSMIT_SLICE, batch)
     }
 
-    /// A copy of the counters, with the gauges as they are now.
-    pub fn metrics(&mut self) -> ShardMetrics {
-        let counters = self.counters();
-        let [window_close, fanout, loop_turn] =
-            [&counters.window_close, &counters.fanout, &counters.loop_turn].map(Latency::clone);
-        let handshake = self.quic.handshake_times().clone();
-        ShardMetrics { window_close, fanout, loop_turn, handshake, ..self.metrics }
-    }
-
-    /// The counters and gauges as they are now, without a copy. Only the handshake times are kept elsewhere.
-    pub fn counters(&mut self) -> &ShardMetrics {
-        let draining = u64::from(!self.is_ready());
-        let metrics = &mut self.metrics;
-        metrics.frames_sent = self.fanout.frames_sent() + self.streams.frames_sent();
-        metrics.frames_skipped =
-            Skip::ALL.map(|reason| self.fanout.frames_skipped(reason) + self.streams.frames_skipped(reason));
-        metrics.window_late_deltas = self.merger.late_deltas();
-        for proto in [Proto::Quic, Proto::WebTransport] {
-            metrics.subscribers[proto.index()] = self.subscribers.counts()[proto.index()] as u64;
-        }
-        metrics.subscribers[Proto::Http.index()] = self.streams.len() as u64;
-        metrics.webtransport_requests = *self.quic.webtransport_requests();
-        metrics.connections[Proto::Quic.index()] = *self.quic.outcomes();
-        metrics.connections[Proto::Quic.index()][Outcome::Accepted.index()] = self.quic.accepted();
-        metrics.draining = draining;
-        metrics.detail.subscribers_max = self.subscribers.max() as u64;
-        metrics.detail.rooms = self.rooms.len() as u64;
-        metrics.detail.handshakes_under_way = self.quic.handshakes_under_way() as u64;
-        metrics.detail.handshakes_waiting = self.quic.handshakes_waiting() as u64;
-        metrics.detail.http_connections = self.http.len() as u64;
-        metrics
-    }
-
-    /// The counters that the edge keeps: loop turns, system calls, kernel drops.
-    pub fn metrics_mut(&mut self) -> &mut ShardMetrics {
-        &mut self.metrics
-    }
-
     fn send(&mut self, to: ShardId, message: MeshMessage) {
         self.metrics.detail.mesh_sent += 1;
         self.outbound.push_back((to, message));
@@ -324,127 +244,9 @@ impl Shard {
         }
     }
 
-    fn close_window(&mut self, now: Now, window: WindowSeq) {
-        self.metrics.windows += 1;
-        self.last_closed = Some((window, now.instant));
-        let deltas: Vec<(ShardId, Delta)> = self.tally.close(window).collect();
-        for (merger, delta) in deltas {
-            self.send(merger, MeshMessage::Delta(delta));
-        }
-    }
-
     fn begin_handshakes(&mut self, now: Now, is_fanning_out: bool) -> bool {
         let has_more = self.quic.begin_handshakes(now.instant, is_fanning_out);
         self.handle_quic_events(now);
         has_more
-    }
-
-    fn serve_merge(&mut self, now: Now) -> bool {
-        let mut deltas = 0;
-        for _ in 0..limits::MERGE_SLICE {
-            match self.merger.poll_output() {
-                MergeOutput::Frame(frame) => self.encode_frame(now, &frame),
-                MergeOutput::Recycled(from, delta) => {
-                    self.send(from, MeshMessage::Recycled(delta));
-                    deltas += 1;
-                    if deltas == limits::MERGE_DELTAS {
-                        return true;
-                    }
-                }
-                MergeOutput::Working => return true,
-                MergeOutput::Idle => {
-                    self.send_frames();
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    fn encode_frame(&mut self, now: Now, frame: &uproar_wire::frame::Frame) {
-        self.frame_bytes.clear();
-        uproar_wire::stream::encode_frame(frame, &mut self.frame_bytes);
-        self.metrics.frames += 1;
-        self.metrics.frame_taps += frame.total;
-        if let Some((window, closed_at)) = self.last_closed
-            && window == frame.window_seq()
-        {
-            self.metrics.window_close.record(now.instant.saturating_duration_since(closed_at));
-        }
-        self.frames.push(SharedFrame {
-            room: frame.room_id(),
-            window: frame.window_seq(),
-            message: Arc::from(self.frame_bytes.as_slice()),
-            encoded_at: now.instant,
-        });
-        if self.frames.len() == limits::FRAMES_PER_MESSAGE {
-            self.send_frames();
-        }
-    }
-
-    fn send_frames(&mut self) {
-        if self.frames.is_empty() {
-            return;
-        }
-        let frames: Arc<[SharedFrame]> = self.frames.drain(..).collect();
-        self.broadcast(|| MeshMessage::Frames(frames.clone()));
-    }
-
-    fn take_frames(&mut self, now: Now, frames: &[SharedFrame]) {
-        for frame in frames {
-            self.rooms.keep_newest(frame);
-            if self.fanout.audience(frame.room) > 0 {
-                self.fanout.offer(now.instant, frame.room, subscribers::frame_message(frame));
-            }
-            self.offer_event(now, frame);
-        }
-    }
-
-    fn prepare_room(&mut self, room: &Room) -> mesh_message::Liveness {
-        let Some(known) = self.rooms.find(room.id()) else {
-            return mesh_message::Liveness::Quiet;
-        };
-        if room.palette_len() >= known.room.palette_len() {
-            return mesh_message::Liveness::Quiet;
-        }
-        let live = self.tally.counts_beyond(room.id(), room.palette_len())
-            || self.merger.counts_beyond(room.id(), room.palette_len());
-        if live {
-            return mesh_message::Liveness::Live;
-        }
-        self.tally.put_room(room.id(), room.palette_len());
-        mesh_message::Liveness::Quiet
-    }
-
-    /// Accepts again what a change that is off would not have; true when there is such a room.
-    fn keep_room(&mut self, room: RoomId) -> bool {
-        let Some(known) = self.rooms.find(room) else { return false };
-        self.tally.put_room(room, known.room.palette_len());
-        true
-    }
-
-    /// Adds or replaces a room; true when there was one.
-    fn put_room(&mut self, room: &Arc<Room>) -> bool {
-        let slot = self.tally.put_room(room.id(), room.palette_len());
-        let existed = self.rooms.put(room.clone(), slot);
-        if existed {
-            self.offer_palette(room);
-            self.streams.offer_palette(room);
-        }
-        existed
-    }
-
-    /// Removes a room; true when there was one.
-    fn delete_room(&mut self, now: Now, room: RoomId) -> bool {
-        let existed = self.rooms.remove(room);
-        if existed {
-            self.tally.remove_room(room);
-            if merger_of(room, self.shards) == self.id {
-                self.merger.remove_room(room);
-            }
-            self.drop_audience(now, room);
-            self.streams.drop_room(room);
-        }
-        existed
     }
 }

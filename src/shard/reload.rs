@@ -80,11 +80,11 @@ impl Shard {
         self.quic.reconfigure(quic);
         self.webtransport.clone_from(&settings.webtransport);
         self.subscribers.set_max(settings.subscribers_max, settings.rooms_per_subscriber_max);
-        self.streams.set_max(settings.streams_max);
+        self.event_streams.set_max(settings.streams_max);
         // What is under way has its times.
         if self.is_ready() {
             self.fanout.set_spread(settings.fanout_spread);
-            self.streams.set_spread(settings.fanout_spread);
+            self.event_streams.set_spread(settings.fanout_spread);
             self.drain.set_times(settings.drain_duration, settings.drain_timeout);
         }
     }

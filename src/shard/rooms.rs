@@ -1,11 +1,14 @@
 //! The rooms as one shard knows them: what they are called, and their newest frame.
 //!
-//! Invariant: the tally counts for a room exactly while it stands here. Not here: who decides which rooms exist (the
+//! Invariant: the tally counts for a room exactly while it stands here; who watches it is told when it changes. Not here: who decides which rooms exist (the
 //! coordinator) and who watches them (fan-out).
 
-use super::mesh_message::SharedFrame;
+use super::Shard;
+use super::mesh_message::{Liveness, SharedFrame};
+use crate::ids::merger_of;
 use crate::room::Room;
 use crate::tally::RoomSlot;
+use crate::window::Now;
 use std::collections::HashMap;
 use std::sync::Arc;
 use uproar_wire::RoomId;
@@ -72,5 +75,55 @@ impl Rooms {
         let mut rooms: Vec<_> = self.by_id.values().map(|state| state.room.clone()).collect();
         rooms.sort_unstable_by_key(|room| room.id());
         rooms
+    }
+}
+
+impl Shard {
+    pub(super) fn prepare_room(&mut self, room: &Room) -> Liveness {
+        let Some(known) = self.rooms.find(room.id()) else {
+            return Liveness::Quiet;
+        };
+        if room.palette_len() >= known.room.palette_len() {
+            return Liveness::Quiet;
+        }
+        let live = self.tally.counts_beyond(room.id(), room.palette_len())
+            || self.merger.counts_beyond(room.id(), room.palette_len());
+        if live {
+            return Liveness::Live;
+        }
+        self.tally.put_room(room.id(), room.palette_len());
+        Liveness::Quiet
+    }
+
+    /// Accepts again what a change that is off would not have; true when there is such a room.
+    pub(super) fn keep_room(&mut self, room: RoomId) -> bool {
+        let Some(known) = self.rooms.find(room) else { return false };
+        self.tally.put_room(room, known.room.palette_len());
+        true
+    }
+
+    /// Adds or replaces a room; true when there was one.
+    pub(super) fn put_room(&mut self, room: &Arc<Room>) -> bool {
+        let slot = self.tally.put_room(room.id(), room.palette_len());
+        let existed = self.rooms.put(room.clone(), slot);
+        if existed {
+            self.offer_palette(room);
+            self.event_streams.offer_palette(room);
+        }
+        existed
+    }
+
+    /// Removes a room; true when there was one.
+    pub(super) fn delete_room(&mut self, now: Now, room: RoomId) -> bool {
+        let existed = self.rooms.remove(room);
+        if existed {
+            self.tally.remove_room(room);
+            if merger_of(room, self.shards) == self.id {
+                self.merger.remove_room(room);
+            }
+            self.drop_audience(now, room);
+            self.event_streams.drop_room(room);
+        }
+        existed
     }
 }

@@ -10,11 +10,11 @@
 mod held;
 mod requests;
 
+use super::Shard;
 use super::mesh_message::SharedFrame;
-use super::{Proto, Shard};
 use crate::fanout::{FrameMessage, Link, Links, SubscriptionId, Wrote};
 use crate::limits;
-use crate::metrics::{Reject, ShardMetrics};
+use crate::metrics::{Proto, Reject, ShardMetrics};
 use crate::quic::{Quic, QuicEvent, WriteOutcome};
 use crate::room::Room;
 use crate::window::Now;
@@ -103,6 +103,7 @@ impl Subscribers {
             self.by_conn.resize_with(conn + 1, Held::default);
             self.protos.resize(conn + 1, proto);
         }
+        debug_assert!(self.held(conn).is_empty(), "slot {conn} is counted by how it spoke before");
         self.protos[conn] = proto;
     }
 
@@ -168,7 +169,9 @@ impl Shard {
                     // Refusals are counted inside; a datagram is never answered.
                     self.count_datagram(proto, &datagram);
                 }
-                QuicEvent::Stray { .. } => self.metrics.count_reject(Proto::WebTransport, Reject::NoSession),
+                QuicEvent::Stray { count, .. } => {
+                    self.metrics.rejected[Proto::WebTransport.index()][Reject::NoSession.index()] += count;
+                }
                 QuicEvent::Writable { conn, stream } => {
                     if let Some(subscribed) = self.subscribers.find(conn, stream) {
                         self.fanout.handle_writable(subscribed.subscription);
@@ -213,15 +216,14 @@ impl Shard {
             self.subscribers.remove(link.conn, link.stream);
             if self.subscribers.held(link.conn).is_empty() {
                 self.quic.close(now.instant, link.conn, CloseCode::RoomDeleted, "the room was deleted");
-            } else {
-                self.quic.finish(link.conn, link.stream);
             }
+            self.quic.finish(link.conn, link.stream);
         }
     }
 
     /// A room that nobody watches here any more, in whichever way, need not have a frame every window.
     pub(super) fn unwatch_if_alone(&mut self, room: RoomId) {
-        if self.fanout.audience(room) == 0 && self.streams.audience(room) == 0 {
+        if self.fanout.audience(room) == 0 && self.event_streams.audience(room) == 0 {
             self.tally.set_watched(room, false);
         }
     }

@@ -211,7 +211,7 @@ impl Figures {
             frames_sent: node.count("uproar_frames_sent_total", &[]),
             frames_skipped: by_label(&node, "uproar_frames_skipped_total", "reason"),
             subscribers: gauges(&now.node, "uproar_subscribers", "proto"),
-            subscribers_max: gauge(&now.node, "uproar_subscribers_max", &[]),
+            subscribers_max: subscribers_max(&now.node),
             connections: connections(&node),
             rooms_count: rooms_count(&now.shards),
             rooms: now.rooms.clone(),
@@ -256,6 +256,11 @@ fn gauges(samples: &Samples, name: &str, key: &str) -> BTreeMap<String, u64> {
 
 fn gauge(samples: &Samples, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
     samples.sum(name, labels).map(|value| value.max(0.0) as u64)
+}
+
+/// By QUIC, and by HTTP where the server knows streams.
+fn subscribers_max(samples: &Samples) -> Option<u64> {
+    Some(gauge(samples, "uproar_subscribers_max", &[])? + gauge(samples, "uproar_streams_max", &[]).unwrap_or(0))
 }
 
 fn connections(growth: &Growth<'_>) -> BTreeMap<String, BTreeMap<String, Count>> {

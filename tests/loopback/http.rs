@@ -94,7 +94,7 @@ fn what_does_not_exist_or_is_not_allowed_is_a_problem_with_a_code() {
     let server = Server::start(&["--shards", "1", "--window", "100ms"]);
     let mut public = Http::to(server.http());
     for (request, status, code) in [
-        (http::get("/"), 404, "not_found"),
+        (http::get("/nothing"), 404, "not_found"),
         (http::get("/metrics"), 404, "not_found"),
         (http::get("/v1/rooms"), 404, "not_found"),
         (http::get("/v1/rooms/1/nothing"), 404, "not_found"),

@@ -100,7 +100,7 @@ fn pages_of_other_sites_are_refused_where_sites_are_named() {
         // Whoever is no browser.
         assert_eq!(browser.ask(request).status, status);
     }
-    assert_eq!(server.metric("uproar_rejected_total{proto=\"http\",reason=\"origin\"}"), 1);
+    assert_eq!(server.metric("uproar_rejected_total{proto=\"http\",reason=\"origin\"}"), 3);
     assert_eq!(server.metric("uproar_reactions_total{proto=\"http\"}"), 2);
     let script = browser.ask(&from("https://other.example", &http::get("/uproar.js")));
     assert_eq!((script.status, script.field("access-control-allow-origin")), (200, Some("*")));

@@ -8,15 +8,15 @@
 //!              2  n x u32 room id                               2  n x { u32 room id, u8 status }
 //!
 //! kind 6, reactions
-//!              0  ...  one reaction datagram
+//!              0  ...  one reaction datagram: 16 bytes at least
 //! ```
-//! All numbers are little-endian. The version is that of the hello. Reactions are never answered. Each request is answered once, in the order of the
-//! requests, with one status a room in the request's order. Kinds that a reader does not know are skipped by their
-//! length, so that a later version may say more.
+//! All numbers are little-endian. The version is that of the hello. Reactions are never answered. Each request is
+//! answered once, in the order of the requests, with one status a room in the request's order. Kinds that a reader does
+//! not know are skipped by their length, so that a later version may say more.
 
 use crate::hello::{self, Hello, HelloError, MESSAGE_MAX, ROOMS_MAX, RoomStatus, Welcome};
 use crate::ids::RoomId;
-use crate::reaction::DATAGRAM_MAX;
+use crate::reaction::{DATAGRAM_MAX, HEADER_LEN};
 
 pub(crate) const KIND_HELLO: u8 = 1;
 pub(crate) const KIND_WELCOME: u8 = 2;
@@ -83,6 +83,8 @@ impl ControlMessage {
             KIND_SUBSCRIBE => Self::Request(RoomsRequest::decode_body(Change::Subscribe, body)?),
             KIND_UNSUBSCRIBE => Self::Request(RoomsRequest::decode_body(Change::Unsubscribe, body)?),
             KIND_ROOMS => Self::Answer(RoomsAnswer::decode_body(body)?),
+            // Nobody sends them but to have hundreds of messages read in one packet.
+            KIND_REACTIONS if body.len() < HEADER_LEN => return Err(HelloError::Malformed),
             KIND_REACTIONS => Self::Reactions(body.to_vec()),
             unknown => Self::Unknown(unknown),
         };

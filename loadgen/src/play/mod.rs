@@ -53,7 +53,8 @@ pub struct Options {
     /// When the match starts, as Unix time in milliseconds, so that several machines start together; as soon as everybody is
     /// there when it is not said.
     pub start_unix_ms: Option<u64>,
-    /// Whether others may tap too, on pages of the server: their taps are told apart, and are no finding.
+    /// Whether others may tap too, on pages of the server: their taps are told apart, and are no finding. The scenario must
+    /// then leave the ways in that pages have, HTTP and WebTransport, to them.
     pub visitors: bool,
 }
 

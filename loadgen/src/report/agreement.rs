@@ -12,7 +12,7 @@ use super::WindowRow;
 pub enum Others {
     /// All taps are there, but for so many whose fate is unknown.
     None {
-        /// Taps that were sent and never answered, and those of visitors.
+        /// Taps that were sent and never answered, and those that visitors may have made in it.
         unconfirmed: u64,
     },
     /// Other machines play other parts of the crowd: there is no most.

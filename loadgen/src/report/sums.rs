@@ -54,10 +54,11 @@ impl Report {
     }
 
     fn find_disagreements(&mut self) {
-        let (is_whole, visitors) = (self.is_whole(), self.visitors_counted());
+        let is_whole = self.is_whole();
+        let visitors: Vec<u64> = self.windows.iter().map(|window| self.visitors_in(window)).collect();
         let unconfirmed: BTreeMap<u32, u64> =
             self.rooms.iter().map(|room| (room.room, room.taps_unconfirmed)).collect();
-        for window in &mut self.windows {
+        for (window, visitors) in self.windows.iter_mut().zip(visitors) {
             let unconfirmed = unconfirmed.get(&window.room).copied().unwrap_or(0);
             let others = match is_whole {
                 true => Others::None { unconfirmed: unconfirmed + visitors },

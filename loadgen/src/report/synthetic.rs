@@ -83,6 +83,12 @@ impl Play {
         Self { taps, drops: 0, rejected }
     }
 
+    /// Whoever taps by HTTP taps by UDP.
+    pub(crate) fn leave_http(&mut self) {
+        let by_http = self.taps.iter_mut().filter(|tap| tap.way == Transport::Http);
+        by_http.for_each(|tap| tap.way = Transport::Udp);
+    }
+
     /// So many taps of one way in are dropped at the server's socket, each in a datagram of its own.
     pub(crate) fn lose_before_server(&mut self, way: &str, count: u64) {
         let found = self.taps.iter_mut().filter(|tap| tap.way.label() == way && tap.counted && !tap.border);

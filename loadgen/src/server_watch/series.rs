@@ -30,7 +30,7 @@ pub struct ServerSample {
 }
 
 /// What the server had counted. All are totals since its own start, but memory and subscribers, which are of the moment.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ServerReading {
     /// CPU time of all its threads, in seconds; `None` where the server cannot tell.
     pub cpu_s: Option<f64>,
@@ -61,6 +61,9 @@ pub struct TapsByProto {
     pub http: u64,
     /// By connection of a subscriber.
     pub quic: u64,
+    /// By WebTransport session, which a page has; 0 where the server knows none.
+    #[serde(default)]
+    pub webtransport: u64,
 }
 
 impl ServerReading {
@@ -72,7 +75,12 @@ impl ServerReading {
         Some(Self {
             cpu_s: page.total("process_cpu_seconds_total"),
             rss_bytes: count("process_resident_memory_bytes"),
-            taps: TapsByProto { udp: by("udp")?, http: by("http")?, quic: by("quic")? },
+            taps: TapsByProto {
+                udp: by("udp")?,
+                http: by("http")?,
+                quic: by("quic")?,
+                webtransport: by("webtransport").unwrap_or(0),
+            },
             datagrams: count("uproar_datagrams_total")?,
             rejected: count("uproar_rejected_total")?,
             socket_drops: count("uproar_socket_drops_total")?,
@@ -162,7 +170,7 @@ mod tests {
         let expected = ServerReading {
             cpu_s: Some(38.07),
             rss_bytes: Some(25_436_160),
-            taps: TapsByProto { udp: 857_000, http: 600, quic: 48 },
+            taps: TapsByProto { udp: 857_000, http: 600, quic: 48, webtransport: 0 },
             datagrams: 85_710,
             rejected: 12,
             socket_drops: 4,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 /// Whether the kernel may hand over trains of datagrams of one sender in one receive.
 pub fn coalesce_datagrams(socket: &impl AsRawFd, coalesce: bool) -> io::Result<()> {
@@ -23,6 +24,12 @@ pub fn set_send_buffer(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
 pub fn limit_unsent(fd: RawFd, bytes: usize) -> io::Result<()> {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     set(fd, libc::IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes)
+}
+
+/// Has the kernel end a TCP connection whose peer acknowledges nothing, or has no room, for so long.
+pub fn limit_unacknowledged(fd: RawFd, time: Duration) -> io::Result<()> {
+    let ms = libc::c_uint::try_from(time.as_millis()).unwrap_or(libc::c_uint::MAX);
+    set(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, &ms)
 }
 
 /// Of `include/uapi/linux/tcp.h`; `libc` does not have it.

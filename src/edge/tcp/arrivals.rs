@@ -159,6 +159,7 @@ impl Tcp {
             is_mid_request: false,
             sent_at: now,
             stalled_at: None,
+            events: 0,
             discarded_bytes: 0,
             outcome: Outcome::Done,
         });

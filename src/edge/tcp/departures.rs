@@ -104,6 +104,7 @@ impl Tcp {
         known.is_changed = false;
         if !known.is_full {
             let replies = std::mem::take(&mut known.replies);
+            known.events = 0;
             let has_replies = !replies.is_empty() && known.state != State::Dead;
             if has_replies {
                 let taken_len = std::mem::take(&mut known.taken_len);

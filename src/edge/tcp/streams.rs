@@ -1,14 +1,15 @@
-//! Connections that have asked for frames as they come (Server-Sent Events).
+//! Connections that are event streams: they have asked for frames as they come (Server-Sent Events).
 //!
-//! Invariant: events are appended whole, and only while the kernel has taken those before: the shard is told when it has
-//! not, and when it has. Not here: which event when (the shard), and when a stream is over (`sweep`, `departures`).
+//! Invariant: events are appended whole, [`STREAM_EVENTS_MAX`] at most in a turn, and only while the kernel has taken those
+//! before: the shard is told when it has not, and when it has. Not here: which event when (the shard), and when a stream is
+//! over (`sweep`, `departures`).
 
 use super::{Conn, State, Tcp, find};
 use crate::edge::sys::ring::Ring;
-use crate::edge::sys::socket_option::limit_unsent;
-use crate::limits::{STREAM_SLICE, STREAM_UNSENT_BYTES};
+use crate::edge::sys::socket_option::{limit_unacknowledged, limit_unsent};
+use crate::limits::{STREAM_EVENTS_MAX, STREAM_SLICE, STREAM_UNACKNOWLEDGED_MIN, STREAM_UNSENT_BYTES};
 use crate::shard::{Shard, StreamWrite};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A comment, which readers of events pass over.
 const HEARTBEAT: &[u8] = b":\n\n";
@@ -21,7 +22,11 @@ impl Tcp {
                 continue;
             };
             match write {
-                StreamWrite::Event(event) => known.append(now, &event, ring),
+                StreamWrite::Event(event) => {
+                    known.events += 1;
+                    debug_assert!(!known.is_full && usize::from(known.events) <= STREAM_EVENTS_MAX, "too many events");
+                    known.append(now, &event, ring);
+                }
                 StreamWrite::End => known.state = State::Finishing,
             }
             self.note_change(conn);
@@ -42,9 +47,12 @@ impl Tcp {
 }
 
 impl Conn {
-    pub(super) fn begin_stream(&self) -> State {
-        // Without the limit a stream works too; its reader only gets older frames after a pause.
+    /// Of a reader that takes something at least once in `idle` or [`STREAM_UNACKNOWLEDGED_MIN`], as the limit is when the stream begins.
+    pub(super) fn begin_stream(&self, idle: Duration) -> State {
+        // Without the limits a stream works too; its reader only gets older frames after a pause, and one that has vanished
+        // is noticed when the kernel has no room for it any more.
         let _ = limit_unsent(self.fd(), STREAM_UNSENT_BYTES);
+        let _ = limit_unacknowledged(self.fd(), idle.max(STREAM_UNACKNOWLEDGED_MIN));
         State::Streaming
     }
 

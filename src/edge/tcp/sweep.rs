@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// The operator's limits.
 pub(super) struct TimeLimits {
-    idle: Duration,
+    pub(super) idle: Duration,
     heartbeat: Duration,
     head: Duration,
     request: Duration,

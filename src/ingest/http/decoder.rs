@@ -369,6 +369,8 @@ fn request<'a>(head: Head<'a>, body: &'a [u8]) -> Request<'a> {
         query: target.query,
         host,
         origin,
+        is_cross_site: facts.is_cross_site,
+        is_navigation: facts.is_navigation,
         if_none_match: facts.if_none_match,
         client: facts.client,
         last_event: facts.last_event,

@@ -37,6 +37,8 @@ pub(super) struct Facts {
     pub(super) content: ContentKind,
     pub(super) keep_alive: bool,
     pub(super) framing: Framing,
+    pub(super) is_cross_site: bool,
+    pub(super) is_navigation: bool,
     /// What the client has already, as far as it may be of this server.
     pub(super) if_none_match: Option<EntityTag>,
     /// The client waits for `100 Continue` before it sends the body.
@@ -132,6 +134,8 @@ struct Fields<'a> {
     client: Option<ClientId>,
     last_event: Option<u64>,
     content_type: Option<ContentKind>,
+    is_cross_site: bool,
+    is_navigation: bool,
     has_coding: bool,
     says_close: bool,
     says_keep_alive: bool,
@@ -159,6 +163,14 @@ impl<'a> Fields<'a> {
                 Ok(())
             }
             14 if is("content-length") => self.handle_content_length(value),
+            14 if is("sec-fetch-site") => {
+                self.is_cross_site = value == b"cross-site";
+                Ok(())
+            }
+            14 if is("sec-fetch-mode") => {
+                self.is_navigation = value == b"navigate";
+                Ok(())
+            }
             16 if is("content-encoding") => {
                 self.has_coding = true;
                 Ok(())
@@ -238,10 +250,21 @@ impl<'a> Fields<'a> {
         let content = if self.has_coding { ContentKind::Other } else { self.content_type.unwrap_or(ContentKind::None) };
         let keep_alive = !self.says_close && (is_1_1 || self.says_keep_alive);
         let framing = self.framing(is_1_1, body_bytes_max)?;
-        let if_none_match = self.if_none_match;
+        let Self { if_none_match, is_cross_site, is_navigation, .. } = self;
         // A client of HTTP/1.0 does not know interim replies.
         let expects_continue = is_1_1 && self.expects_continue;
-        Ok(Facts { method, client, last_event, content, keep_alive, framing, if_none_match, expects_continue })
+        Ok(Facts {
+            method,
+            client,
+            last_event,
+            content,
+            keep_alive,
+            framing,
+            is_cross_site,
+            is_navigation,
+            if_none_match,
+            expects_continue,
+        })
     }
 
     fn framing(&self, is_1_1: bool, body_bytes_max: usize) -> Result<Framing, Refusal> {

@@ -36,9 +36,14 @@ const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nAccess-C
     Connection: keep-alive\r\n\r\n";
 const ACCEPTED_CLOSE: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: *\r\n\
     Connection: close\r\n\r\n";
-// A day: browsers cap it as they see fit, and the answer never changes.
+/// Of a reply that goes on with [`push_readers`].
+const ACCEPTED_START: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: keep-alive\r\n";
+const ACCEPTED_START_CLOSE: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n";
+// A day: browsers cap it as they see fit. One that keeps the answer for longer than its origin may ask gains nothing: the
+// request itself is refused.
 const PREFLIGHT: &str = "Access-Control-Allow-Methods: GET, POST\r\n\
     Access-Control-Allow-Headers: content-type, x-client-id, last-event-id\r\nAccess-Control-Max-Age: 86400\r\n";
+const NO_STORE: &str = "Cache-Control: no-store\r\n";
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// 202: the reactions are counted in memory.
@@ -46,6 +51,10 @@ pub fn accepted(out: &mut Vec<u8>, manner: Manner<'_>) {
     match manner {
         Manner { readers: Readers::Any, keep_alive: true, .. } => out.extend_from_slice(ACCEPTED),
         Manner { readers: Readers::Any, keep_alive: false, .. } => out.extend_from_slice(ACCEPTED_CLOSE),
+        Manner { readers: readers @ Readers::Named(_), keep_alive, .. } => {
+            out.extend_from_slice(if keep_alive { ACCEPTED_START } else { ACCEPTED_START_CLOSE });
+            push_readers(out, readers);
+        }
         _ => bare(out, 202, "Content-Length: 0\r\n", manner),
     }
 }
@@ -71,18 +80,24 @@ pub fn continue_100(out: &mut Vec<u8>) {
     out.extend_from_slice(CONTINUE);
 }
 
-/// A reply with JSON.
+/// A reply with JSON, which is how something is now: nobody on the way may keep it for later.
 pub fn json(out: &mut Vec<u8>, status: u16, body: &[u8], manner: Manner<'_>) {
-    text(out, status, "application/json", body, manner);
+    push_start(out, &Head { status, content_type: "application/json", body_len: body.len() });
+    push_end(out, NO_STORE, manner);
+    push_body(out, body, manner);
 }
 
-/// The head of a stream of events. The end of the stream is that of the connection, so that only one of which nothing but
-/// the head was asked for may stay open.
-pub fn events(out: &mut Vec<u8>, manner: Manner<'_>) {
+/// The head of an event stream, and the beginning of its first event: after how many milliseconds its client shall come again
+/// once it has ended. The end of the stream is that of the connection, so that only one of which nothing but the head was
+/// asked for may stay open.
+pub fn events(out: &mut Vec<u8>, retry_ms: u64, manner: Manner<'_>) {
     // What buffers on the way would hold events back.
     let fields = "Content-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n";
     let keep_alive = manner.head_only && manner.keep_alive;
     bare(out, 200, fields, Manner { keep_alive, ..manner });
+    if !manner.head_only {
+        push_fmt(out, format_args!("retry: {retry_ms}\n"));
+    }
 }
 
 /// A reply of any other type.
@@ -184,12 +199,17 @@ fn push_start(out: &mut Vec<u8>, head: &Head<'_>) {
 fn push_end(out: &mut Vec<u8>, fields: &str, manner: Manner<'_>) {
     let connection = if manner.keep_alive { "keep-alive" } else { "close" };
     push_fmt(out, format_args!("Connection: {connection}\r\n{fields}"));
-    out.extend_from_slice(match manner.readers {
+    push_readers(out, manner.readers);
+}
+
+/// Whose pages may read it, and the end of the head.
+fn push_readers(out: &mut Vec<u8>, readers: Readers<'_>) {
+    out.extend_from_slice(match readers {
         Readers::SameOrigin => b"",
         Readers::Any => b"Access-Control-Allow-Origin: *\r\n",
         Readers::Named(_) => b"Vary: Origin\r\n",
     });
-    if let Readers::Named(origin @ [_, ..]) = manner.readers {
+    if let Readers::Named(origin @ [_, ..]) = readers {
         out.extend_from_slice(b"Access-Control-Allow-Origin: ");
         out.extend_from_slice(origin);
         out.extend_from_slice(b"\r\n");

@@ -18,6 +18,11 @@ pub struct Request<'a> {
     pub host: &'a [u8],
     /// The value of `Origin`, the site whose page has the browser ask: ASCII without spaces; empty when absent.
     pub origin: &'a [u8],
+    /// `Sec-Fetch-Site` says that a page of another site has the browser ask. Only browsers send it, and only to addresses
+    /// that they trust: by HTTPS, or on their own machine.
+    pub is_cross_site: bool,
+    /// `Sec-Fetch-Mode` says that the browser is on its way to what is asked for, as by a link.
+    pub is_navigation: bool,
     /// From `If-None-Match`: what the client has already.
     pub if_none_match: Option<EntityTag>,
     /// From `X-Client-Id`; 0 when absent.

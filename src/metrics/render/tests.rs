@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Names that `docs/WIRE.md` promises on `/metrics`, with their types.
-const PROMISED: [(&str, &str); 32] = [
+const PROMISED: [(&str, &str); 35] = [
     ("uproar_reactions_total", "counter"),
     ("uproar_reaction_records_total", "counter"),
     ("uproar_datagrams_total", "counter"),
     ("uproar_http_requests_total", "counter"),
     ("uproar_webtransport_requests_total", "counter"),
+    ("uproar_webtransport_refused_total", "counter"),
     ("uproar_rejected_total", "counter"),
     ("uproar_socket_drops_total", "counter"),
     ("uproar_windows_total", "counter"),
@@ -25,6 +26,8 @@ const PROMISED: [(&str, &str); 32] = [
     ("uproar_connections_total", "counter"),
     ("uproar_frames_made_total", "counter"),
     ("uproar_subscribers_max", "gauge"),
+    ("uproar_streams_max", "gauge"),
+    ("uproar_streams_refused_total", "counter"),
     ("uproar_http_connections", "gauge"),
     ("uproar_http_connections_max", "gauge"),
     ("uproar_handshake_seconds", "histogram"),
@@ -132,10 +135,12 @@ fn busy(scale: u64) -> ShardMetrics {
     fill(&mut metrics.reaction_records);
     fill(&mut metrics.http_requests);
     fill(&mut metrics.webtransport_requests);
+    fill(&mut metrics.webtransport_refused);
     fill(metrics.rejected.as_flattened_mut());
     fill(&mut metrics.socket_drops);
     fill(&mut metrics.frames_skipped);
     fill(&mut metrics.subscribers);
+    fill(&mut metrics.streams_refused);
     fill(&mut metrics.reloads);
     fill(std::slice::from_mut(&mut metrics.configured_at_s));
     fill(metrics.connections.as_flattened_mut());
@@ -159,6 +164,7 @@ fn busy(scale: u64) -> ShardMetrics {
         &mut detail.http_connections,
         &mut detail.http_connections_max,
         &mut detail.subscribers_max,
+        &mut detail.streams_max,
         &mut detail.http_handed_over,
     ] {
         fill(std::slice::from_mut(count));

@@ -92,7 +92,7 @@ impl Quic {
                 self.settle(now, conn);
             }
             Err(error) => {
-                self.outcomes[outcome::of_loss(&error.cause, false).index()] += 1;
+                self.outcomes[outcome::of_loss(&error.cause, false, false).index()] += 1;
                 if let Some(response) = error.response {
                     self.respond(&response);
                 }

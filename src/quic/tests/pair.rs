@@ -490,6 +490,16 @@ impl Client {
             _ => None,
         }
     }
+
+    /// The same, with its words.
+    pub(super) fn close_reason(&self) -> Option<(u64, String)> {
+        match &self.lost {
+            Some(ConnectionError::ApplicationClosed(close)) => {
+                Some((close.error_code.into_inner(), String::from_utf8_lossy(&close.reason).into_owned()))
+            }
+            _ => None,
+        }
+    }
 }
 
 pub(super) fn read_stream(connection: &mut Connection, stream: StreamId, into: &mut Vec<u8>) {

@@ -2,7 +2,8 @@
 
 use super::pair::{HELLO_TIMEOUT, Pair, hello_bytes, read_stream, welcome};
 use super::{is_closed, pattern};
-use crate::metrics::{Outcome, Proto, WEBTRANSPORT_CODES};
+use crate::limits::{HTTP3_REFUSALS_MAX, WEBTRANSPORT_FAREWELL, WEBTRANSPORT_LINGER};
+use crate::metrics::{Http3Refusal, Http3Status, Outcome, Proto};
 use crate::origins::Origins;
 use crate::quic::{QuicEvent, WriteOutcome};
 use bytes::Bytes;
@@ -104,20 +105,21 @@ fn hello(pair: &mut Pair) -> (usize, Hello) {
     })
 }
 
-/// Runs until the client is told that its session is over; with which code and why.
+/// Runs until the client is told that its session is over; with which code and why. The connection lasts so long that a
+/// browser, which acknowledges first and acts then, does not take its end for a loss.
 fn closed(pair: &mut Pair, client: usize, connect: StreamId) -> (u32, String) {
     let mut bytes = Vec::new();
-    pair.run_until(|pair| {
+    let mut has_ended = |pair: &mut Pair| {
         read_stream(&mut pair.clients[client].connection, connect, &mut bytes);
-        pair.clients[client].lost.is_some()
-    });
-    assert_eq!(
-        pair.clients[client].close_code(),
-        Some(VarInt::from_u32(0x100)),
-        "the connection ends without an error"
-    );
-    // A DATA frame, with a capsule that is shorter than 64 bytes in it.
-    assert_eq!((bytes[0], usize::from(bytes[1])), (0, bytes.len() - 2));
+        // A DATA frame, with a capsule that is shorter than 64 bytes in it.
+        bytes.first() == Some(&0) && bytes.get(1).is_some_and(|&len| bytes.len() == 2 + usize::from(len))
+    };
+    pair.run_until(&mut has_ended);
+    pair.run_for(WEBTRANSPORT_LINGER - Duration::from_millis(1));
+    assert_eq!(pair.clients[client].lost, None, "it is closed before a browser has acted on the end of its session");
+    pair.run_until(|pair| pair.clients[client].lost.is_some());
+    let (code, words) = pair.clients[client].close_reason().unwrap();
+    assert_eq!((code, words.starts_with("0: ")), (0x100, true), "it ends without an error: {words}");
     match Capsule::decode(&mut &bytes[2..]).unwrap() {
         Capsule::CloseWebTransportSession { code, reason } => (code, reason),
         other => panic!("not its end: {other:?}"),
@@ -160,7 +162,7 @@ fn a_session_carries_the_same_conversation() {
     pair.say(client, &request);
     pair.run_until_event(|event| matches!(event, QuicEvent::Request { .. }).then_some(()));
     let requests = pair.server.webtransport_requests();
-    assert_eq!((requests[0], requests.iter().sum::<u64>(), WEBTRANSPORT_CODES[0]), (1, 1, 200));
+    assert_eq!((requests[Http3Status::Granted.index()], requests.iter().sum::<u64>()), (1, 1));
 }
 
 #[test]
@@ -209,11 +211,11 @@ fn reactions_come_in_datagrams_of_the_session_and_on_its_control_stream() {
     pair.clients[client].react(&[1, 1, 2]);
     pair.run_until_event(|event| matches!(event, QuicEvent::Stray { .. }).then_some(()));
     let mut messages = Vec::new();
-    encode_reactions(&[5, 6, 7], &mut messages);
-    encode_reactions(&[], &mut messages);
+    encode_reactions(&[5; 16], &mut messages);
+    encode_reactions(&[6; 20], &mut messages);
     pair.say(client, &messages);
-    assert_eq!(pair.run_until_event(reactions), Bytes::from_static(&[5, 6, 7]));
-    assert_eq!(pair.run_until_event(reactions), Bytes::new());
+    assert_eq!(pair.run_until_event(reactions), Bytes::from_static(&[5; 16]));
+    assert_eq!(pair.run_until_event(reactions), Bytes::from_static(&[6; 20]));
     pair.clients[client].react(&[0x40]);
     assert_eq!(broken(&mut pair, client), (Outcome::Http3Error, 0x33));
 }
@@ -224,13 +226,17 @@ fn reactions_on_the_control_stream_are_of_uproar_1_too_after_the_hello() {
     let client = pair.connected();
     pair.subscribe(client, 1);
     let mut message = Vec::new();
-    encode_reactions(&[1, 2, 3], &mut message);
+    encode_reactions(&[3; 16], &mut message);
     pair.say(client, &message);
     let (datagram, proto) = pair.run_until_event(|event| match event {
         QuicEvent::Reactions { datagram, proto, .. } => Some((datagram.clone(), *proto)),
         _ => None,
     });
-    assert_eq!((&datagram[..], proto), (&[1, 2, 3][..], Proto::Quic));
+    assert_eq!((&datagram[..], proto), (&[3; 16][..], Proto::Quic));
+    let mut short = Vec::new();
+    encode_reactions(&[3; 15], &mut short);
+    pair.say(client, &short);
+    assert_eq!(pair.run_until_event(is_closed), Outcome::BadHello, "less than a datagram's head");
 
     let hasty = pair.connected();
     pair.say(hasty, &message);
@@ -298,6 +304,7 @@ fn a_request_that_is_none_is_cut_off_and_the_connection_lives() {
     let mut receiver = pair.clients[client].connection.recv_stream(cut_off);
     let read = receiver.read(true).unwrap().next(1).map(|_| ());
     assert_eq!(read, Err(ReadError::Reset(VarInt::from_u32(0x10e))));
+    assert_eq!(pair.server.webtransport_refused()[Http3Refusal::MessageError.index()], 1);
     let connect = open(&mut pair, client, Dir::Bi, &request(WEBTRANSPORT_PATH, None));
     assert_eq!(status(&mut pair, client, connect), 200);
 }
@@ -347,19 +354,85 @@ fn a_stream_that_must_last_may_not_end() {
 }
 
 #[test]
-fn streams_that_nobody_reads_cost_nothing() {
+fn streams_that_nobody_reads_are_few() {
     let mut pair = pair(9);
     let (client, _) = session(&mut pair);
     subscribe(&mut pair, client);
-    for _ in 0..50 {
-        for kind in [&[0x40, 0x54, 0, 1, 2, 3][..], &[0x21, 1]] {
-            let stream = open(&mut pair, client, Dir::Uni, kind);
-            pair.run_for(Duration::from_millis(50));
-            let _ = pair.clients[client].connection.send_stream(stream).reset(VarInt::from_u32(0));
-            pair.run_for(Duration::from_millis(50));
-        }
+    for number in 0..HTTP3_REFUSALS_MAX {
+        let kind = [&[0x40, 0x54, 0, 1, 2, 3][..], &[0x21, 1]][number % 2];
+        let stream = open(&mut pair, client, Dir::Uni, kind);
+        pair.run_for(Duration::from_millis(50));
+        let _ = pair.clients[client].connection.send_stream(stream).reset(VarInt::from_u32(0));
+        pair.run_for(Duration::from_millis(50));
     }
     assert_eq!(pair.clients[client].lost, None);
+    let half = HTTP3_REFUSALS_MAX as u64 / 2;
+    let refused = pair.server.webtransport_refused();
+    for refusal in [Http3Refusal::BufferedStreamRejected, Http3Refusal::StreamCreationError] {
+        assert_eq!(refused[refusal.index()], half);
+    }
+    open(&mut pair, client, Dir::Uni, &[0x21, 1]);
+    assert_eq!(broken(&mut pair, client), (Outcome::Http3Error, 0x107));
+    assert_eq!(pair.server.webtransport_refused().iter().sum::<u64>(), 2 * half);
+}
+
+#[test]
+fn what_was_answered_before_a_fault_counts() {
+    let mut pair = pair(19);
+    let client = pair.connected();
+    open(&mut pair, client, Dir::Uni, &SETTINGS);
+    pair.run_for(Duration::from_millis(100));
+    open(&mut pair, client, Dir::Bi, &request("/v1/other", None));
+    open(&mut pair, client, Dir::Bi, &[0, 0]);
+    assert_eq!(broken(&mut pair, client), (Outcome::Http3Error, 0x105));
+    assert_eq!(pair.server.webtransport_requests()[Http3Status::NotFound.index()], 1);
+}
+
+#[test]
+fn whoever_takes_no_answer_has_no_session() {
+    let mut pair = pair(20);
+    let client = pair.connected();
+    open(&mut pair, client, Dir::Uni, &SETTINGS);
+    let bytes = request(WEBTRANSPORT_PATH, None);
+    let connect = open(&mut pair, client, Dir::Bi, &bytes[..9]);
+    pair.clients[client].connection.recv_stream(connect).stop(VarInt::from_u32(0)).unwrap();
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(pair.server.webtransport_refused()[Http3Refusal::RequestCancelled.index()], 1);
+    let _ = pair.clients[client].connection.send_stream(connect).write(&bytes[9..]);
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(pair.server.webtransport_requests().iter().sum::<u64>(), 0);
+    let connect = open(&mut pair, client, Dir::Bi, &bytes);
+    assert_eq!(status(&mut pair, client, connect), 200);
+}
+
+#[test]
+fn a_session_ends_before_what_its_rooms_have_to_say() {
+    let mut pair = pair(21);
+    let (client, connect) = session(&mut pair);
+    let (conn, room) = subscribe(&mut pair, client);
+    assert_eq!(pair.server.write(conn, room, &mut pattern(200_000, 3)), WriteOutcome::Blocked);
+    pair.server.close(pair.now, conn, CloseCode::RoomDeleted, "the room was deleted");
+    pair.server.finish(conn, room);
+    assert_eq!(closed(&mut pair, client, connect), (6, "the room was deleted".to_owned()));
+}
+
+#[test]
+fn a_room_is_joined_behind_a_full_window() {
+    let mut pair = pair(22);
+    let (client, _) = session(&mut pair);
+    let (conn, room) = subscribe(&mut pair, client);
+    assert_eq!(pair.server.write(conn, room, &mut pattern(200_000, 4)), WriteOutcome::Blocked);
+    let second = pair.server.open_room_stream(conn).expect("as without HTTP/3");
+    let message = pattern(300, 5);
+    let mut rest = message.clone();
+    assert_eq!(pair.server.write(conn, second, &mut rest), WriteOutcome::Blocked);
+    assert_eq!(rest, message, "nothing goes before the beginning of the stream");
+    while pair.server.write(conn, second, &mut rest) == WriteOutcome::Blocked {
+        let is_writable = |event: &QuicEvent| matches!(event, QuicEvent::Writable { stream, .. } if *stream == second);
+        pair.run_until_event(|event| is_writable(event).then_some(()));
+    }
+    let whole = [&ROOM[..], &message].concat();
+    pair.run_until(|pair| pair.clients[client].received.get(&second).is_some_and(|got| *got == whole));
 }
 
 #[test]
@@ -397,7 +470,14 @@ fn a_client_ends_its_session_in_one_of_four_ways() {
         let (client, connect) = session(&mut pair);
         subscribe(&mut pair, client);
         end(&mut pair, client, connect);
-        assert_eq!(broken(&mut pair, client), (Outcome::Done, 0x100));
+        assert_eq!(pair.run_until_event(is_closed), Outcome::Done);
+        pair.run_for(WEBTRANSPORT_LINGER - Duration::from_millis(1));
+        assert_eq!(pair.clients[client].lost, None, "it acts on the end of its session first");
+        pair.run_until(|pair| pair.clients[client].lost.is_some());
+        let (code, words) = pair.clients[client].close_reason().unwrap();
+        assert_eq!((code, words.starts_with("0: ")), (0x100, true), "{words}");
+        pair.run_until(|pair| pair.server.connections() == 0);
+        assert_eq!(pair.server.farewells(), 0);
     }
 }
 
@@ -455,22 +535,35 @@ fn a_client_that_is_gone_is_not_waited_for_longer_than_a_farewell_takes() {
 }
 
 #[test]
-fn closing_all_waits_for_nobody() {
+fn closing_all_tells_sessions_why_and_waits_no_longer_than_a_farewell() {
     let mut pair = pair(16);
-    let (client, _) = session(&mut pair);
-    subscribe(&mut pair, client);
+    let sessions: Vec<_> = (0..3).map(|_| session(&mut pair)).collect();
+    for &(client, _) in &sessions {
+        subscribe(&mut pair, client);
+    }
     pair.server.close_all(pair.now, CloseCode::Draining, "the server is going away");
-    pair.flush();
-    assert_eq!(broken(&mut pair, client), (Outcome::Draining, 0x100));
+    assert_eq!(pair.server.farewells(), 3);
+    assert_eq!(closed(&mut pair, sessions[0].0, sessions[0].1), (1, "the server is going away".to_owned()));
+    assert_eq!(pair.server.outcomes()[Outcome::Draining.index()], 3);
+
+    let (silent, _) = session(&mut pair);
+    subscribe(&mut pair, silent);
+    pair.impairment.loss_percent = 100;
+    pair.server.close_all(pair.now, CloseCode::Draining, "the server is going away");
+    pair.run_for(WEBTRANSPORT_FAREWELL / 2);
+    assert_eq!(pair.server.farewells(), 1);
+    pair.server.end_farewells(pair.now);
+    assert_eq!(pair.server.farewells(), 0);
 }
 
 #[test]
 fn a_session_survives_a_bad_link() {
+    let mut told = 0;
     for seed in 0..8 {
         let mut pair = pair(100 + seed);
         pair.impairment =
             super::Impairment { loss_percent: 10, duplicate_percent: 5, jitter: Duration::from_millis(30) };
-        let (client, _) = session(&mut pair);
+        let (client, connect) = session(&mut pair);
         let (conn, room) = subscribe(&mut pair, client);
         let message = pattern(5_000, seed);
         assert_eq!(pair.server.write(conn, room, &mut message.clone()), WriteOutcome::All);
@@ -478,7 +571,14 @@ fn a_session_survives_a_bad_link() {
         pair.run_until(|pair| pair.clients[client].received.get(&room).is_some_and(|got| *got == whole));
         pair.server.close(pair.now, conn, CloseCode::RoomDeleted, "the room was deleted");
         // The farewell may be lost more often than it is waited for; then only the end of the connection comes.
-        pair.run_until(|pair| pair.clients[client].lost.is_some());
+        let mut bytes = Vec::new();
+        pair.run_until(|pair| {
+            read_stream(&mut pair.clients[client].connection, connect, &mut bytes);
+            pair.clients[client].lost.is_some()
+        });
+        let capsule = bytes.get(2..).and_then(|mut bytes| Capsule::decode(&mut bytes).ok());
+        told += u32::from(matches!(capsule, Some(Capsule::CloseWebTransportSession { code: 6, .. })));
         assert_eq!(pair.run_until_event(is_closed), Outcome::RoomDeleted);
     }
+    assert!(told >= 6, "{told} of 8 know that the room was deleted");
 }

@@ -1,15 +1,16 @@
 //! What a client says on all its streams, without QUIC: which stream is what, and what follows from it.
 //!
 //! Invariants: of a stream never more is taken in than [`Client::wants`] says, so that the bytes behind the header of a
-//! session's stream are left to the session. Requests are read once the client's settings have come; until a session
-//! begins, one stream at most waits for it, and its bytes wait with QUIC.
+//! session's stream are left to the session. What is refused of one client is bounded, and so is what it costs. Requests
+//! are read once the client's settings have come; until a session begins, one stream at most waits for it, and its bytes
+//! wait with QUIC.
 
 use super::control::{self, Control, Decoder};
 use super::error::{Code, Fault};
 use super::records::Number;
 use super::request::{Connect, Course, Request, Rules, Turn};
-use crate::origins::Origins;
-use web_transport_proto::http::StatusCode;
+use crate::limits::HTTP3_REFUSALS_MAX;
+use crate::metrics::{Http3Refusal, Http3Status};
 
 const CONTROL: u64 = 0x0;
 const PUSH: u64 = 0x1;
@@ -28,6 +29,8 @@ pub struct Client {
     session: Option<u64>,
     /// Whether the session has its stream.
     has_stream: bool,
+    /// Streams that were cut off, and requests that were not granted.
+    refusals: usize,
 }
 
 /// What a stream is.
@@ -49,9 +52,9 @@ pub enum Step {
     /// Nothing.
     More,
     /// Nothing more of the stream is read, and nothing is written to it.
-    Refuse(Code),
-    /// A request is answered so. With 200 the session has begun, else the stream is over.
-    Answer(StatusCode),
+    Refuse(Http3Refusal),
+    /// A request is answered so. If granted, the session has begun, else the stream is over.
+    Answer(Http3Status),
     /// The rest of the stream is the session's.
     Handed,
     /// The session has a stream already.
@@ -96,19 +99,22 @@ impl Client {
         self.has_settings
     }
 
-    /// Bytes of a stream, not more than it [wants](Self::wants). Requests are judged by `origins` and whether nobody is
-    /// taken in any more.
+    /// How many datagrams came in capsules since the last call.
+    pub fn take_datagrams(&mut self) -> u64 {
+        let connects = self.streams.iter_mut().filter_map(|(_, part)| match part {
+            Part::Connect(connect) => Some(connect),
+            _ => None,
+        });
+        connects.map(|connect| connect.take_datagrams()).sum()
+    }
+
+    /// Bytes of a stream, not more than it [wants](Self::wants). Requests are judged by `rules`.
     ///
     /// # Errors
-    /// When the client broke a rule for which its connection ends; so with the other two that may fail.
-    pub fn handle_bytes(
-        &mut self,
-        stream: u64,
-        bytes: &[u8],
-        origins: &Origins,
-        is_refusing: bool,
-    ) -> Result<Step, Fault> {
-        let rules = Rules { origins, is_refusing, has_session: self.session.is_some() };
+    /// When the client broke a rule for which its connection ends, or was refused too often; so with the others that may
+    /// fail.
+    pub fn handle_bytes(&mut self, stream: u64, bytes: &[u8], rules: Rules<'_>) -> Result<Step, Fault> {
+        let has_session = self.session.is_some();
         let Some(at) = self.streams.iter().position(|&(known, _)| known == stream) else { return Ok(Step::More) };
         match &mut self.streams[at].1 {
             Part::Untyped(number) => match bytes.iter().find_map(|&byte| number.push(byte)) {
@@ -123,14 +129,11 @@ impl Client {
             Part::Encoder => control::check_encoder(bytes).map(|()| Step::More),
             Part::Decoder(decoder) => decoder.handle_bytes(bytes).map(|()| Step::More),
             Part::Request(request) => {
-                let turn = request.handle_bytes(bytes, rules)?;
+                let turn = request.handle_bytes(bytes, rules, has_session)?;
                 self.handle_turn(at, turn)
             }
             Part::Waiting(_) => Ok(Step::More),
-            Part::Connect(connect) => {
-                let course = connect.handle_bytes(bytes)?;
-                Ok(of_course(&course))
-            }
+            Part::Connect(connect) => Ok(of_course(&connect.handle_bytes(bytes)?)),
         }
     }
 
@@ -144,7 +147,7 @@ impl Client {
             Some(Part::Request(request)) => {
                 request.check_end()?;
                 self.forget(stream);
-                Ok(Step::Refuse(Code::RequestIncomplete))
+                self.refuse(Http3Refusal::RequestIncomplete)
             }
             _ => self.handle_loss(stream),
         }
@@ -162,13 +165,41 @@ impl Client {
             Some(Part::Connect(_)) => Ok(Step::Ended),
             Some(Part::Request(_)) => {
                 self.forget(stream);
-                Ok(Step::Refuse(Code::RequestIncomplete))
+                self.refuse(Http3Refusal::RequestIncomplete)
             }
             Some(Part::Untyped(_) | Part::Waiting(_)) | None => {
                 self.forget(stream);
                 Ok(Step::More)
             }
         }
+    }
+
+    /// The client takes nothing more of a stream: no answer, if it is a request without one.
+    ///
+    /// # Errors
+    /// As [`Self::handle_bytes`].
+    pub fn handle_stopped(&mut self, stream: u64) -> Result<Step, Fault> {
+        match self.part(stream) {
+            Some(Part::Connect(_)) => Ok(Step::Ended),
+            Some(Part::Request(_)) => {
+                self.forget(stream);
+                self.refuse(Http3Refusal::RequestCancelled)
+            }
+            _ => Ok(Step::More),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Http3Refusal) -> Result<Step, Fault> {
+        self.count_refusal()?;
+        Ok(Step::Refuse(refusal))
+    }
+
+    fn count_refusal(&mut self) -> Result<(), Fault> {
+        if self.refusals == HTTP3_REFUSALS_MAX {
+            return Err(Fault::new(Code::ExcessiveLoad, "refused too often"));
+        }
+        self.refusals += 1;
+        Ok(())
     }
 
     /// What becomes of a stream that waited for a session, once there is one.
@@ -199,8 +230,10 @@ impl Client {
             PUSH => return Err(Fault::new(Code::StreamCreationError, "a push by a client")),
             _ => {
                 self.streams.swap_remove(at);
-                let code = if kind == OF_SESSION { Code::BufferedStreamRejected } else { Code::StreamCreationError };
-                return Ok(Step::Refuse(code));
+                return self.refuse(match kind {
+                    OF_SESSION => Http3Refusal::BufferedStreamRejected,
+                    _ => Http3Refusal::StreamCreationError,
+                });
             }
         };
         if std::mem::replace(known, true) {
@@ -214,18 +247,19 @@ impl Client {
         let stream = self.streams[at].0;
         match turn {
             Turn::More => Ok(Step::More),
-            Turn::Answer(StatusCode::OK) => {
+            Turn::Answer(Http3Status::Granted) => {
                 self.session = Some(stream);
                 self.streams[at].1 = Part::Connect(Box::new(Connect::new()));
-                Ok(Step::Answer(StatusCode::OK))
+                Ok(Step::Answer(Http3Status::Granted))
             }
             Turn::Answer(status) => {
                 self.streams.swap_remove(at);
+                self.count_refusal()?;
                 Ok(Step::Answer(status))
             }
             Turn::Malformed => {
                 self.streams.swap_remove(at);
-                Ok(Step::Refuse(Code::MessageError))
+                self.refuse(Http3Refusal::MessageError)
             }
             Turn::OfSession(session) => {
                 // Sessions begin on bidirectional streams of the client.
@@ -238,14 +272,17 @@ impl Client {
                     return Ok(Step::More);
                 }
                 self.streams.swap_remove(at);
-                Ok(self.of_session(session))
+                match self.of_session(session) {
+                    Step::Refuse(refusal) => self.refuse(refusal),
+                    step => Ok(step),
+                }
             }
         }
     }
 
     fn of_session(&mut self, session: u64) -> Step {
         if self.session != Some(session) {
-            return Step::Refuse(Code::BufferedStreamRejected);
+            return Step::Refuse(Http3Refusal::BufferedStreamRejected);
         }
         match std::mem::replace(&mut self.has_stream, true) {
             false => Step::Handed,
@@ -257,8 +294,7 @@ impl Client {
 fn of_course(course: &Course) -> Step {
     match course {
         Course::GoesOn => Step::More,
-        // Whoever says what is no capsule has no session any more either.
-        Course::Ended | Course::Broken => Step::Ended,
+        Course::Ended => Step::Ended,
     }
 }
 

@@ -81,14 +81,24 @@ impl Control {
     }
 
     fn handle_frame(&mut self) -> Result<(), Fault> {
-        let payload = std::mem::take(&mut self.payload);
+        let mut payload = std::mem::take(&mut self.payload);
+        let result = self.handle_payload(&payload);
+        // Settings come once; what holds a number is used again.
+        if self.kind != SETTINGS {
+            payload.clear();
+            self.payload = payload;
+        }
+        result
+    }
+
+    fn handle_payload(&mut self, payload: &[u8]) -> Result<(), Fault> {
         match self.kind {
             SETTINGS => {
                 self.has_settings = true;
-                settings::check(&payload)
+                settings::check(payload)
             }
             GOAWAY => {
-                let id = only_number(&payload)?;
+                let id = only_number(payload)?;
                 if self.goaway.is_some_and(|before| id > before) {
                     return Err(Fault::new(Code::IdError, "a farewell that is taken back"));
                 }
@@ -96,7 +106,7 @@ impl Control {
                 Ok(())
             }
             MAX_PUSH_ID => {
-                let id = only_number(&payload)?;
+                let id = only_number(payload)?;
                 if self.max_push_id.is_some_and(|before| id < before) {
                     return Err(Fault::new(Code::IdError, "pushes that are taken back"));
                 }

@@ -2,6 +2,7 @@
 //!
 //! Not here: close codes of the session, which are those of `uproar/1` ([`uproar_wire::hello::CloseCode`]).
 
+use crate::metrics::Http3Refusal;
 use quinn_proto::VarInt;
 
 /// What a connection, a stream or the request on it ends with (RFC 9114, 8.1; RFC 9204, 6; RFC 9297, 5.2).
@@ -27,6 +28,8 @@ pub enum Code {
     SettingsError,
     /// The control stream begins with something else than settings.
     MissingSettings,
+    /// A request that its client gave up.
+    RequestCancelled,
     /// A request that ends before it is whole.
     RequestIncomplete,
     /// A request that is none.
@@ -39,6 +42,8 @@ pub enum Code {
     QpackDecoderStreamError,
     /// A stream of a session that does not exist.
     BufferedStreamRejected,
+    /// The session of a stream is over.
+    SessionGone,
 }
 
 impl Code {
@@ -55,12 +60,26 @@ impl Code {
             Self::IdError => 0x108,
             Self::SettingsError => 0x109,
             Self::MissingSettings => 0x10a,
+            Self::RequestCancelled => 0x10c,
             Self::RequestIncomplete => 0x10d,
             Self::MessageError => 0x10e,
             Self::QpackDecompressionFailed => 0x200,
             Self::QpackEncoderStreamError => 0x201,
             Self::QpackDecoderStreamError => 0x202,
             Self::BufferedStreamRejected => 0x3994_bd84,
+            Self::SessionGone => 0x170d_7b68,
+        }
+    }
+}
+
+impl From<Http3Refusal> for Code {
+    fn from(refusal: Http3Refusal) -> Self {
+        match refusal {
+            Http3Refusal::RequestCancelled => Self::RequestCancelled,
+            Http3Refusal::RequestIncomplete => Self::RequestIncomplete,
+            Http3Refusal::MessageError => Self::MessageError,
+            Http3Refusal::StreamCreationError => Self::StreamCreationError,
+            Http3Refusal::BufferedStreamRejected => Self::BufferedStreamRejected,
         }
     }
 }

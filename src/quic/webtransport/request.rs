@@ -5,29 +5,29 @@
 
 use super::control::is_out_of_place_in_request;
 use super::error::{Code, Fault};
-use super::records::{Piece, Records, encode_varint};
+use super::records::{Piece, Records, decode_pair, encode_varint};
 use crate::limits::{HTTP3_FIELD_SECTION_BYTES_MAX, WEBTRANSPORT_CLOSE_BYTES_MAX};
+use crate::metrics::Http3Status;
 use crate::origins::Origins;
 use uproar_wire::http::WEBTRANSPORT_PATH;
-use web_transport_proto::http::{StatusCode, header};
+use web_transport_proto::http::header;
 use web_transport_proto::{ConnectError, ConnectRequest, Frame};
 
 const DATA: u64 = 0x0;
 const HEADERS: u64 = 0x1;
 /// Not a frame: the rest of the stream is the session's.
 const OF_SESSION: u64 = 0x41;
-/// The capsule that ends a session.
+/// The capsule that carries a datagram (RFC 9297, 3.5), and the one that ends a session.
+const DATAGRAM: u64 = 0x0;
 const CLOSE_SESSION: u64 = 0x2843;
 
 /// What requests are judged by.
 #[derive(Clone, Copy)]
-pub(super) struct Rules<'a> {
+pub struct Rules<'a> {
     /// Whose pages may have a session.
-    pub(super) origins: &'a Origins,
+    pub origins: &'a Origins,
     /// Whether nobody is taken in any more.
-    pub(super) is_refusing: bool,
-    /// Whether the connection has a session.
-    pub(super) has_session: bool,
+    pub is_refusing: bool,
 }
 
 /// A bidirectional stream of which it is not known what it is, or a request that has not come whole.
@@ -45,7 +45,7 @@ pub(super) enum Turn {
     /// It has to be read on.
     More,
     /// A request, to be answered so.
-    Answer(StatusCode),
+    Answer(Http3Status),
     /// A request that is none.
     Malformed,
     /// The rest of it is of the session with this id.
@@ -57,7 +57,12 @@ impl Request {
         self.records.wants()
     }
 
-    pub(super) fn handle_bytes(&mut self, mut bytes: &[u8], rules: Rules<'_>) -> Result<Turn, Fault> {
+    pub(super) fn handle_bytes(
+        &mut self,
+        mut bytes: &[u8],
+        rules: Rules<'_>,
+        has_session: bool,
+    ) -> Result<Turn, Fault> {
         while let Some(piece) = self.records.next(&mut bytes) {
             match piece {
                 Piece::Head { kind: OF_SESSION, len } if !self.has_begun => return Ok(Turn::OfSession(len)),
@@ -66,7 +71,7 @@ impl Request {
                     self.has_begun = true;
                     if kind == HEADERS {
                         if len > HTTP3_FIELD_SECTION_BYTES_MAX as u64 {
-                            return Ok(Turn::Answer(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+                            return Ok(Turn::Answer(Http3Status::TooLarge));
                         }
                         Frame::HEADERS.encode(&mut self.headers);
                         encode_varint(len, &mut self.headers);
@@ -76,7 +81,9 @@ impl Request {
                 Piece::Payload(_) => {}
             }
             if self.records.is_between() && !self.headers.is_empty() {
-                return judge(ConnectRequest::decode(&mut std::mem::take(&mut self.headers).as_slice()), rules);
+                let headers = std::mem::take(&mut self.headers);
+                check_inserts(&headers)?;
+                return judge(ConnectRequest::decode(&mut headers.as_slice()), rules, has_session);
             }
         }
         Ok(Turn::More)
@@ -100,21 +107,30 @@ impl Request {
     }
 }
 
-fn judge(request: Result<ConnectRequest, ConnectError>, rules: Rules<'_>) -> Result<Turn, Fault> {
+/// That a HEADERS frame needs no entry of a dynamic table, as there is none (RFC 9204, 4.5.1.1).
+fn check_inserts(mut frame: &[u8]) -> Result<(), Fault> {
+    let section = decode_pair(&mut frame).map(|_| frame);
+    match section.and_then(<[u8]>::first) {
+        Some(0) | None => Ok(()),
+        Some(_) => Err(Fault::new(Code::QpackDecompressionFailed, "fields that need a table without room")),
+    }
+}
+
+fn judge(request: Result<ConnectRequest, ConnectError>, rules: Rules<'_>, has_session: bool) -> Result<Turn, Fault> {
     let status = match request {
-        Ok(request) if request.url.path() != WEBTRANSPORT_PATH => StatusCode::NOT_FOUND,
-        Ok(request) if !may_come(&request, rules.origins) => StatusCode::FORBIDDEN,
-        Ok(_) if rules.has_session => StatusCode::TOO_MANY_REQUESTS,
-        Ok(_) if rules.is_refusing => StatusCode::SERVICE_UNAVAILABLE,
-        Ok(_) => StatusCode::OK,
+        Ok(request) if request.url.path() != WEBTRANSPORT_PATH => Http3Status::NotFound,
+        Ok(request) if !may_come(&request, rules.origins) => Http3Status::Forbidden,
+        Ok(_) if has_session => Http3Status::SecondSession,
+        Ok(_) if rules.is_refusing => Http3Status::Draining,
+        Ok(_) => Http3Status::Granted,
         Err(ConnectError::QpackError(_)) => {
             return Err(Fault::new(Code::QpackDecompressionFailed, "a field section that cannot be read"));
         }
-        Err(ConnectError::FieldSectionTooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        Err(ConnectError::WrongMethod(Some(_))) => StatusCode::METHOD_NOT_ALLOWED,
-        Err(ConnectError::WrongProtocol(_)) => StatusCode::NOT_IMPLEMENTED,
+        Err(ConnectError::FieldSectionTooLarge) => Http3Status::TooLarge,
+        Err(ConnectError::WrongMethod(Some(_))) => Http3Status::BadMethod,
+        Err(ConnectError::WrongProtocol(_)) => Http3Status::Unsupported,
         Err(ConnectError::WrongScheme(_) | ConnectError::InvalidUrl(_) | ConnectError::InvalidProtocol) => {
-            StatusCode::BAD_REQUEST
+            Http3Status::BadRequest
         }
         Err(_) => return Ok(Turn::Malformed),
     };
@@ -132,6 +148,8 @@ pub(super) struct Connect {
     is_data: bool,
     capsules: Records,
     is_closing: bool,
+    /// Capsules that carry datagrams, which are not taken.
+    datagrams: u64,
 }
 
 /// Whether the session goes on.
@@ -140,14 +158,26 @@ pub(super) enum Course {
     GoesOn,
     /// The client has closed it.
     Ended,
-    /// What the client says cannot be a capsule.
-    Broken,
 }
+
+/// RFC 9297, 3.3; with the request the session and so the connection is over.
+const NO_CAPSULE: Fault = Fault::new(Code::MessageError, "what cannot be a capsule");
 
 impl Connect {
     /// After the request.
     pub(super) fn new() -> Self {
-        Self { records: Records::default(), is_data: false, capsules: Records::default(), is_closing: false }
+        Self {
+            records: Records::default(),
+            is_data: false,
+            capsules: Records::default(),
+            is_closing: false,
+            datagrams: 0,
+        }
+    }
+
+    /// How many datagrams came in capsules since the last call.
+    pub(super) fn take_datagrams(&mut self) -> u64 {
+        std::mem::take(&mut self.datagrams)
     }
 
     pub(super) fn handle_bytes(&mut self, mut bytes: &[u8]) -> Result<Course, Fault> {
@@ -160,37 +190,39 @@ impl Connect {
                     return Err(Fault::new(Code::FrameUnexpected, "no frame of a session"));
                 }
                 Piece::Head { kind, .. } => self.is_data = kind == DATA,
-                Piece::Payload(payload) if self.is_data => match self.handle_capsules(payload) {
-                    Course::GoesOn => {}
-                    course => return Ok(course),
-                },
+                Piece::Payload(payload) if self.is_data => {
+                    if self.handle_capsules(payload)? == Course::Ended {
+                        return Ok(Course::Ended);
+                    }
+                }
                 Piece::Payload(_) => {}
             }
         }
         Ok(Course::GoesOn)
     }
 
-    fn handle_capsules(&mut self, mut bytes: &[u8]) -> Course {
+    fn handle_capsules(&mut self, mut bytes: &[u8]) -> Result<Course, Fault> {
         while let Some(piece) = self.capsules.next(&mut bytes) {
             if let Piece::Head { kind, len } = piece {
+                self.datagrams += u64::from(kind == DATAGRAM);
                 self.is_closing = kind == CLOSE_SESSION;
                 if self.is_closing && !(4..=WEBTRANSPORT_CLOSE_BYTES_MAX as u64).contains(&len) {
-                    return Course::Broken;
+                    return Err(NO_CAPSULE);
                 }
             }
             // Why a client closes is its own matter.
             if self.is_closing && self.capsules.is_between() {
-                return Course::Ended;
+                return Ok(Course::Ended);
             }
         }
-        Course::GoesOn
+        Ok(Course::GoesOn)
     }
 
     /// The client says nothing more on it.
     pub(super) fn handle_end(&self) -> Result<Course, Fault> {
         match (self.records.is_between(), self.capsules.is_between()) {
             (false, _) => Err(Fault::new(Code::FrameError, "a frame that is cut off")),
-            (true, false) => Ok(Course::Broken),
+            (true, false) => Err(NO_CAPSULE),
             (true, true) => Ok(Course::Ended),
         }
     }

@@ -5,7 +5,7 @@
 
 use super::error::{Code, Fault};
 use super::records::{decode_pair, encode_varint};
-use crate::limits::HTTP3_FIELD_SECTION_BYTES_MAX;
+use crate::limits::HTTP3_FIELD_SECTION_UNPACKED_MAX;
 use web_transport_proto::{Frame, Setting, StreamUni};
 
 /// What a setting may be that is a switch.
@@ -16,7 +16,7 @@ const OF_HTTP2: [u64; 5] = [0, 2, 3, 4, 5];
 /// The server's control stream from its beginning: its type and the settings. One session a connection.
 pub(super) fn control_stream() -> Vec<u8> {
     let settings = [
-        (Setting::MAX_FIELD_SECTION_SIZE, HTTP3_FIELD_SECTION_BYTES_MAX as u64),
+        (Setting::MAX_FIELD_SECTION_SIZE, HTTP3_FIELD_SECTION_UNPACKED_MAX),
         (Setting::ENABLE_CONNECT_PROTOCOL, 1),
         (Setting::ENABLE_DATAGRAM, 1),
         // Of drafts that browsers speak beside the newest one they know.

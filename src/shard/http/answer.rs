@@ -1,6 +1,6 @@
 //! The reply to one request, while it is being written.
 
-use super::Routed;
+use super::{HttpPort, Routed};
 use crate::ingest::http::{EntityTag, Manner, Method, Readers, Request, reply};
 use crate::metrics::Reject;
 
@@ -13,6 +13,8 @@ pub(super) struct Answer<'a, 'r> {
     /// 0 while the answer is to come later.
     pub(super) status: u16,
     pub(super) rejected: Option<Reject>,
+    /// Whether the connection ends with it, although the client would keep it.
+    pub(super) is_last: bool,
 }
 
 impl<'a> Answer<'a, '_> {
@@ -22,7 +24,7 @@ impl<'a> Answer<'a, '_> {
 
     fn manner(&self) -> Manner<'a> {
         let Request { keep_alive, head_only, .. } = *self.request;
-        Manner { keep_alive, head_only, readers: self.readers }
+        Manner { keep_alive: keep_alive && !self.is_last, head_only, readers: self.readers }
     }
 
     pub(super) fn only_get(&mut self, reply: impl FnOnce(&mut Self)) -> Routed {
@@ -44,10 +46,10 @@ impl<'a> Answer<'a, '_> {
         reply::preflight(self.replies, self.manner());
     }
 
-    /// The beginning of a stream of events.
-    pub(super) fn events(&mut self) {
+    /// The beginning of an event stream, whose client shall come again after so many milliseconds once it has ended.
+    pub(super) fn events(&mut self, retry_ms: u64) {
         self.status = 200;
-        reply::events(self.replies, self.manner());
+        reply::events(self.replies, retry_ms, self.manner());
     }
 
     pub(super) fn json(&mut self, status: u16, body: &[u8]) {
@@ -83,6 +85,8 @@ impl<'a> Answer<'a, '_> {
 
     pub(super) fn problem(&mut self, status: u16, code: &str, detail: &str) -> Routed {
         self.status = status;
+        // Who is to ask elsewhere comes to another shard, or by way of a proxy to another node, only by a new connection.
+        self.is_last |= status == 503;
         reply::problem(self.replies, status, code, detail, self.manner());
         Routed::Replied
     }
@@ -94,12 +98,12 @@ impl<'a> Answer<'a, '_> {
     }
 
     /// A page of a site that may not; what it asked for has not been done.
-    pub(super) fn foreign(&mut self) -> Routed {
-        self.problem(
-            403,
-            "origin_not_allowed",
-            "pages of this origin may not; web.origins of the server names those that may",
-        );
+    pub(super) fn foreign(&mut self, port: HttpPort) -> Routed {
+        let detail = match port {
+            HttpPort::Public => "pages of this origin may not; web.origins of the server names those that may",
+            HttpPort::Admin => "pages of other sites may not ask this port",
+        };
+        self.problem(403, "origin_not_allowed", detail);
         self.rejected = Some(Reject::Origin);
         Routed::Replied
     }

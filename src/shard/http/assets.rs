@@ -44,7 +44,7 @@ macro_rules! fields {
         concat!(
             "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n",
             "Content-Security-Policy: default-src 'self'; img-src * data:; object-src 'none'; base-uri 'none'; ",
-            "form-action 'none'; ",
+            "form-action 'self'; ",
             $policy,
             "\r\n"
         )

@@ -4,7 +4,7 @@
 //! the machine's address (DNS rebinding), and for the browser the answers then belong to the page. Such requests name the site in
 //! Host. So a name must be one that the operator gave; addresses cannot be rebound, nor can `localhost`.
 //!
-//! Invariant: what is refused has done nothing. Not here: the public port, which gives every page what it gives anybody.
+//! Invariant: what is refused has done nothing. Not here: whose pages may ask the public port (`origin`).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

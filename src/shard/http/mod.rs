@@ -2,20 +2,22 @@
 //!
 //! Answers that need other shards are given later: the connection waits, and requests pipelined behind it wait too.
 //!
-//! 1. this file: connections, and the table of paths;
-//! 2. `public`: reactions, rooms, frames;
-//! 3. `stream`: rooms and frames as they come (Server-Sent Events);
-//! 4. `admin`: the set of rooms, and metrics (shard 0 only);
-//! 5. `host`: under which names the admin port may be asked;
-//! 6. `origin`: whose pages may ask the public port;
-//! 7. `assets`: the pages of the ports themselves;
-//! 8. `answer`: the reply to one request.
+//! 1. this file: what becomes of received bytes, and the table of paths;
+//! 2. `connections`: which there are, and what each waits for;
+//! 3. `public`: reactions, rooms, frames;
+//! 4. `stream`: rooms and frames as they come (Server-Sent Events);
+//! 5. `admin`: the set of rooms, and metrics (shard 0 only);
+//! 6. `host`: under which names the admin port may be asked;
+//! 7. `origin`: whose pages may ask the public port;
+//! 8. `assets`: the pages of the ports themselves;
+//! 9. `answer`: the reply to one request.
 //!
 //! Not here: how requests are cut out of bytes ([`crate::ingest::http`]) and how bytes travel (edge).
 
 mod admin;
 mod answer;
 mod assets;
+mod connections;
 mod host;
 mod origin;
 mod public;
@@ -25,15 +27,16 @@ mod tests;
 
 use super::Shard;
 use super::coordinator::ScrapeForm;
-use super::streams::StreamKey;
-use crate::ingest::http::{
-    DecoderLimits, Flow, Manner, Method, Progress, Readers, Refusal, Request, RequestDecoder, reply,
-};
+use super::event_streams::EventStreamKey;
+use crate::ingest::http::{Flow, Manner, Method, Refusal, Request, RequestDecoder, reply};
 use crate::limits;
 use crate::metrics::{Outcome, Proto, Reject};
 use answer::Answer;
+#[cfg(feature = "edge")]
+pub(crate) use connections::HTTP_CONNECTION_BYTES;
+pub(super) use connections::HttpConnections;
+use connections::{Deferred, HttpConnection};
 pub(super) use host::AdminHosts;
-use std::collections::VecDeque;
 pub(super) use stream::{frame_event, palette_event};
 use uproar_wire::RoomId;
 use uproar_wire::http::WEBTRANSPORT_PATH;
@@ -69,115 +72,16 @@ pub enum HttpNext {
     Stream,
 }
 
-/// All HTTP connections of a shard, by slot.
-#[derive(Default)]
-pub(super) struct HttpConnections {
-    /// Each apart, so that it can be taken out at the cost of a pointer while its requests are handled.
-    slots: Vec<Option<Box<HttpConnection>>>,
-    open: usize,
-    ready: VecDeque<HttpConn>,
-}
-
-/// Bytes of a connection without a request: its box, and the slot that points to it.
-#[cfg(feature = "edge")]
-pub(crate) const HTTP_CONNECTION_BYTES: usize = size_of::<HttpConnection>() + size_of::<Option<Box<HttpConnection>>>();
-
-struct HttpConnection {
-    generation: u32,
-    port: HttpPort,
-    decoder: RequestDecoder,
-    deferred: Deferred,
-}
-
-enum Deferred {
-    Nothing,
-    Asked {
-        keep_alive: bool,
-        head_only: bool,
-    },
-    Answered {
-        reply: Vec<u8>,
-        keep_alive: bool,
-    },
-    /// No other request follows.
-    Streaming(StreamKey),
-}
-
 /// What became of one request.
 enum Routed {
     Replied,
+    /// Replied, and the connection ends with that.
+    Last,
     Asked,
-    Streaming(StreamKey),
-}
-
-impl HttpConnections {
-    pub(super) fn len(&self) -> usize {
-        self.open
-    }
-
-    fn find(&mut self, conn: HttpConn) -> Option<&mut HttpConnection> {
-        self.slots
-            .get_mut(conn.slot as usize)?
-            .as_deref_mut()
-            .filter(|connection| connection.generation == conn.generation)
-    }
-
-    /// Gives the answer that a request of the admin port, which alone has to wait for any, was promised.
-    fn answer(&mut self, conn: HttpConn, write: impl FnOnce(&mut Vec<u8>, Manner<'_>)) {
-        if let Some(connection) = self.find(conn)
-            && let Deferred::Asked { keep_alive, head_only } = connection.deferred
-        {
-            let mut reply = Vec::new();
-            write(&mut reply, Manner { keep_alive, head_only, readers: Readers::SameOrigin });
-            connection.deferred = Deferred::Answered { reply, keep_alive };
-            self.ready.push_back(conn);
-        }
-    }
+    Streaming(EventStreamKey),
 }
 
 impl Shard {
-    /// A connection was accepted on `port`.
-    pub fn http_opened(&mut self, conn: HttpConn, port: HttpPort) {
-        let slot = conn.slot as usize;
-        if self.http.slots.len() <= slot {
-            self.http.slots.resize_with(slot + 1, || None);
-        }
-        let body_bytes = match port {
-            HttpPort::Public => limits::HTTP_BODY_MAX,
-            HttpPort::Admin => limits::ROOM_SPEC_BYTES_MAX,
-        };
-        let decoder = RequestDecoder::new(DecoderLimits { body_bytes });
-        let connection =
-            Box::new(HttpConnection { generation: conn.generation, port, decoder, deferred: Deferred::Nothing });
-        self.http.open += usize::from(self.http.slots[slot].replace(connection).is_none());
-        self.metrics.count_connection(Proto::Http, Outcome::Accepted);
-    }
-
-    /// A connection is gone, and how it ended.
-    pub fn http_closed(&mut self, conn: HttpConn, outcome: Outcome) {
-        if let Some(connection) = self.http.find(conn) {
-            if let Deferred::Streaming(key) = connection.deferred {
-                self.end_stream(conn, key);
-            }
-            self.metrics.count_connection(Proto::Http, outcome);
-            self.http.slots[conn.slot as usize] = None;
-            self.http.open -= 1;
-        }
-    }
-
-    /// Whether a request has begun on `conn` and is not complete.
-    pub fn http_is_mid_request(&mut self, conn: HttpConn) -> bool {
-        self.http.find(conn).is_some_and(|connection| connection.decoder.is_mid_request())
-    }
-
-    /// How far the request has come that has begun on `conn` and is not complete.
-    pub fn http_progress(&self, conn: HttpConn) -> Progress {
-        let connection = self.http.slots.get(conn.slot as usize).and_then(Option::as_ref);
-        connection
-            .filter(|connection| connection.generation == conn.generation)
-            .map_or(Progress::Idle, |connection| connection.decoder.progress())
-    }
-
     /// Received bytes; replies are appended to `replies`. With no bytes: goes on after [`HttpNext::Wait`].
     pub fn handle_http(&mut self, conn: HttpConn, bytes: &[u8], replies: &mut Vec<u8>) -> HttpNext {
         // The connection is taken out while its requests are handled, so that they may use the whole shard.
@@ -230,6 +134,7 @@ impl Shard {
                         *deferred = Deferred::Streaming(key);
                         HttpNext::Stream
                     }
+                    Routed::Last => HttpNext::Close,
                     Routed::Replied if !request.keep_alive => HttpNext::Close,
                     Routed::Replied if replies.len() > limits::HTTP_REPLIES_MAX => HttpNext::Wait,
                     Routed::Replied => HttpNext::Read,
@@ -271,21 +176,16 @@ impl Shard {
         reply::problem(replies, 408, Reject::HttpTimeout.label(), detail, manner);
     }
 
-    /// The next connection whose answer has come: go on with [`Self::handle_http`] and no bytes.
-    pub fn poll_http_ready(&mut self) -> Option<HttpConn> {
-        self.http.ready.pop_front()
-    }
-
     fn route(&mut self, conn: HttpConn, port: HttpPort, request: &Request<'_>, replies: &mut Vec<u8>) -> Routed {
         let readers = self.readers(port, request.origin);
-        let mut answer = Answer { replies, request, readers, status: 0, rejected: None };
+        let mut answer = Answer { replies, request, readers, status: 0, rejected: None, is_last: false };
         let routed = match (port, request.path, room_path(request.path)) {
             (HttpPort::Admin, ..) if !self.admin_hosts.allows(request.host) => answer.problem(
                 403,
                 "unknown_host",
                 "Host names this port as nobody here does; listen.admin_names adds names",
             ),
-            (HttpPort::Public, path, _) if origin::is_foreign(path, request.origin, readers) => answer.foreign(),
+            _ if origin::is_foreign(port, request, readers) => answer.foreign(port),
             (HttpPort::Public, _, Some((room, Some("stream")))) => self.route_stream(conn, room, &mut answer),
             (HttpPort::Public, _, Some((room, rest))) => {
                 self.route_room(room, rest, &mut answer);
@@ -300,15 +200,16 @@ impl Shard {
             (_, "/readyz", _) => self.readyz(&mut answer),
             _ => self.serve_asset(port, &mut answer),
         };
-        let Answer { status, rejected, .. } = answer;
+        let Answer { status, rejected, is_last, .. } = answer;
         if status != 0 {
             self.metrics.count_http_reply(status);
         }
-        // Only a reaction is lost when it is turned away.
-        if let Some(reason) = rejected.filter(|_| port == HttpPort::Public && request.method == Method::Post) {
+        // Only a reaction is lost when it is turned away; a foreign page is turned away before its browser sends one.
+        let is_counted = |reason: &Reject| *reason == Reject::Origin || request.method == Method::Post;
+        if let Some(reason) = rejected.filter(|reason| port == HttpPort::Public && is_counted(reason)) {
             self.metrics.count_reject(Proto::Http, reason);
         }
-        routed
+        if is_last { Routed::Last } else { routed }
     }
 
     fn readyz(&self, answer: &mut Answer<'_, '_>) -> Routed {

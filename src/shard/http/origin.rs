@@ -1,11 +1,15 @@
 //! Whose pages may ask the public port, and read what it answers.
 //!
-//! Invariant: what is refused has done nothing. Who names no origin is no page of another site: clients that are no browsers,
-//! and the port's own page where it only reads. The admin port answers no page but its own: nothing that it says invites
-//! another, and what would change something a browser asks about first, and is denied (`host` has the rest).
+//! Invariant: what is refused has done nothing. Where sites are named, the public port answers the pages of those, its own
+//! (no page can have the browser send another `Host`), and who is no page. Browsers name no origin where a page only has
+//! something fetched that it cannot read, such as an image; that it is of another site they say in `Sec-Fetch-Site`. Where they
+//! do not, by plain HTTP to another machine, such a request is answered, as nothing tells it from one that is no browser's; it
+//! reads nothing and taps nothing.
+//! The admin port answers no page but its own: nothing that it says invites another, what would change something a browser asks
+//! about first, and is denied, and what another site's page only has fetched is refused (`host` has the rest).
 
 use super::HttpPort;
-use crate::ingest::http::Readers;
+use crate::ingest::http::{Readers, Request};
 use crate::origins::Origins;
 use crate::shard::Shard;
 
@@ -21,7 +25,19 @@ impl Shard {
     }
 }
 
-/// Whether a page asks that may not. Pages and scripts of the port itself are for everybody.
-pub(super) fn is_foreign(path: &str, origin: &[u8], readers: Readers<'_>) -> bool {
-    readers == Readers::Named(b"") && !origin.is_empty() && path.starts_with("/v1/")
+/// Whether a page of a site asks that may not. Pages and scripts of the port itself are for everybody.
+pub(super) fn is_foreign(port: HttpPort, request: &Request<'_>, readers: Readers<'_>) -> bool {
+    match port {
+        HttpPort::Public if readers != Readers::Named(b"") || !request.path.starts_with("/v1/") => false,
+        HttpPort::Public if request.origin.is_empty() => request.is_cross_site,
+        HttpPort::Public => !is_of_host(request.origin, request.host),
+        // A link may lead to the page.
+        HttpPort::Admin => request.is_cross_site && !(request.is_navigation && request.path == "/"),
+    }
+}
+
+/// Whether `origin` is that of the node's own pages, under the name by which it was asked.
+fn is_of_host(origin: &[u8], host: &[u8]) -> bool {
+    let name = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+    name == Some(host) && !host.is_empty()
 }

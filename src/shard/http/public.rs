@@ -48,6 +48,10 @@ impl Shard {
         match (&self.webtransport, answer.request.method) {
             (None, _) => return answer.not_found("WebTransport is switched off here"),
             (Some(_), Method::Options) => answer.preflight(),
+            // A page that comes now would be refused there, and could not tell that from a network without UDP.
+            (Some(_), Method::Get | Method::Head) if !self.is_ready() => {
+                return answer.problem(503, "draining", "the server is going away; ask elsewhere");
+            }
             (Some(body), Method::Get | Method::Head) => answer.json(200, body),
             (Some(_), _) => answer.method_not_allowed("GET, HEAD, OPTIONS"),
         }

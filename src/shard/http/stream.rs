@@ -1,6 +1,7 @@
 //! A room as it comes: `GET /v1/rooms/{room}/stream`, which does not end until one of the two sides does.
 //!
 //! ```text
+//! retry: 3471                         before the first palette: after how many milliseconds to come again
 //! event: palette                      first, and when the room was replaced
 //! data: JSON of GET /v1/rooms/{room}
 //!
@@ -8,18 +9,20 @@
 //! event: frame
 //! data: JSON of GET /v1/rooms/{room}/frame
 //! ```
-//! Invariant: whoever is refused a stream gets a reply as to any other request, and may go on asking. Not here: who gets
-//! which event when ([`crate::shard::streams`]).
+//! Invariant: whoever is refused a stream gets a reply as to any other request; where there is no room now, on a connection
+//! that ends with it, so that the next one is placed anew. Not here: who gets
+//! which event when ([`crate::shard::event_streams`]).
 
 #[cfg(test)]
 mod tests;
 
 use super::answer::Answer;
 use super::{Deferred, HttpConn, Routed, Shard, public, room_id};
+use crate::fanout::FrameMessage;
 use crate::ingest::http::Method;
+use crate::metrics::StreamRefusal;
 use crate::room::Room;
-use crate::shard::mesh_message::SharedFrame;
-use crate::shard::streams::StreamKey;
+use crate::shard::event_streams::EventStreamKey;
 use bytes::Bytes;
 
 impl Shard {
@@ -42,12 +45,14 @@ impl Shard {
             return answer.problem(404, "unknown_room", "there is no such room");
         };
         if !self.is_ready() {
+            self.metrics.streams_refused[StreamRefusal::Draining.index()] += 1;
             return answer.problem(503, "draining", "the server is going away; ask elsewhere");
         }
-        if self.streams.is_full() {
-            return answer.problem(503, "full", "no room for another stream; ask elsewhere, or later");
+        if self.event_streams.is_full() {
+            self.metrics.streams_refused[StreamRefusal::Full.index()] += 1;
+            return answer.problem(503, "full", "no room for another stream here; ask again, on a new connection");
         }
-        answer.events();
+        answer.events(self.event_streams.next_retry_ms());
         if answer.request.head_only {
             return Routed::Replied;
         }
@@ -57,18 +62,18 @@ impl Shard {
     /// The kernel has not taken all that was written to this connection's stream.
     pub fn handle_stream_stalled(&mut self, conn: HttpConn) {
         if let Some(key) = self.stream_of(conn) {
-            self.streams.handle_stalled(conn, key);
+            self.event_streams.handle_stalled(conn, key);
         }
     }
 
     /// The kernel has taken all that was written to this connection's stream.
     pub fn handle_stream_writable(&mut self, conn: HttpConn) {
         if let Some(key) = self.stream_of(conn) {
-            self.streams.handle_writable(conn, key);
+            self.event_streams.handle_writable(conn, key);
         }
     }
 
-    fn stream_of(&mut self, conn: HttpConn) -> Option<StreamKey> {
+    fn stream_of(&mut self, conn: HttpConn) -> Option<EventStreamKey> {
         match self.http.find(conn)?.deferred {
             Deferred::Streaming(key) => Some(key),
             _ => None,
@@ -83,7 +88,7 @@ pub(in crate::shard) fn palette_event(room: &Room) -> Bytes {
 }
 
 /// What a stream says when a window has closed.
-pub(in crate::shard) fn frame_event(room: &Room, frame: &SharedFrame) -> Bytes {
+pub(in crate::shard) fn frame_event(room: &Room, frame: &FrameMessage) -> Bytes {
     let head = format!("id: {}\nevent: frame\ndata: ", frame.window);
-    [head.as_bytes(), &public::frame_json(room, &frame.message), b"\n\n"].concat().into()
+    [head.as_bytes(), &public::frame_json(room, &frame.bytes), b"\n\n"].concat().into()
 }

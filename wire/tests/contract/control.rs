@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use uproar_wire::RoomId;
 use uproar_wire::control::{Change, ControlMessage, RoomsAnswer, RoomsRequest, encode_reactions, message_len};
 use uproar_wire::hello::{HelloError, MESSAGE_MAX, ROOMS_MAX, RoomStatus};
+use uproar_wire::reaction::HEADER_LEN;
 
 const SUBSCRIBE: u8 = 3;
 const UNSUBSCRIBE: u8 = 4;
@@ -89,12 +90,19 @@ fn kinds_of_a_later_version_are_skipped_whole() {
 
 #[test]
 fn reactions_are_whatever_their_message_holds() {
-    for body in [&[][..], &[0; 1], &[0; MESSAGE_MAX - 3]] {
+    for body in [&[0; HEADER_LEN][..], &[0; HEADER_LEN + 1], &[0; MESSAGE_MAX - 3]] {
         let mut encoded = Vec::new();
         encode_reactions(body, &mut encoded);
         assert_eq!(encoded, message(6, body));
         let taken = ControlMessage::decode(&encoded).unwrap().unwrap();
         assert_eq!(taken, (ControlMessage::Reactions(body.to_vec()), encoded.len()));
+    }
+}
+
+#[test]
+fn reactions_without_the_head_of_a_datagram_are_malformed() {
+    for body in [&[][..], &[0; 1], &[0; HEADER_LEN - 1]] {
+        assert_eq!(ControlMessage::decode(&message(6, body)), Err(HelloError::Malformed));
     }
 }
 

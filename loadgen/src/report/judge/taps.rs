@@ -32,6 +32,9 @@ impl Judge<'_> {
     }
 
     pub(super) fn judge_surplus(&mut self) {
+        if let Some(mixed) = self.report.mixed_with_visitors() {
+            self.find(Blame::Generator, mixed);
+        }
         let surplus: u64 = self.report.rooms.iter().map(RoomRow::surplus).sum();
         if surplus > self.report.visitors_counted() && self.is_whole {
             let text = format!(
@@ -77,8 +80,8 @@ impl Judge<'_> {
         }
         let lost = self.report.taps_lost;
         let counted_otherwise = |row: &TransportRow| {
-            let may_be_more = self.report.may_be_of_visitors(row.transport.label());
-            row.counted_otherwise(lost > 0, may_be_more)
+            let is_of_visitors = self.report.is_of_visitors(row.transport.label());
+            (!is_of_visitors).then(|| row.counted_otherwise(lost > 0)).flatten()
         };
         let texts: Vec<String> = self.report.transports.iter().filter_map(counted_otherwise).collect();
         texts.into_iter().for_each(|text| self.find(Blame::Server, text));
@@ -129,10 +132,10 @@ impl Loss {
 
 impl TransportRow {
     /// What is wrong with the server's count of what came by it. Fewer are right where some were lost.
-    fn counted_otherwise(&self, some_lost: bool, may_be_more: bool) -> Option<String> {
+    fn counted_otherwise(&self, some_lost: bool) -> Option<String> {
         let (counted, way) = (self.taps_counted?, self.transport.label());
         let most = self.taps_sent + self.taps_unconfirmed;
-        if counted > most && !may_be_more {
+        if counted > most {
             let more = grouped(counted - most);
             return Some(format!("the server counted {more} taps more by {way} than were sent"));
         }

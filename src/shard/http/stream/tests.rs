@@ -1,11 +1,11 @@
 //! Streams of one shard in virtual time: what each is written, when it ends, and that every frame is accounted for.
 
 use super::super::tests::{config, now};
-use crate::limits::FRAME_EVENT_BYTES_MAX;
+use crate::fanout::FrameMessage;
+use crate::limits::{FRAME_EVENT_BYTES_MAX, PALETTE_EVENT_BYTES_MAX, STREAM_RETRY_MS, STREAM_SLICE};
 use crate::metrics::{Outcome, Proto, Skip};
 use crate::origins::Origins;
 use crate::room::Room;
-use crate::shard::mesh_message::SharedFrame;
 use crate::shard::{HttpConn, HttpNext, HttpPort, MeshMessage, Shard, ShardConfig, StreamWrite};
 use crate::window::Now;
 use std::collections::BTreeMap;
@@ -59,6 +59,29 @@ impl Stage {
         (slot, next)
     }
 
+    fn reload(&mut self, streams_max: usize) {
+        let mut config = config(1);
+        config.settings.streams_max = streams_max;
+        self.shard.reconfigure(self.now, &config.settings, &config.quic.settings);
+    }
+
+    fn delete_room(&mut self) {
+        let deleted = MeshMessage::RoomDeleted(Default::default(), RoomId(1));
+        self.shard.handle_mesh(self.now, crate::ids::ShardId(0), deleted);
+    }
+
+    /// What the edge takes at the end of a turn.
+    fn take_writes(&mut self) {
+        while let Some((conn, write)) = self.shard.poll_stream_write() {
+            match write {
+                StreamWrite::Event(event) => {
+                    *self.sent.get_mut(&conn.slot).unwrap() += std::str::from_utf8(&event).unwrap();
+                }
+                StreamWrite::End => self.ended.push(conn.slot),
+            }
+        }
+    }
+
     fn close(&mut self, slot: u32) {
         self.shard.http_closed(conn(slot), Outcome::Done);
     }
@@ -68,14 +91,7 @@ impl Stage {
         loop {
             let has_more = self.shard.serve(self.now);
             assert_eq!(self.shard.poll_mesh(self.now).map(|(to, _)| to), None, "there are no others");
-            while let Some((conn, write)) = self.shard.poll_stream_write() {
-                match write {
-                    StreamWrite::Event(event) => {
-                        *self.sent.get_mut(&conn.slot).unwrap() += std::str::from_utf8(&event).unwrap();
-                    }
-                    StreamWrite::End => self.ended.push(conn.slot),
-                }
-            }
+            self.take_writes();
             if self.shard.is_drain_requested() {
                 self.shard.begin_drain(self.now);
             } else if !has_more && !self.shard.has_heard_itself() {
@@ -198,17 +214,21 @@ fn a_shard_has_as_many_streams_as_configured() {
     let first = stage.watch();
     stage.watch();
     let (refused, next) = stage.ask("GET /v1/rooms/1/stream HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(next, HttpNext::Read);
+    assert_eq!(next, HttpNext::Close, "so that the next one is placed anew");
     assert!(stage.sent[&refused].starts_with("HTTP/1.1 503 ") && stage.sent[&refused].contains("\"full\""));
+    assert!(stage.sent[&refused].contains("\r\nConnection: close\r\n"));
+    assert_eq!(stage.shard.counters().streams_refused, [1, 0]);
     stage.close(first);
     assert_eq!(stage.watching(), 1);
     stage.watch();
-    let mut settings = config(1).settings;
-    settings.streams_max = 3;
-    let quic = config(1).quic.settings;
-    stage.shard.reconfigure(stage.now, &settings, &quic);
+    stage.reload(3);
     stage.watch();
     assert_eq!(stage.watching(), 3);
+    stage.reload(1);
+    stage.close_windows(1);
+    assert_eq!((stage.watching(), &stage.ended[..]), (3, &[][..]), "those that are there go on");
+    assert_eq!(stage.windows(3), [stage.window() - 1]);
+    assert_eq!(stage.ask("GET /v1/rooms/1/stream HTTP/1.1\r\nHost: a\r\n\r\n").1, HttpNext::Close);
 }
 
 #[test]
@@ -258,10 +278,18 @@ fn the_largest_frame_is_within_its_bound() {
     };
     let mut message = Vec::new();
     uproar_wire::stream::encode_frame(&frame, &mut message);
-    let shared =
-        SharedFrame { room: RoomId(1), window: frame.window_seq(), message: message.into(), encoded_at: now().instant };
-    let event = super::frame_event(&room(&labels), &shared);
+    let message = FrameMessage { window: frame.window_seq(), bytes: message.into(), encoded_at: now().instant };
+    let event = super::frame_event(&room(&labels), &message);
     assert!((30_000..=FRAME_EVENT_BYTES_MAX).contains(&event.len()), "{}", event.len());
+}
+
+#[test]
+fn the_largest_palette_is_within_its_bound() {
+    use uproar_wire::frame::{LABEL_MAX, PALETTE_MAX};
+    let labels: Vec<_> = (0..PALETTE_MAX).map(|number| format!("{number:\">LABEL_MAX$}")).collect();
+    let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+    let event = super::palette_event(&room(&labels));
+    assert!((1_000_000..=PALETTE_EVENT_BYTES_MAX).contains(&event.len()), "{}", event.len());
 }
 
 #[test]
@@ -287,7 +315,7 @@ fn a_replaced_room_says_so_and_a_deleted_one_ends_its_streams() {
     assert_eq!(stage.events(watching), ["palette".into(), format!("frame {window}"), "palette".into()]);
     assert!(stage.sent[&late].contains("\"after\"") && !stage.sent[&late].contains("Cricket"));
 
-    stage.shard.handle_mesh(stage.now, crate::ids::ShardId(0), MeshMessage::RoomDeleted(Default::default(), RoomId(1)));
+    stage.delete_room();
     stage.serve();
     stage.ended.sort_unstable();
     assert_eq!(stage.ended, [watching, late]);
@@ -296,6 +324,70 @@ fn a_replaced_room_says_so_and_a_deleted_one_ends_its_streams() {
     stage.close(late);
     let (refused, _) = stage.ask("GET /v1/rooms/1/stream HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(stage.sent[&refused].contains("unknown_room"));
+}
+
+#[test]
+fn a_deleted_room_ends_a_slice_of_its_streams_a_turn() {
+    const STREAMS: usize = 3 * STREAM_SLICE;
+    let mut stage = Stage::new(STREAMS);
+    let all: Vec<_> = (0..STREAMS).map(|_| stage.watch()).collect();
+    stage.delete_room();
+    for turn in 1..=3 {
+        // Who leaves by itself meanwhile is ended only once.
+        stage.close(all[STREAMS - turn]);
+        stage.shard.serve(stage.now);
+        stage.take_writes();
+        assert!(stage.ended.len() <= turn * STREAM_SLICE, "{} in {turn} turns", stage.ended.len());
+    }
+    stage.serve();
+    stage.ended.sort_unstable();
+    assert_eq!(stage.ended, all[..STREAMS - 3]);
+    assert_eq!(stage.watching(), 0);
+}
+
+#[test]
+fn streams_that_do_not_read_end_once() {
+    let mut stage = Stage::new(8);
+    let [reset, deleted, other] = [stage.watch(), stage.watch(), stage.watch()];
+    [reset, deleted].into_iter().for_each(|slot| stage.shard.handle_stream_stalled(conn(slot)));
+    stage.close_windows(2);
+    stage.shard.handle_stream_writable(conn(reset));
+    stage.close(reset);
+    stage.close(reset);
+    assert_eq!(stage.watching(), 2);
+    stage.delete_room();
+    stage.shard.handle_stream_writable(conn(deleted));
+    stage.serve();
+    stage.ended.sort_unstable();
+    assert_eq!((stage.watching(), &stage.ended[..]), (0, &[deleted, other][..]));
+    assert!(stage.windows(deleted).is_empty(), "what it had not been sent goes with the room");
+    // Their places are others' now.
+    stage.shard.handle_mesh(stage.now, crate::ids::ShardId(0), MeshMessage::RoomPut(Default::default(), room(&["a"])));
+    let next = stage.watch();
+    stage.close(deleted);
+    stage.close(other);
+    assert_eq!(stage.watching(), 1);
+    stage.close_windows(1);
+    assert_eq!(stage.windows(next).len(), 1);
+}
+
+#[test]
+fn each_stream_is_told_another_time_to_come_again() {
+    let mut stage = Stage::new(64);
+    let mut retries: Vec<u64> = (0..64)
+        .map(|_| {
+            let slot = stage.watch();
+            let (_, body) = stage.sent[&slot].split_once("\r\n\r\n").unwrap();
+            let line = body.lines().next().unwrap();
+            line.strip_prefix("retry: ").unwrap().parse().unwrap()
+        })
+        .collect();
+    retries.sort_unstable();
+    assert!(STREAM_RETRY_MS.contains(&retries[0]) && STREAM_RETRY_MS.contains(&retries[63]), "{retries:?}");
+    let widest = retries.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(widest < (STREAM_RETRY_MS.end() - STREAM_RETRY_MS.start()) / 16, "{retries:?}");
+    let (head, _) = stage.ask("HEAD /v1/rooms/1/stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(stage.sent[&head].ends_with("\r\n\r\n"));
 }
 
 #[test]

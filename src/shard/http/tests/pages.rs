@@ -60,6 +60,12 @@ fn from(origin: &str, request: &str) -> String {
     request.replacen("Host: a\r\n", &format!("Host: a\r\nOrigin: {origin}\r\n"), 1)
 }
 
+const OF_OTHER_SITE: &str = "Sec-Fetch-Site: cross-site";
+
+fn with(field: &str, request: &str) -> String {
+    request.replacen("Host: a\r\n", &format!("Host: a\r\n{field}\r\n"), 1)
+}
+
 const PUBLIC: [(&str, &str); 5] = [
     ("/", "text/html; charset=utf-8"),
     ("/page.css", "text/css; charset=utf-8"),
@@ -187,6 +193,15 @@ fn pages_of_sites_that_are_named_may_and_no_others() {
             (from("https://www.example.com.evil.example", &request), 403, None),
             (from("http://www.example.com", &request), 403, None),
             (from("null", &request), 403, None),
+            // The page of the node itself.
+            (from("http://a", &request), expected, None),
+            (from("https://a", &request), expected, None),
+            (from("http://a.evil.example", &request), 403, None),
+            (from("http://a:8080", &request), 403, None),
+            // What another page only has fetched.
+            (with(OF_OTHER_SITE, &request), 403, None),
+            (with("Sec-Fetch-Site: same-origin", &request), expected, None),
+            (with("Sec-Fetch-Site: none", &request), expected, None),
         ] {
             let mut browser = Browser::of_ours();
             let (head, body) = browser.ask(HttpPort::Public, &request);
@@ -197,9 +212,8 @@ fn pages_of_sites_that_are_named_may_and_no_others() {
             assert_eq!(body.contains("\"origin_not_allowed\""), is_told, "{body}");
             let metrics = browser.shard.metrics();
             assert_eq!(metrics.reactions[Proto::Http.index()], u64::from(expected == 202), "{request}");
-            let is_refused_reaction = expected == 403 && request.starts_with("POST");
             let refused = metrics.rejected[Proto::Http.index()][Reject::Origin.index()];
-            assert_eq!(refused, u64::from(is_refused_reaction), "{request}");
+            assert_eq!(refused, u64::from(expected == 403), "{request}");
         }
     }
 }
@@ -252,6 +266,34 @@ fn the_admin_port_invites_no_page() {
             assert_eq!(status(&head), expected, "{request}");
             assert!(!head.contains("Access-Control"), "{request}\n{head}");
         }
+    }
+}
+
+#[test]
+fn other_sites_may_link_to_the_admin_page_and_have_nothing_else_fetched() {
+    let ask = |target: &str| super::ask("GET", target, "HTTP/1.1");
+    for (target, mode, expected) in [
+        ("/", "navigate", 200),
+        ("/", "no-cors", 403),
+        ("/metrics/shards", "no-cors", 403),
+        ("/metrics", "navigate", 403),
+        ("/v1/rooms", "cors", 403),
+        ("/admin.js", "no-cors", 403),
+    ] {
+        let request = with(&format!("{OF_OTHER_SITE}\r\nSec-Fetch-Mode: {mode}"), &ask(target));
+        let (head, _) = Browser::new(|_| {}).ask(HttpPort::Admin, &request);
+        assert_eq!(status(&head), expected, "{target} {mode}");
+        let own = request.replace("cross-site", "same-origin");
+        assert_eq!(status(&Browser::new(|_| {}).ask(HttpPort::Admin, &own).0), 200, "{target} {mode}");
+    }
+}
+
+#[test]
+fn what_is_of_now_is_kept_by_nobody() {
+    let mut browser = Browser::new(|_| {});
+    for target in ["/v1/webtransport", "/v1/rooms/1"] {
+        let (head, _) = browser.get(HttpPort::Public, target, "");
+        assert_eq!((status(&head), field(&head, "Cache-Control")), (200, Some("no-store")), "{target}");
     }
 }
 
