@@ -16,6 +16,15 @@ pub const ROOMS_MAX: usize = 1_000_000;
 /// Bytes of a room's specification, as JSON, on the admin port: a full palette with the longest labels, escaped.
 pub const ROOM_SPEC_BYTES_MAX: usize = 4 << 20;
 
+/// Deleted rooms whose emoji are remembered, so that a room that is put again goes on with its ids. Those deleted first are
+/// forgotten first: longer after they are gone than any tap is on its way, and longer than most senders keep ids.
+pub const DEPARTED_ROOMS_MAX: usize = 65_536;
+/// Bytes that they may take, on the coordinating shard only: so many rooms of some dozen emoji each.
+pub const DEPARTED_BYTES_MAX: usize = 32 << 20;
+/// Windows for which a frame waits for the palette that names its emoji, before it goes out without: the palette was sent
+/// before any of them could be tapped, so it comes within a turn or two, or never as the room was forgotten in between.
+pub const EARLY_FRAME_WINDOWS: u64 = 8;
+
 /// A late delta is waited for this part of a window before the frame goes out without it.
 pub const GRACE_DIVISOR: u64 = 4;
 

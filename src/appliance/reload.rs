@@ -3,7 +3,7 @@
 //! Reading may wait for files for as long as those take, so it happens on a thread of its own ([`begin`]).
 //!
 //! Invariant: whatever is wrong with the new configuration or certificate is found here, before any shard hears of it;
-//! then nothing changes. Only a room can still be kept as it was, when the shards find taps counted in it.
+//! then nothing changes. Only a room can still be kept as it was, when the shards have no emoji ids left for it.
 
 use super::{Event, ServeError};
 use crate::config::{Config, ConfigSource};
@@ -158,10 +158,10 @@ impl InForce {
                 None => prepared.rooms.remove(room),
             };
             match kept {
-                KeptRoom::LiveCounts => tracing::warn!(
+                KeptRoom::PaletteFull(full) => tracing::warn!(
                     event = life::ROOM_KEPT,
-                    remedy = "reload again in two windows",
-                    "room {room} keeps its palette, as taps are counted for emoji that the new one lacks"
+                    remedy = "configure the new palette under a new room id, or restart the server",
+                    "room {room} keeps its palette: with the new one {full}"
                 ),
                 KeptRoom::TooMany => tracing::warn!(
                     event = life::ROOM_KEPT,

@@ -1,14 +1,18 @@
 //! The coordinator: the part of shard 0 that asks all shards and answers once: changes of rooms, and scrapes.
 //!
-//! Invariant: one change of rooms is under way at a time, so all shards see changes in one order. A change is answered
-//! after every shard has carried it out, or has gone back to the room as it was: a tap sent after the answer finds the
-//! same room on whichever shard it lands.
+//! Invariants: one change of rooms is under way at a time, so all shards see changes in one order. A change is answered
+//! after every shard has carried it out: a tap sent after the answer finds the same room on whichever shard it lands. Emoji
+//! ids are given here and nowhere else, when a change begins, so all shards agree on them; a room goes on with those that it
+//! has or had, so an id keeps its meaning whatever is put or deleted.
+//!
 //! Not here: what the shards do with a change; that is each shard's own.
 
+use super::departed::Departed;
 use super::http::HttpConn;
-use super::mesh_message::{ChangeId, Liveness, MeshMessage};
+use super::mesh_message::{ChangeId, MeshMessage};
+use super::rooms::Rooms;
 use crate::metrics::ShardMetrics;
-use crate::room::Room;
+use crate::room::{PaletteFull, Room};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use uproar_wire::RoomId;
@@ -25,7 +29,7 @@ pub(super) enum Asker {
 /// A wish to change the set of rooms.
 #[derive(Debug)]
 pub(super) enum RoomChange {
-    /// Add or replace.
+    /// Add or replace. Until the change begins, its ids are those of a new room.
     Put(Arc<Room>),
     /// Remove.
     Delete(RoomId),
@@ -39,14 +43,16 @@ pub(super) enum ChangeOutcome {
         /// Whether there was such a room before.
         existed: bool,
     },
-    /// The palette would shrink under live counts; nothing has changed.
-    LiveCounts,
+    /// The room has no ids left for its emoji; nothing has changed.
+    PaletteFull(PaletteFull),
 }
 
 /// What the coordinator wants done next.
 pub(super) enum Order {
     /// Send this to every shard, made afresh for each.
     Broadcast(Box<dyn Fn() -> MeshMessage>),
+    /// Send this to the coordinating shard itself, so that it is handled once the request that it answers waits for it.
+    TellSelf(MeshMessage),
     /// Tell the asker what its change came to.
     AnswerChange(Asker, RoomChange, ChangeOutcome),
     /// Hand the asker what all shards have counted together.
@@ -72,6 +78,7 @@ pub(super) struct Coordinator {
     last_scrape: u64,
     waiting: VecDeque<(Asker, RoomChange)>,
     under_way: Option<UnderWay>,
+    departed: Departed,
     scrapes: Vec<ScrapeUnderWay>,
     /// Who asks for every shard's metrics while others are being answered.
     shards_askers: VecDeque<HttpConn>,
@@ -85,7 +92,8 @@ struct UnderWay {
     asker: Asker,
     change: RoomChange,
     missing: usize,
-    live: bool,
+    /// Why nothing is changed.
+    refused: Option<PaletteFull>,
 }
 
 #[derive(Debug)]
@@ -111,6 +119,7 @@ impl Coordinator {
             last_scrape: 0,
             waiting: VecDeque::new(),
             under_way: None,
+            departed: Departed::default(),
             scrapes: Vec::new(),
             shards_askers: VecDeque::new(),
             is_asking_shards: false,
@@ -121,7 +130,6 @@ impl Coordinator {
     /// Queues a change behind those before it.
     pub(super) fn handle_change(&mut self, asker: Asker, change: RoomChange) {
         self.waiting.push_back((asker, change));
-        self.start_next_change();
     }
 
     /// Asks all shards for their metrics.
@@ -157,36 +165,17 @@ impl Coordinator {
         self.broadcast(move || MeshMessage::Scrape(id));
     }
 
-    /// One shard's answer to [`MeshMessage::RoomPrepare`].
-    pub(super) fn handle_prepared(&mut self, change: ChangeId, liveness: Liveness) {
-        let Some(under_way) = self.under_way.as_mut().filter(|_| change == self.last_change) else {
-            return;
-        };
-        under_way.live |= liveness == Liveness::Live;
-        under_way.missing -= 1;
-        if under_way.missing > 0 {
-            return;
-        }
-        let RoomChange::Put(room) = &under_way.change else {
-            return;
-        };
-        let room = room.clone();
-        under_way.missing = self.shards;
-        match under_way.live {
-            true => self.broadcast(move || MeshMessage::RoomKept(change, room.id())),
-            false => self.broadcast(move || MeshMessage::RoomPut(change, room.clone())),
-        }
-    }
-
-    /// One shard's answer to [`MeshMessage::RoomPut`], [`MeshMessage::RoomKept`] or [`MeshMessage::RoomDeleted`].
+    /// One shard's answer to [`MeshMessage::RoomPut`] or [`MeshMessage::RoomDeleted`].
     pub(super) fn handle_changed(&mut self, change: ChangeId, existed: bool) {
         let Some(under_way) = self.under_way.as_mut().filter(|_| change == self.last_change) else {
             return;
         };
         under_way.missing -= 1;
-        if under_way.missing == 0 {
-            let is_off = under_way.live;
-            self.answer_change(if is_off { ChangeOutcome::LiveCounts } else { ChangeOutcome::InForce { existed } });
+        if under_way.missing == 0
+            && let Some(done) = self.under_way.take()
+        {
+            let outcome = done.refused.map_or(ChangeOutcome::InForce { existed }, ChangeOutcome::PaletteFull);
+            self.orders.push_back(Order::AnswerChange(done.asker, done.change, outcome));
         }
     }
 
@@ -210,8 +199,11 @@ impl Coordinator {
         }
     }
 
-    /// What to do next, until `None`.
-    pub(super) fn poll_order(&mut self) -> Option<Order> {
+    /// What to do next, until `None`. `rooms` are those of this shard, which has carried out every change before the next.
+    pub(super) fn poll_order(&mut self, rooms: &Rooms) -> Option<Order> {
+        if self.orders.is_empty() && self.under_way.is_none() {
+            self.start_next_change(rooms);
+        }
         self.orders.pop_front()
     }
 
@@ -219,32 +211,44 @@ impl Coordinator {
         self.orders.push_back(Order::Broadcast(Box::new(message)));
     }
 
-    fn start_next_change(&mut self) {
-        if self.under_way.is_some() {
-            return;
-        }
+    fn start_next_change(&mut self, rooms: &Rooms) {
         let Some((asker, change)) = self.waiting.pop_front() else {
             return;
         };
         self.last_change.0 += 1;
         let id = self.last_change;
-        match &change {
-            RoomChange::Put(room) => {
-                let room = room.clone();
-                self.broadcast(move || MeshMessage::RoomPrepare(id, room.clone()));
-            }
+        let (mut missing, mut refused) = (self.shards, None);
+        let change = match change {
+            RoomChange::Put(room) => match self.with_ids(&room, rooms) {
+                Ok(with_ids) => {
+                    self.departed.forget(room.id());
+                    let put = with_ids.clone();
+                    self.broadcast(move || MeshMessage::RoomPut(id, put.clone()));
+                    RoomChange::Put(with_ids)
+                }
+                Err(full) => {
+                    (missing, refused) = (1, Some(full));
+                    self.orders.push_back(Order::TellSelf(MeshMessage::RoomChanged(id, true)));
+                    RoomChange::Put(room)
+                }
+            },
             RoomChange::Delete(room) => {
-                let room = *room;
+                if let Some(state) = rooms.find(room) {
+                    self.departed.remember(room, state.room.glyphs());
+                }
                 self.broadcast(move || MeshMessage::RoomDeleted(id, room));
+                RoomChange::Delete(room)
             }
-        }
-        self.under_way = Some(UnderWay { asker, change, missing: self.shards, live: false });
+        };
+        self.under_way = Some(UnderWay { asker, change, missing, refused });
     }
 
-    fn answer_change(&mut self, outcome: ChangeOutcome) {
-        if let Some(done) = self.under_way.take() {
-            self.orders.push_back(Order::AnswerChange(done.asker, done.change, outcome));
+    /// The room with the ids of the one that it replaces, or of one of the same number that was deleted.
+    fn with_ids(&self, room: &Arc<Room>, rooms: &Rooms) -> Result<Arc<Room>, PaletteFull> {
+        match (rooms.find(room.id()), self.departed.find(room.id())) {
+            (Some(state), _) => room.going_on_from(&state.room.glyphs()).map(Arc::new),
+            (None, Some(glyphs)) => room.going_on_from(glyphs).map(Arc::new),
+            (None, None) => Ok(room.clone()),
         }
-        self.start_next_change();
     }
 }

@@ -1,16 +1,21 @@
 //! From windows that close to frames that are offered: deltas out, merging, encoding, and frames in.
 //!
-//! Invariant: every shard gets every frame, in the order of its room's windows, and keeps the newest of each room. Not here:
-//! how counts are merged ([`crate::tally`]), and who gets which frame when ([`crate::fanout`]).
+//! Invariants: every shard gets every frame, in the order of its room's windows, and keeps the newest of each room. Nobody is
+//! shown a frame before the palette that names its emoji: a room's palette comes from the coordinator and its frames from its
+//! merger, so a frame may be first, and then it waits ([`EarlyFrames`]).
+//!
+//! Not here: how counts are merged ([`crate::tally`]), and who gets which frame when ([`crate::fanout`]).
 
 use super::mesh_message::SharedFrame;
 use super::{MeshMessage, Shard, subscribers};
 use crate::ids::ShardId;
 use crate::limits;
+use crate::room::Room;
 use crate::tally::{Delta, MergeOutput};
 use crate::window::Now;
 use std::sync::Arc;
-use uproar_wire::WindowSeq;
+use uproar_wire::frame::Frame;
+use uproar_wire::{RoomId, WindowSeq};
 
 impl Shard {
     pub(super) fn close_window(&mut self, now: Now, window: WindowSeq) {
@@ -44,7 +49,7 @@ impl Shard {
         true
     }
 
-    fn encode_frame(&mut self, now: Now, frame: &uproar_wire::frame::Frame) {
+    fn encode_frame(&mut self, now: Now, frame: &Frame) {
         self.frame_bytes.clear();
         uproar_wire::stream::encode_frame(frame, &mut self.frame_bytes);
         self.metrics.frames += 1;
@@ -57,6 +62,7 @@ impl Shard {
         self.frames.push(SharedFrame {
             room: frame.room_id(),
             window: frame.window_seq(),
+            emoji_ids: frame.top.iter().map(|entry| entry.emoji + 1).max().unwrap_or(0),
             message: Arc::from(self.frame_bytes.as_slice()),
             encoded_at: now.instant,
         });
@@ -75,13 +81,81 @@ impl Shard {
 
     pub(super) fn take_frames(&mut self, now: Now, frames: &[SharedFrame]) {
         for frame in frames {
-            self.rooms.keep_newest(frame);
-            if self.fanout.audience(frame.room) > 0 {
-                self.fanout.offer(now.instant, frame.room, subscribers::frame_message(frame));
+            let palette_len = self.rooms.find(frame.room).map(|state| state.room.palette_len());
+            let is_early = palette_len.is_some_and(|len| frame.emoji_ids > len);
+            if !self.early_frames.is_empty() {
+                // One that stops waiting for its palette goes first.
+                self.early_frames.take_overdue(frame).iter().for_each(|overdue| self.take_frame(now, overdue));
             }
-            if self.event_streams.audience(frame.room) > 0 {
-                self.event_streams.offer(now.instant, frame.room, subscribers::frame_message(frame));
+            if is_early || self.early_frames.has(frame.room) {
+                self.early_frames.push(frame.clone());
+            } else {
+                self.take_frame(now, frame);
             }
         }
+    }
+
+    /// The room's palette has come: frames that waited for it go out, behind it.
+    pub(super) fn take_early_frames(&mut self, now: Now, room: &Room) {
+        for frame in self.early_frames.take_known(room.id(), room.palette_len()) {
+            self.take_frame(now, &frame);
+        }
+    }
+
+    fn take_frame(&mut self, now: Now, frame: &SharedFrame) {
+        self.rooms.keep_newest(frame);
+        if self.fanout.audience(frame.room) > 0 {
+            self.fanout.offer(now.instant, frame.room, subscribers::frame_message(frame));
+        }
+        if self.event_streams.audience(frame.room) > 0 {
+            self.event_streams.offer(now.instant, frame.room, subscribers::frame_message(frame));
+        }
+    }
+}
+
+/// Frames that name emoji which the palettes of this shard do not have yet, and those of the same rooms behind them. There are
+/// nearly never any: the mesh is much faster than windows are long.
+#[derive(Debug, Default)]
+pub(super) struct EarlyFrames {
+    /// In the order in which they came.
+    frames: Vec<SharedFrame>,
+}
+
+impl EarlyFrames {
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    fn has(&self, room: RoomId) -> bool {
+        self.frames.iter().any(|frame| frame.room == room)
+    }
+
+    fn push(&mut self, frame: SharedFrame) {
+        self.frames.push(frame);
+    }
+
+    /// Those of a room up to the first that names emoji beyond `palette_len`.
+    fn take_known(&mut self, room: RoomId, palette_len: u16) -> Vec<SharedFrame> {
+        let mut goes_on = true;
+        let is_known = |frame: &mut SharedFrame| {
+            goes_on &= frame.room != room || frame.emoji_ids <= palette_len;
+            goes_on && frame.room == room
+        };
+        self.frames.extract_if(.., is_known).collect()
+    }
+
+    /// Those of the room of a newer frame, if the first has waited for [`limits::EARLY_FRAME_WINDOWS`]: a palette that has not
+    /// come since does not come.
+    fn take_overdue(&mut self, newer: &SharedFrame) -> Vec<SharedFrame> {
+        let first = self.frames.iter().find(|frame| frame.room == newer.room);
+        match first.is_some_and(|first| newer.window.0.saturating_sub(first.window.0) >= limits::EARLY_FRAME_WINDOWS) {
+            true => self.take_known(newer.room, u16::MAX),
+            false => Vec::new(),
+        }
+    }
+
+    /// Nobody watches the room any more.
+    pub(super) fn drop_room(&mut self, room: RoomId) {
+        self.frames.retain(|frame| frame.room != room);
     }
 }

@@ -21,6 +21,8 @@ pub struct SharedFrame {
     pub room: RoomId,
     /// The frame's window.
     pub window: WindowSeq,
+    /// Ids of emoji that it names lie below this: who reads it needs a palette of as many.
+    pub emoji_ids: u16,
     /// The whole stream message, prefix included.
     pub message: Arc<[u8]>,
     /// When its merger encoded it.
@@ -36,20 +38,12 @@ pub enum MeshMessage {
     Recycled(Delta),
     /// Merger to every shard: finished frames. Lost: those pictures, for that shard's subscribers.
     Frames(Arc<[SharedFrame]>),
-    /// Coordinator to every shard: may this palette replace the room's? From here on the shard refuses emoji that the
-    /// new palette does not have. Lost: the request hangs until its connection times out.
-    RoomPrepare(ChangeId, Arc<Room>),
-    /// Every shard to the coordinator: whether it holds counts that the new palette could not name. Lost: as above.
-    RoomPrepared(ChangeId, Liveness),
     /// Coordinator to every shard: the room is from now on this one. Lost: that shard knows another palette.
     RoomPut(ChangeId, Arc<Room>),
-    /// Coordinator to every shard: the change is off, the room stays as it was. Lost: that shard refuses some emoji, and
-    /// the request is never answered.
-    RoomKept(ChangeId, RoomId),
     /// Coordinator to every shard: the room is gone. Lost: that shard still counts for it.
     RoomDeleted(ChangeId, RoomId),
-    /// Every shard to the coordinator: the change is in force here, or off, and whether there was such a room before.
-    /// Lost: the request is never answered.
+    /// Every shard to the coordinator: the change is in force here, and whether there was such a room before. The coordinator
+    /// to itself: it has refused the change. Lost: the request is never answered.
     RoomChanged(ChangeId, bool),
     /// Coordinator to every shard: send your metrics. Lost: that scrape is never answered.
     Scrape(u64),
@@ -67,13 +61,4 @@ pub enum MeshMessage {
     /// Every shard to every shard: its connections are closed. All end together, as shard 0 hears the signals and
     /// answers the admin port until the last is done. Lost: the process does not end.
     Drained,
-}
-
-/// Whether a shard holds counts at emoji that a smaller palette would not have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Liveness {
-    /// None.
-    Quiet,
-    /// Some, in the open window or on their way into a frame.
-    Live,
 }

@@ -13,6 +13,7 @@
 mod config;
 mod coordinator;
 mod counters;
+mod departed;
 mod drain;
 mod event_streams;
 mod framing;
@@ -43,6 +44,7 @@ use crate::window::{Now, WindowClock};
 use coordinator::Coordinator;
 use drain::Drain;
 use event_streams::EventStreams;
+use framing::EarlyFrames;
 use mesh_message::SharedFrame;
 use reload::RoomsChanging;
 use rooms::Rooms;
@@ -64,6 +66,8 @@ pub struct Shard {
     /// Frames of the merger that wait to fill a message.
     frames: Vec<SharedFrame>,
     frame_bytes: Vec<u8>,
+    /// Frames that came before the palette that they need.
+    early_frames: EarlyFrames,
     fanout: Fanout,
     quic: Quic,
     subscribers: Subscribers,
@@ -100,6 +104,7 @@ impl Shard {
             merger: Merger::new(config.shards, config.window_ms, config.top_k),
             frames: Vec::with_capacity(limits::FRAMES_PER_MESSAGE),
             frame_bytes: Vec::new(),
+            early_frames: EarlyFrames::default(),
             fanout: Fanout::new(config.settings.fanout_spread),
             quic: Quic::new(config.quic, config.rng_seed),
             subscribers: Subscribers::new(config.settings.subscribers_max, config.settings.rooms_per_subscriber_max),
@@ -119,7 +124,7 @@ impl Shard {
             reactions: Vec::new(),
         };
         for room in config.rooms {
-            shard.put_room(&room);
+            shard.put_room(now, &room);
         }
         shard
     }
@@ -136,16 +141,8 @@ impl Shard {
             MeshMessage::Delta(delta) => self.merger.handle_delta(now, from, delta),
             MeshMessage::Recycled(delta) => self.tally.recycle(delta),
             MeshMessage::Frames(frames) => self.take_frames(now, &frames),
-            MeshMessage::RoomPrepare(change, room) => {
-                let liveness = self.prepare_room(&room);
-                self.send(ShardId(0), MeshMessage::RoomPrepared(change, liveness));
-            }
             MeshMessage::RoomPut(change, room) => {
-                let existed = self.put_room(&room);
-                self.send(ShardId(0), MeshMessage::RoomChanged(change, existed));
-            }
-            MeshMessage::RoomKept(change, room) => {
-                let existed = self.keep_room(room);
+                let existed = self.put_room(now, &room);
                 self.send(ShardId(0), MeshMessage::RoomChanged(change, existed));
             }
             MeshMessage::RoomDeleted(change, room) => {
@@ -155,9 +152,6 @@ impl Shard {
             MeshMessage::Scrape(scrape) => {
                 let metrics = Box::new(self.metrics());
                 self.send(ShardId(0), MeshMessage::Scraped(scrape, metrics));
-            }
-            MeshMessage::RoomPrepared(change, liveness) => {
-                self.coordinate(|coordinator| coordinator.handle_prepared(change, liveness));
             }
             MeshMessage::RoomChanged(change, existed) => {
                 self.coordinate(|coordinator| coordinator.handle_changed(change, existed));

@@ -1,8 +1,8 @@
 //! What a shard takes in while it runs: other limits, and on the coordinating shard other rooms.
 //!
 //! Invariant: other limits in number cut off nobody; they are for who comes from here on. (Time limits of HTTP, which are
-//! the edge's, hold for everybody.) Rooms change as they do by the admin port, one after the other, and a palette that would
-//! shrink under live counts stays.
+//! the edge's, hold for everybody.) Rooms change as they do by the admin port, one after the other, and their emoji keep their
+//! ids.
 //!
 //! Not here: what the file says and what of it is refused (`config`), and that all shards have taken it in (`edge`).
 
@@ -10,7 +10,7 @@ use super::Shard;
 use super::coordinator::{Asker, ChangeOutcome, RoomChange};
 use crate::limits;
 use crate::quic::QuicSettings;
-use crate::room::Room;
+use crate::room::{PaletteFull, Room};
 use crate::window::Now;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct ShardSettings {
 pub struct RoomChanges {
     /// Rooms to delete.
     pub gone: Vec<RoomId>,
-    /// Rooms to add, or to put in the place of those of the same id.
+    /// Rooms to add, or to put in the place of those of the same id, with the emoji ids of new rooms.
     pub put: Vec<Arc<Room>>,
 }
 
@@ -61,8 +61,8 @@ pub struct RoomsChanged {
 /// Why a room did not change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeptRoom {
-    /// Taps are counted for emoji that the new palette lacks.
-    LiveCounts,
+    /// It has no ids left for emoji that are new to it.
+    PaletteFull(PaletteFull),
     /// The node has as many rooms as it may have; this one is not there.
     TooMany,
 }
@@ -121,8 +121,8 @@ impl Shard {
     pub(super) fn handle_room_changed(&mut self, change: &RoomChange, outcome: &ChangeOutcome) {
         let Some(changing) = &mut self.rooms_changing else { return };
         changing.missing -= 1;
-        if let (RoomChange::Put(room), ChangeOutcome::LiveCounts) = (change, outcome) {
-            changing.changed.kept.push((room.id(), KeptRoom::LiveCounts));
+        if let (RoomChange::Put(room), ChangeOutcome::PaletteFull(full)) = (change, outcome) {
+            changing.changed.kept.push((room.id(), KeptRoom::PaletteFull(*full)));
         }
     }
 }

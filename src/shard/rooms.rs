@@ -4,7 +4,7 @@
 //! coordinator) and who watches them (fan-out).
 
 use super::Shard;
-use super::mesh_message::{Liveness, SharedFrame};
+use super::mesh_message::SharedFrame;
 use crate::ids::merger_of;
 use crate::room::Room;
 use crate::tally::RoomSlot;
@@ -79,37 +79,16 @@ impl Rooms {
 }
 
 impl Shard {
-    pub(super) fn prepare_room(&mut self, room: &Room) -> Liveness {
-        let Some(known) = self.rooms.find(room.id()) else {
-            return Liveness::Quiet;
-        };
-        if room.palette_len() >= known.room.palette_len() {
-            return Liveness::Quiet;
-        }
-        let live = self.tally.counts_beyond(room.id(), room.palette_len())
-            || self.merger.counts_beyond(room.id(), room.palette_len());
-        if live {
-            return Liveness::Live;
-        }
-        self.tally.put_room(room.id(), room.palette_len());
-        Liveness::Quiet
-    }
-
-    /// Accepts again what a change that is off would not have; true when there is such a room.
-    pub(super) fn keep_room(&mut self, room: RoomId) -> bool {
-        let Some(known) = self.rooms.find(room) else { return false };
-        self.tally.put_room(room, known.room.palette_len());
-        true
-    }
-
     /// Adds or replaces a room; true when there was one.
-    pub(super) fn put_room(&mut self, room: &Arc<Room>) -> bool {
+    pub(super) fn put_room(&mut self, now: Now, room: &Arc<Room>) -> bool {
         let slot = self.tally.put_room(room.id(), room.palette_len());
+        self.tally.retire(slot, room.retired());
         let existed = self.rooms.put(room.clone(), slot);
         if existed {
             self.offer_palette(room);
             self.event_streams.offer_palette(room);
         }
+        self.take_early_frames(now, room);
         existed
     }
 
@@ -123,6 +102,7 @@ impl Shard {
             }
             self.drop_audience(now, room);
             self.event_streams.drop_room(room);
+            self.early_frames.drop_room(room);
         }
         existed
     }

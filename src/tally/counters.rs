@@ -1,12 +1,14 @@
 //! A shard's counters for the open window.
 //!
-//! Invariant: every tap that [`Tally::count_in`] accepted lies in exactly one [`Delta`]. A window holds only rooms that
-//! were tapped in it, or that somebody watches, so an idle room costs its slot and nothing a window.
+//! Invariant: every tap that [`Tally::count_in`] accepted lies in exactly one [`Delta`], under the id that its sender named. A
+//! window holds only rooms that were tapped in it, or that somebody watches, so an idle room costs its slot and nothing a
+//! window.
 //!
 //! Not here: when windows close (`window`), and adding up what other shards counted ([`super::merge`]).
 
 use super::RoomMap;
 use crate::ids::{ShardId, merger_of};
+use uproar_wire::frame::PALETTE_MAX;
 use uproar_wire::{EmojiId, RoomId, WindowSeq};
 
 /// What a shard hands over to one merger when a window closes: moved, never copied, as it is the counters' storage.
@@ -43,12 +45,6 @@ impl Delta {
         &self.counts[entry.offset..entry.offset + usize::from(entry.len)]
     }
 
-    /// Whether entry number `first` or a later one counts taps of `room` at ids from `palette_len` on.
-    pub(super) fn counts_beyond(&self, first: usize, room: RoomId, palette_len: u16) -> bool {
-        let mut entries = self.rooms[first..].iter().filter(|entry| entry.room == room);
-        entries.any(|&entry| self.counts_of(entry).iter().skip(usize::from(palette_len)).any(|&count| count > 0))
-    }
-
     fn open_room(&mut self, room: RoomId, len: u16) -> usize {
         let offset = self.counts.len();
         self.counts.resize(offset + usize::from(len), 0);
@@ -69,9 +65,27 @@ pub enum CountError {
     /// No such room on this node.
     #[error("unknown room")]
     UnknownRoom,
-    /// An emoji id beyond the room's palette.
+    /// An emoji id beyond the room's palette, or one that is retired.
     #[error("unknown emoji")]
     UnknownEmoji,
+}
+
+/// The ids of emoji that can no longer be tapped, one bit each.
+#[derive(Debug)]
+struct Retired([u64; PALETTE_MAX / 64]);
+
+impl Retired {
+    fn new(ids: impl Iterator<Item = EmojiId>) -> Option<Box<Self>> {
+        let mut ids = ids.peekable();
+        ids.peek()?;
+        let mut retired = Box::new(Self([0; PALETTE_MAX / 64]));
+        ids.for_each(|id| retired.0[usize::from(id.0) / 64] |= 1 << (id.0 % 64));
+        Some(retired)
+    }
+
+    fn contains(&self, id: EmojiId) -> bool {
+        self.0.get(usize::from(id.0) / 64).is_some_and(|bits| bits >> (id.0 % 64) & 1 == 1)
+    }
 }
 
 /// Where a room's counters are found, until the room is removed.
@@ -91,9 +105,12 @@ struct Slot {
     len: u16,
     palette_len: u16,
     merger: ShardId,
+    /// Whether the room is in [`Tally::retired`].
+    has_retired: bool,
 }
 const UNWATCHED: u32 = u32::MAX;
 const _: () = assert!(size_of::<Slot>() == 32);
+const _: () = assert!(PALETTE_MAX.is_multiple_of(64), "every id has a bit");
 
 #[derive(Debug)]
 struct Watched {
@@ -107,6 +124,8 @@ struct Watched {
 pub struct Tally {
     index: RoomMap<RoomSlot>,
     slots: Vec<Slot>,
+    /// Of the rooms that have such emoji.
+    retired: RoomMap<Box<Retired>>,
     /// Slots of removed rooms.
     free: Vec<RoomSlot>,
     /// Per merger shard.
@@ -125,6 +144,7 @@ impl Tally {
         Self {
             index: RoomMap::default(),
             slots: Vec::new(),
+            retired: RoomMap::default(),
             free: Vec::new(),
             open: (0..shards).map(|_| Delta::default()).collect(),
             watched: (0..shards).map(|_| Vec::new()).collect(),
@@ -133,15 +153,17 @@ impl Tally {
         }
     }
 
-    /// Takes up a room, or replaces its palette. Taps of the open window stay; whether a shorter palette may replace a
-    /// longer one is for the caller to ask ([`Self::counts_beyond`]).
+    /// Takes up a room, or replaces its palette: from here on it has `palette_len` emoji, none of them retired. Taps of the open
+    /// window stay.
     pub fn put_room(&mut self, room: RoomId, palette_len: u16) -> RoomSlot {
         let place = match self.find(room) {
             Ok(known) => known,
             Err(_) => self.add_slot(room),
         };
+        self.retired.remove(&room);
         let slot = self.slot_mut(place);
         slot.palette_len = palette_len;
+        slot.has_retired = false;
         if palette_len > slot.len {
             // Counters lie back to back and cannot grow in place: the next tap opens a second entry, and both add up.
             slot.generation = 0;
@@ -149,15 +171,34 @@ impl Tally {
         place
     }
 
+    /// Emoji of the room's palette that are not counted from here on, until the room is put again.
+    pub fn retire(&mut self, slot: RoomSlot, emoji: impl Iterator<Item = EmojiId>) {
+        let Some(retired) = Retired::new(emoji) else { return };
+        let slot = self.slot_mut(slot);
+        slot.has_retired = true;
+        let room = slot.room;
+        self.retired.insert(room, retired);
+    }
+
     /// Forgets a room. Its taps of the open window stay and will be delivered.
     pub fn remove_room(&mut self, room: RoomId) {
         self.set_watched(room, false);
+        self.retired.remove(&room);
         self.free.extend(self.index.remove(&room));
     }
 
     fn add_slot(&mut self, room: RoomId) -> RoomSlot {
         let merger = merger_of(room, self.open.len());
-        let empty = Slot { generation: 0, offset: 0, room, watched: UNWATCHED, len: 0, palette_len: 0, merger };
+        let empty = Slot {
+            generation: 0,
+            offset: 0,
+            room,
+            watched: UNWATCHED,
+            len: 0,
+            palette_len: 0,
+            merger,
+            has_retired: false,
+        };
         let slot = if let Some(free) = self.free.pop() {
             *self.slot_mut(free) = empty;
             free
@@ -167,12 +208,6 @@ impl Tally {
         };
         self.index.insert(room, slot);
         slot
-    }
-
-    /// Whether the open window has taps of this room at emoji ids from `palette_len` on. Looks through all rooms of the
-    /// window: for administration, not for every reaction.
-    pub fn counts_beyond(&self, room: RoomId, palette_len: u16) -> bool {
-        self.open[merger_of(room, self.open.len()).index()].counts_beyond(0, room, palette_len)
     }
 
     /// A watched room appears in every delta even without taps, so that its subscribers get a frame each window. Says
@@ -219,7 +254,7 @@ impl Tally {
     /// window is fuller than any before.
     ///
     /// # Errors
-    /// When one of the emoji is unknown.
+    /// When one of the emoji is unknown, or retired.
     pub fn count_in(
         &mut self,
         slot: RoomSlot,
@@ -229,7 +264,7 @@ impl Tally {
         let (taps, known) = records.clone().fold((0, true), |(taps, known), (emoji, count)| {
             (taps + u64::from(count), known & (emoji.0 < slot.palette_len))
         });
-        if !known {
+        if !known || (slot.has_retired && names_retired(&self.retired, slot.room, records.clone())) {
             return Err(CountError::UnknownEmoji);
         }
         if taps == 0 {
@@ -284,4 +319,12 @@ impl Tally {
     pub fn is_empty(&self) -> bool {
         self.open.iter().all(|delta| delta.taps == 0)
     }
+}
+
+fn names_retired(
+    retired: &RoomMap<Box<Retired>>,
+    room: RoomId,
+    mut records: impl Iterator<Item = (EmojiId, u16)>,
+) -> bool {
+    retired.get(&room).is_some_and(|retired| records.any(|(emoji, _)| retired.contains(emoji)))
 }

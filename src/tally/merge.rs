@@ -88,12 +88,6 @@ impl Pending {
         self.next_entry = 0;
         self.deltas.pop_front().map_or(MergeOutput::Idle, |(from, delta)| MergeOutput::Recycled(from, delta))
     }
-
-    fn counts_beyond(&self, room: RoomId, palette_len: u16) -> bool {
-        let mut first = self.next_entry;
-        self.sums.counts_beyond(room, palette_len)
-            || self.deltas.iter().any(|(_, delta)| delta.counts_beyond(std::mem::take(&mut first), room, palette_len))
-    }
 }
 
 impl Sums {
@@ -117,12 +111,6 @@ impl Sums {
             *sum += count;
         }
         sum.total += counts.iter().sum::<u64>();
-    }
-
-    fn counts_beyond(&self, room: RoomId, palette_len: u16) -> bool {
-        let Some(&place) = self.index.get(&room) else { return false };
-        let counts = self.counts_of(self.rooms[place as usize].counts);
-        place as usize >= self.framed && counts.iter().skip(usize::from(palette_len)).any(|&count| count > 0)
     }
 
     fn counts_of(&self, RoomCounts { offset, len, .. }: RoomCounts) -> &[u64] {
@@ -280,12 +268,6 @@ impl Merger {
     /// Forgets the room's recent peak. What was counted still becomes a frame.
     pub fn remove_room(&mut self, room: RoomId) {
         self.peaks.remove(room);
-    }
-
-    /// Whether taps of this room at emoji ids from `palette_len` on wait for their frame. Looks through all pending
-    /// deltas: for administration.
-    pub fn counts_beyond(&self, room: RoomId, palette_len: u16) -> bool {
-        self.pending.iter().any(|pending| pending.counts_beyond(room, palette_len))
     }
 
     /// Deltas that came after their window was sealed.

@@ -318,23 +318,37 @@ fn a_palette_that_grows_mid_window_loses_nothing() {
 }
 
 #[test]
-fn live_counts_beyond_a_shorter_palette_are_seen_until_their_frame_is_made() {
-    let mut shards = Shards::with_room(1, 4);
-    let beyond =
-        |shards: &Shards, len| shards.tallies[0].counts_beyond(ROOM, len) || shards.mergers[0].counts_beyond(ROOM, len);
-    shards.tap(0, ROOM, 2, 1).unwrap();
-    assert_eq!([2, 3].map(|len| beyond(&shards, len)), [true, false]);
-    // A longer palette opens a second entry; the first one's counts still count.
-    shards.put_room(ROOM, 8);
-    assert_eq!([2, 3].map(|len| beyond(&shards, len)), [true, false]);
-    shards.close(0, 1);
-    assert!(!beyond(&shards, 2), "in the mesh nobody sees them");
-    shards.deliver_all_from(0);
-    assert_eq!([2, 3].map(|len| beyond(&shards, len)), [true, false]);
-    assert!(matches!(shards.mergers[0].poll_output(), MergeOutput::Recycled(..)));
-    assert_eq!([2, 3].map(|len| beyond(&shards, len)), [true, false]);
-    assert!(matches!(shards.mergers[0].poll_output(), MergeOutput::Frame(_)));
-    assert!(!beyond(&shards, 2));
+fn a_retired_emoji_takes_no_taps_and_keeps_those_it_has() {
+    let mut shards = Shards::with_room(1, 3);
+    shards.tap(0, ROOM, 1, 5).unwrap();
+    let slot = shards.tallies[0].put_room(ROOM, 3);
+    shards.tallies[0].retire(slot, [EmojiId(1)].into_iter());
+    assert_eq!(shards.tap(0, ROOM, 1, 1), Err(CountError::UnknownEmoji));
+    let mixed = tap(&mut shards.tallies[0], ROOM, &[(EmojiId(0), 1), (EmojiId(1), 1)]);
+    assert_eq!(mixed, Err(CountError::UnknownEmoji), "nothing of a reaction is counted");
+    shards.tap(0, ROOM, 2, 7).unwrap();
+    shards.put_room(ROOM, 3);
+    shards.tap(0, ROOM, 1, 6).unwrap();
+    let frames = shards.whole_window();
+    assert_eq!(frames[0].top.iter().map(|top| (top.emoji, top.count)).collect::<Vec<_>>(), [(1, 11), (2, 7)]);
+}
+
+#[test]
+fn any_id_of_the_largest_palette_can_be_retired() {
+    let last = PALETTE_MAX as u16 - 1;
+    let mut shards = Shards::with_room(1, PALETTE_MAX as u16);
+    let retired = [0, 63, 64, last].map(EmojiId);
+    let slot = shards.tallies[0].put_room(ROOM, PALETTE_MAX as u16);
+    shards.tallies[0].retire(slot, retired.into_iter());
+    for id in 0..=last {
+        let is_retired = retired.contains(&EmojiId(id));
+        assert_eq!(shards.tap(0, ROOM, id, 1).is_err(), is_retired, "emoji {id}");
+    }
+    assert_eq!(shards.tap(0, ROOM, u16::MAX, 1), Err(CountError::UnknownEmoji));
+    // A room that is removed takes what is retired in it along.
+    shards.remove_room(ROOM);
+    shards.put_room(ROOM, 1);
+    shards.tap(0, ROOM, 0, 1).unwrap();
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod ledger;
 mod network;
 mod plain_frame;
 mod random_match;
+mod random_palettes;
 mod streams;
 mod subscriber;
 mod ways_in;
@@ -16,7 +17,9 @@ mod ways_in;
 pub(crate) use network::Impairment;
 pub(crate) use plain_frame::{PlainFrame, RoomStream};
 pub(crate) use random_match::{RandomMatch, assert_in_order};
+pub(crate) use random_palettes::RandomPalettes;
 pub(crate) use subscriber::{Habits, Trace};
+pub(crate) use streams::Stream;
 pub(crate) use ways_in::{RequestId, Way, datagram};
 
 use ledger::Ledger;
@@ -192,7 +195,13 @@ impl Simulation {
 
     /// Shard 0 is told what has changed of the configured rooms, as when the configuration is read again.
     pub(crate) fn change_rooms(&mut self, gone: &[u32], put: &[(u32, u16)]) {
-        let put = put.iter().map(|&(room, len)| Arc::new(Room::new(RoomId(room), room_spec(len)).unwrap()));
+        let put: Vec<_> = put.iter().map(|&(room, len)| (room, room_spec(len))).collect();
+        self.reload_rooms(gone, put);
+    }
+
+    /// The same with whole palettes.
+    pub(crate) fn reload_rooms(&mut self, gone: &[u32], put: Vec<(u32, RoomSpec)>) {
+        let put = put.into_iter().map(|(room, spec)| Arc::new(Room::new(RoomId(room), spec).unwrap()));
         let changes = RoomChanges { gone: gone.iter().copied().map(RoomId).collect(), put: put.collect() };
         self.shards[0].change_rooms(changes);
         self.due[0] = Some(self.now);

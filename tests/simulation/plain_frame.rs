@@ -13,11 +13,21 @@ pub(crate) struct PlainFrame {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// One emoji of a palette; its id is its place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct PlainEmoji {
+    /// Empty: the emoji is retired.
+    pub(crate) name: String,
+    pub(crate) glyph: String,
+}
+
 /// What a room's stream has carried so far.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct RoomStream {
     /// The emoji of each palette, by how many frames came before it.
     pub(crate) palettes: Vec<(usize, u32)>,
+    /// The same palettes, whole.
+    pub(crate) emoji: Vec<Vec<PlainEmoji>>,
     pub(crate) frames: Vec<PlainFrame>,
 }
 
@@ -29,7 +39,11 @@ impl RoomStream {
             && let Some(message) = bytes.get(..4 + length)
         {
             match message[4] {
-                1 => stream.palettes.push((stream.frames.len(), palette_len(&message[5..]))),
+                1 => {
+                    let emoji = read_palette(&message[5..]);
+                    stream.palettes.push((stream.frames.len(), emoji.len() as u32));
+                    stream.emoji.push(emoji);
+                }
                 2 => stream.frames.push(PlainFrame::read(message)),
                 kind => panic!("no message has the kind {kind}"),
             }
@@ -62,8 +76,23 @@ impl PlainFrame {
     }
 }
 
-fn palette_len(archive: &[u8]) -> u32 {
-    u32_at(archive, archive.len() - 20 + 12 + 4)
+fn read_palette(archive: &[u8]) -> Vec<PlainEmoji> {
+    let list = archive.len() - 20 + 12;
+    let first = (list as i64 + i64::from(u32_at(archive, list) as i32)) as usize;
+    let entries = (0..u32_at(archive, list + 4) as usize).map(|entry| first + 16 * entry);
+    entries.map(|at| PlainEmoji { name: text_at(archive, at), glyph: text_at(archive, at + 8) }).collect()
+}
+
+fn text_at(archive: &[u8], at: usize) -> String {
+    let text = if archive[at] & 0xc0 == 0x80 {
+        let word = u32_at(archive, at);
+        let first = (at as i64 + i64::from(u32_at(archive, at + 4) as i32)) as usize;
+        &archive[first..first + (word & 0x3f | word >> 8 << 6) as usize]
+    } else {
+        let in_place = &archive[at..at + 8];
+        &in_place[..in_place.iter().position(|&byte| byte == 0xff).unwrap_or(8)]
+    };
+    String::from_utf8(text.to_vec()).unwrap()
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

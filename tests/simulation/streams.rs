@@ -56,11 +56,16 @@ impl Simulation {
     }
 
     /// Window and total of every frame that a stream was sent.
-    pub(crate) fn events_of(&self, Stream(number): Stream) -> Vec<(u64, u64)> {
+    pub(crate) fn events_of(&self, stream: Stream) -> Vec<(u64, u64)> {
+        let frames = self.data_of(stream).into_iter();
+        frames.filter_map(|frame| Some((frame["window"].as_u64()?, frame["total"].as_u64()?))).collect()
+    }
+
+    /// The data of every event that a stream was sent: palettes and frames.
+    pub(crate) fn data_of(&self, Stream(number): Stream) -> Vec<serde_json::Value> {
         let text = std::str::from_utf8(&self.streaming[&number].text).unwrap();
         let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
-        let frames = data.map(|data| serde_json::from_str::<serde_json::Value>(data).unwrap());
-        frames.filter_map(|frame| Some((frame["window"].as_u64()?, frame["total"].as_u64()?))).collect()
+        data.map(|data| serde_json::from_str(data).unwrap()).collect()
     }
 
     /// Whether the server has ended it.

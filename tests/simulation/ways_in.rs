@@ -8,6 +8,7 @@ use super::{Simulation, Viewer};
 use rand::RngExt;
 use uproar::metrics::Proto;
 use uproar::shard::{HttpConn, HttpNext, HttpPort, Train};
+use uproar_wire::http::RoomSpec;
 use uproar_wire::reaction::{self, Record};
 use uproar_wire::{ClientId, EmojiId, RoomId};
 
@@ -48,16 +49,16 @@ impl Simulation {
         let tap = (room, emoji, count);
         match way {
             Way::Udp(shard) => self.receive_datagrams(shard, &datagram(&[tap]), 0, &[tap]),
-            Way::Json(shard) => {
-                let body = format!(r#"{{"emoji":"e{emoji}","count":{count}}}"#);
-                self.post(shard, "application/json", body.as_bytes(), tap);
-            }
-            Way::Binary(shard) => self.post(shard, "application/octet-stream", &datagram(&[tap]), tap),
-            Way::Quic(Viewer(number)) => {
-                self.subscribers[number].react(&datagram(&[tap]));
-                self.touched.insert(number);
-            }
+            Way::Json(shard) => drop(self.tap_label(shard, &format!("e{emoji}"), tap)),
+            Way::Binary(shard) => drop(self.post_datagram(shard, &[tap])),
+            Way::Quic(viewer) => self.react(viewer, &datagram(&[tap])),
         }
+    }
+
+    /// A viewer sends a datagram.
+    pub(crate) fn react(&mut self, Viewer(number): Viewer, datagram: &[u8]) {
+        self.subscribers[number].react(datagram);
+        self.touched.insert(number);
     }
 
     /// A train of datagrams that the kernel coalesced: one of two taps for each pair, and a shorter last one.
@@ -82,12 +83,25 @@ impl Simulation {
         }
     }
 
-    fn post(&mut self, shard: usize, content_type: &str, body: &[u8], tap: Tap) {
-        let path = format!("/v1/rooms/{}/reactions", tap.0);
+    /// Somebody taps an emoji by a label, which means `tap`; the status of the answer.
+    pub(crate) fn tap_label(&mut self, shard: usize, label: &str, tap: Tap) -> Option<u16> {
+        let body = serde_json::json!({ "emoji": label, "count": tap.2 }).to_string();
+        self.post(shard, "application/json", body.as_bytes(), &[tap])
+    }
+
+    /// Somebody posts a datagram; the status of the answer.
+    pub(crate) fn post_datagram(&mut self, shard: usize, taps: &[Tap]) -> Option<u16> {
+        self.post(shard, "application/octet-stream", &datagram(taps), taps)
+    }
+
+    fn post(&mut self, shard: usize, content_type: &str, body: &[u8], taps: &[Tap]) -> Option<u16> {
+        let path = format!("/v1/rooms/{}/reactions", taps[0].0);
         let request = self.send_request(shard, HttpPort::Public, "POST", &path, content_type, body);
-        if self.status(request) == Some(202) {
-            self.ledger.accept(&[tap]);
+        let status = self.status(request);
+        if status == Some(202) {
+            self.ledger.accept(taps);
         }
+        status
     }
 
     /// Sends a request to the admin port.
@@ -117,8 +131,12 @@ impl Simulation {
 
     /// The same without waiting.
     pub(crate) fn ask_to_put_room(&mut self, room: u32, palette_len: u16) -> RequestId {
-        let spec = serde_json::to_string(&super::room_spec(palette_len)).unwrap();
-        self.admin("PUT", &format!("/v1/rooms/{room}"), &spec)
+        self.ask_to_put(room, &super::room_spec(palette_len))
+    }
+
+    /// The same with a whole palette.
+    pub(crate) fn ask_to_put(&mut self, room: u32, spec: &RoomSpec) -> RequestId {
+        self.admin("PUT", &format!("/v1/rooms/{room}"), &serde_json::to_string(spec).unwrap())
     }
 
     /// The status of a request's answer, if that has come.

@@ -61,7 +61,7 @@ pub struct Palette {
     pub room: u32,
     /// Name of the room.
     pub name: String,
-    /// The emoji, in the order of their ids from 0.
+    /// Every emoji that the room has had, in the order of their ids from 0; see [`PaletteEntry::is_retired`].
     pub emoji: Vec<PaletteEntry>,
 }
 
@@ -69,10 +69,17 @@ pub struct Palette {
 #[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[rkyv(attr(repr(C)), derive(Debug))]
 pub struct PaletteEntry {
-    /// What people call it, unique in the palette.
+    /// What people call it, unique in the palette; empty when it is retired.
     pub name: String,
-    /// The emoji itself, or the address of an image.
+    /// The emoji itself, or the address of an image; unique in the palette.
     pub glyph: String,
+}
+
+impl PaletteEntry {
+    /// Whether it can no longer be tapped. Frames may still name it, for taps that were counted before.
+    pub fn is_retired(&self) -> bool {
+        self.name.is_empty()
+    }
 }
 
 /// Bytes of an archive's parts, as `docs/WIRE.md` draws them: without padding, whatever machine compiled this.
@@ -119,6 +126,11 @@ impl TopEntry {
 }
 
 impl Palette {
+    /// The emoji that can be tapped, with their ids.
+    pub fn active(&self) -> impl Iterator<Item = (EmojiId, &PaletteEntry)> {
+        let ids = (0..).map(EmojiId);
+        ids.zip(&self.emoji).filter(|(_, entry)| !entry.is_retired())
+    }
     /// Appends the archive to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         append_archive(out, |bytes| rkyv::api::high::to_bytes_in::<_, Failure>(self, bytes));

@@ -44,7 +44,7 @@ pub struct RoomBody<'a> {
     /// Its name.
     #[serde(borrow)]
     pub name: Cow<'a, str>,
-    /// Its emoji, in the order of their ids.
+    /// Every emoji that it has had, in the order of their ids.
     #[serde(borrow)]
     pub palette: Vec<EmojiBody<'a>>,
 }
@@ -54,12 +54,20 @@ pub struct RoomBody<'a> {
 pub struct EmojiBody<'a> {
     /// Its place in the palette.
     pub id: u16,
-    /// Its name.
+    /// Its name; empty when it is retired.
     #[serde(borrow)]
     pub name: Cow<'a, str>,
     /// The emoji itself, or the address of an image.
     #[serde(borrow)]
     pub glyph: Cow<'a, str>,
+    /// Whether it can no longer be tapped; frames may still name it, for taps that were counted before.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub retired: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What `PUT /v1/rooms/{id}` takes, and a room of the configuration file.
@@ -68,7 +76,7 @@ pub struct EmojiBody<'a> {
 pub struct RoomSpec {
     /// Name of the room.
     pub name: String,
-    /// Its emoji; ids are given in this order from 0.
+    /// Its emoji. Those that are new to the room are given ids in this order, from 0 in a new room.
     pub palette: Vec<EmojiSpec>,
 }
 

@@ -22,7 +22,7 @@ id! {
     RoomId(u32)
 }
 id! {
-    /// Index of an emoji in its room's palette.
+    /// One emoji of a room, for as long as its node remembers the room: its place in the room's palette.
     EmojiId(u16)
 }
 id! {

@@ -9,13 +9,15 @@
 //! 4. [`hello`]: what a subscriber says first on its control stream, and the answer.
 //! 5. [`control`]: how it changes what it watches while it is connected.
 //! 6. [`frame`]: the picture of one room and one window, and the palette it refers to.
-//! 7. [`stream`]: how palettes and frames follow one another on a room's stream.
+//! 7. [`label`]: when two names or glyphs of emoji are the same.
+//! 8. [`stream`]: how palettes and frames follow one another on a room's stream.
 
 pub mod control;
 pub mod frame;
 pub mod hello;
 pub mod http;
 pub mod ids;
+pub mod label;
 pub mod reaction;
 pub mod stream;
 

@@ -19,9 +19,10 @@ impl Shard {
         if let Some(coordinator) = &mut self.coordinator {
             handle(coordinator);
         }
-        while let Some(order) = self.coordinator.as_mut().and_then(Coordinator::poll_order) {
+        while let Some(order) = self.coordinator.as_mut().and_then(|coordinator| coordinator.poll_order(&self.rooms)) {
             match order {
                 Order::Broadcast(message) => self.broadcast(message),
+                Order::TellSelf(message) => self.send(self.id, message),
                 Order::AnswerChange(Asker::Http(conn), change, outcome) => self.answer_change(conn, &change, &outcome),
                 Order::AnswerChange(Asker::Reload, change, outcome) => self.handle_room_changed(&change, &outcome),
                 Order::AnswerTotal(conn, total) => self.answer_total(conn, &total),
@@ -83,20 +84,24 @@ impl Shard {
     }
 
     fn answer_change(&mut self, conn: HttpConn, change: &RoomChange, outcome: &ChangeOutcome) {
-        let detail = "taps are being counted for emoji that the new palette lacks; try again in two windows";
         let status = match (outcome, change) {
-            (ChangeOutcome::LiveCounts, _) => 409,
+            (ChangeOutcome::PaletteFull(_), _) => 409,
             (ChangeOutcome::InForce { existed: false }, RoomChange::Put(_)) => 201,
             (ChangeOutcome::InForce { existed: true }, RoomChange::Put(_)) => 200,
             (ChangeOutcome::InForce { existed: true }, RoomChange::Delete(_)) => 204,
             (ChangeOutcome::InForce { existed: false }, RoomChange::Delete(_)) => 404,
         };
         self.metrics.count_http_reply(status);
-        self.http.answer(conn, |reply, manner| match (status, change) {
-            (409, _) => reply::problem(reply, 409, "live_counts", detail, manner),
-            (404, _) => reply::problem(reply, 404, "unknown_room", "there is no such room", manner),
+        self.http.answer(conn, |reply, manner| match (outcome, change) {
+            (ChangeOutcome::PaletteFull(full), _) => {
+                let detail = format!("{full}; each emoji keeps its id for good, so put the new palette under a new room id");
+                reply::problem(reply, status, "palette_full", &detail, manner);
+            }
             (_, RoomChange::Put(room)) => reply::json(reply, status, room.json(), manner),
-            (_, RoomChange::Delete(_)) => reply::no_content(reply, manner),
+            (ChangeOutcome::InForce { existed: false }, RoomChange::Delete(_)) => {
+                reply::problem(reply, status, "unknown_room", "there is no such room", manner);
+            }
+            (ChangeOutcome::InForce { existed: true }, RoomChange::Delete(_)) => reply::no_content(reply, manner),
         });
     }
 
