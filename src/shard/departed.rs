@@ -74,7 +74,10 @@ mod tests {
         departed.remember(RoomId(0), glyphs(2, 4));
         departed.remember(RoomId(u32::MAX), glyphs(1, 4));
         assert_eq!(departed.find(RoomId(1)), None);
-        assert_eq!([0, 2, u32::MAX].map(|room| departed.find(RoomId(room)).map(Glyphs::len)), [Some(2), Some(1), Some(1)]);
+        assert_eq!(
+            [0, 2, u32::MAX].map(|room| departed.find(RoomId(room)).map(Glyphs::len)),
+            [Some(2), Some(1), Some(1)]
+        );
         assert_eq!(departed.rooms.len(), DEPARTED_ROOMS_MAX);
 
         for room in 0..=u32::MAX {

@@ -1,8 +1,10 @@
 //! An emoji id of a room means one emoji, whatever is put, deleted or reloaded, by every way in and out.
 
-use crate::simulation::{ROOM, RandomPalettes, SHARDS, Simulation, WINDOW, Way, room_spec};
+use crate::simulation::{Habits, ROOM, RandomPalettes, SHARDS, Simulation, Stream, Viewer, WINDOW, Way, room_spec};
 use std::time::Duration;
+use uproar::ids::{ShardId, merger_of};
 use uproar::metrics::Reject;
+use uproar_wire::RoomId;
 use uproar_wire::frame::PALETTE_MAX;
 use uproar_wire::http::{EmojiSpec, RoomSpec};
 
@@ -131,7 +133,10 @@ fn ids_run_out_and_the_room_stays_as_it_was() {
     assert_eq!(changed(&mut simulation, PALETTE_MAX - 1, 1).0, 200);
     let (status, problem) = changed(&mut simulation, PALETTE_MAX, 1);
     assert_eq!(status, 409);
-    assert!(problem.contains("\"palette_full\"") && problem.contains("1025") && problem.contains("new room id"), "{problem}");
+    assert!(
+        problem.contains("\"palette_full\"") && problem.contains("1025") && problem.contains("new room id"),
+        "{problem}"
+    );
     simulation.reload_rooms(&[], vec![(8, spec(&[("x", "x")])), (9, room_spec(1))]);
     let kept = simulation.run_until_rooms_changed();
     assert!(kept.len() == 1 && kept[0].0 == 8, "{kept:?}");
@@ -141,47 +146,88 @@ fn ids_run_out_and_the_room_stays_as_it_was() {
     assert_eq!(changed(&mut simulation, 0, PALETTE_MAX).0, 200);
 }
 
+/// A room whose frames come from a shard that neither coordinates nor is `shard`.
+fn room_merged_elsewhere(shard: ShardId) -> u32 {
+    let is_elsewhere = |room: &u32| ![ShardId(0), shard].contains(&merger_of(RoomId(*room), SHARDS));
+    (100..).find(is_elsewhere).unwrap()
+}
+
+/// A viewer and a stream of a room on shard 3, to which a put takes `delay`, and frames do not; the room's palette has just got
+/// an emoji, which was tapped where it is known.
+fn overtaken(seed: u64, delay: Duration) -> (Simulation, u32, Viewer, Stream) {
+    let mut simulation = Simulation::new(seed);
+    let room = room_merged_elsewhere(ShardId(3));
+    assert_eq!(simulation.put_room(room, 2), 201);
+    simulation.run_for(Duration::from_millis(100));
+    let viewer = simulation.viewer_with(3, Habits { rooms: vec![room], window_bytes: 1 << 16 });
+    simulation.run_until_watching(viewer);
+    let stream = simulation.stream(3, room);
+    simulation.run_through_window();
+    simulation.network.mesh_delays.insert((ShardId(0), ShardId(3)), delay);
+    simulation.ask_to_put_room(room, 3);
+    simulation.run_for(Duration::from_millis(10));
+    simulation.tap(Way::Udp(0), room, 2, 5);
+    (simulation, room, viewer, stream)
+}
+
 #[test]
 fn a_frame_waits_for_the_palette_that_names_its_emoji() {
-    let mut overtaken = 0;
-    for seed in 300..340 {
-        let mut simulation = Simulation::new(seed);
-        let viewers: Vec<_> = (0..SHARDS).map(|shard| simulation.watching(shard)).collect();
-        let streams: Vec<_> = (0..SHARDS).map(|shard| simulation.stream(shard, ROOM)).collect();
-        simulation.run_until_window_closes();
-        // A put travels about as long as a window; taps of the new emoji are counted wherever it has come already.
-        simulation.network.mesh_delay_max = Duration::from_millis(3000);
-        simulation.ask_to_put_room(ROOM, 9);
-        for _ in 0..40 {
-            (0..SHARDS).for_each(|shard| simulation.tap(Way::Udp(shard), ROOM, 8, 1));
-            simulation.run_for(Duration::from_millis(100));
-        }
-        simulation.network.mesh_delay_max = Duration::ZERO;
-        simulation.run_for(4 * WINDOW);
-        let (_, frame) = simulation.fetch(0, "/v1/rooms/7/frame");
-        assert!(!frame.contains("\"emoji\":\"\""), "{frame}");
-        simulation.drain();
+    let (mut simulation, room, viewer, stream) = overtaken(206, Duration::from_secs(5));
+    let before = simulation.stream_of(viewer).frames.len();
+    simulation.run_through_window();
+    simulation.tap(Way::Udp(0), room, 0, 1);
+    simulation.run_through_window();
+    assert_eq!(simulation.ledger.newest(room).unwrap().top, [(0, 1)], "frames have been made");
+    assert_eq!(simulation.stream_of(viewer).frames.len(), before, "one waits, and the next does not overtake it");
+    let joiner = simulation.viewer_with(3, Habits { rooms: vec![room], window_bytes: 1 << 16 });
+    simulation.run_until_watching(joiner);
+    assert!(simulation.stream_of(joiner).frames.iter().all(|frame| frame.top.is_empty()), "nor by joining");
+    assert!(!simulation.fetch(3, &format!("/v1/rooms/{room}/frame")).1.contains("\"count\":5"));
+    simulation.run_for(2 * WINDOW);
 
-        for &viewer in &viewers {
-            let stream = simulation.stream_of(viewer);
-            assert_eq!(stream.palettes.len(), 2);
-            let early = stream.frames[..stream.palettes[1].0].iter().find(|frame| frame.top.iter().any(|top| top.0 == 8));
-            assert_eq!(early, None, "a frame came before its palette");
-            assert!(stream.frames.is_sorted_by(|one, next| one.window < next.window));
-            let newest = simulation.ledger.newest(ROOM).map(|frame| frame.window);
-            assert_eq!(stream.frames.last().map(|frame| frame.window), newest, "none is held back for good");
-            let held = stream.frames[stream.palettes[1].0..].first();
-            overtaken += usize::from(held.is_some_and(|frame| frame.window + 1 < stream.frames.last().unwrap().window));
-        }
-        for &stream in &streams {
-            let events = simulation.data_of(stream);
-            let top = events.iter().filter_map(|event| event["top"].as_array()).flatten();
-            for entry in top {
-                assert_eq!(entry["emoji"], format!("glyph {}", entry["id"]));
-            }
-        }
-        let metrics = simulation.metrics();
-        assert_eq!(metrics.reactions.iter().sum::<u64>(), simulation.ledger.framed_taps());
+    for viewer in [viewer, joiner] {
+        let seen = simulation.stream_of(viewer);
+        let palettes: Vec<_> = seen.emoji.iter().map(Vec::len).collect();
+        assert_eq!(palettes, [2, 3]);
+        let behind = &seen.frames[seen.palettes[1].0..];
+        let tops: Vec<_> = behind.iter().take(2).map(|frame| frame.top.clone()).collect();
+        // Both were offered at once; who has not drained the first gets the second in its place.
+        assert!([vec![vec![(2, 5)], vec![(0, 1)]], vec![vec![(0, 1)], vec![]]].contains(&tops), "{tops:?}");
     }
-    assert!(overtaken > 0, "no frame ever had to wait");
+    let events = simulation.data_of(stream);
+    let is_new = |event: &serde_json::Value| event["palette"].as_array().is_some_and(|palette| palette.len() == 3);
+    let place = events.iter().position(is_new).unwrap();
+    for event in &events[..place] {
+        assert!(event["top"].as_array().is_none_or(Vec::is_empty), "{event}");
+    }
+    simulation.drain();
+    assert_eq!(simulation.metrics().frame_taps, 6);
+}
+
+#[test]
+fn a_frame_that_waits_for_its_palette_is_handed_out_before_a_drain_ends() {
+    let (mut simulation, room, viewer, _) = overtaken(207, Duration::from_secs(3));
+    simulation.drain();
+    let seen = simulation.stream_of(viewer);
+    assert_eq!(seen.emoji.last().unwrap().len(), 3);
+    let newest = simulation.ledger.newest(room).map(|frame| frame.window);
+    assert_eq!(seen.frames.last().map(|frame| frame.window), newest);
+}
+
+#[test]
+fn frames_that_wait_go_with_their_room() {
+    let (mut simulation, room, viewer, _) = overtaken(208, Duration::from_secs(3));
+    simulation.run_through_window();
+    let gone = simulation.admin("DELETE", &format!("/v1/rooms/{room}"), "");
+    assert_eq!(simulation.answer(gone).0, 204);
+    assert_eq!(simulation.close_code_of(viewer), None, "it is told a little later");
+    assert_eq!(simulation.put_room(room, 1), 201);
+    let viewer = simulation.viewer_with(3, Habits { rooms: vec![room], window_bytes: 1 << 16 });
+    simulation.run_until_watching(viewer);
+    simulation.tap(Way::Udp(3), room, 0, 1);
+    simulation.run_through_window();
+    let seen = simulation.stream_of(viewer);
+    assert_eq!((seen.emoji[0].len(), seen.frames.last().map(|frame| frame.top.clone())), (3, Some(vec![(0, 1)])));
+    simulation.drain();
+    assert_eq!(simulation.ledger.framed().get(&(room, 2)), Some(&5));
 }

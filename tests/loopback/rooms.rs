@@ -2,7 +2,9 @@
 
 use crate::support::http::Reply;
 use crate::support::{Http, Server, Tapper, Viewer, eventually, http, taps};
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use uproar_wire::frame::PaletteEntry;
 use uproar_wire::hello::CloseCode;
 
 fn put(server: &Server, room: u32, emoji: &[&str]) -> Reply {
@@ -76,39 +78,39 @@ fn rooms_are_listed_described_replaced_and_deleted() {
 }
 
 #[test]
-fn a_palette_does_not_shrink_under_live_counts() {
+fn a_palette_changes_under_live_counts_and_every_tap_keeps_its_emoji() {
     // A long window, so that the taps are still in it when the palette is replaced.
     let server = Server::start(&["--shards", "2", "--window", "60s"]);
     assert_eq!(put(&server, 7, &["a", "b", "c"]).status, 201);
+    let mut viewer = Viewer::watching(&server, &[7]);
+    assert_eq!(viewer.next_palette().emoji.len(), 3);
     let mut connection = Http::to(server.http());
-    let mut taps = 0;
-    let refused = loop {
-        assert_eq!(connection.ask(&http::reactions(7, r#"{"emoji":"c","count":9}"#)).status, 202);
-        taps += 9;
-        let answer = put(&server, 7, &["a", "b"]);
-        // The taps left with their window between the two requests, at most once a minute.
-        if answer.status == 200 && taps == 9 {
-            assert_eq!(put(&server, 7, &["a", "b", "c"]).status, 200);
-            continue;
-        }
-        break answer;
-    };
-    assert_eq!((refused.status, refused.code().as_str()), (409, "live_counts"));
-    assert_eq!(connection.ask(&http::reactions(7, r#"{"emoji":"c","count":1}"#)).status, 202, "nothing has changed");
-    assert_eq!(put(&server, 7, &["a", "b", "z"]).status, 200, "as long as it was");
-    assert_eq!(put(&server, 7, &["a", "b", "z", "d"]).status, 200, "longer");
-    assert_eq!(server.terminate().drained, Some((taps + 1, taps + 1)));
-}
-
-#[test]
-fn a_palette_shrinks_once_nothing_counts_for_what_it_loses() {
-    let server = Server::start(&["--shards", "2", "--window", "100ms"]);
-    assert_eq!(put(&server, 7, &["a", "b", "c"]).status, 201);
-    let mut connection = Http::to(server.http());
+    let tapper = Tapper::to(server.reactions());
     assert_eq!(connection.ask(&http::reactions(7, r#"{"emoji":"c","count":9}"#)).status, 202);
-    eventually(|| (put(&server, 7, &["a", "b"]).status == 200).then_some(()), || "the palette is still live".into());
+    let changed = put(&server, 7, &["d", "a"]);
+    assert_eq!(changed.status, 200);
+    let palette = &changed.json()["palette"];
+    let ids: Vec<_> =
+        (0..4).map(|id| (palette[id]["glyph"].as_str().unwrap(), palette[id]["retired"] == true)).collect();
+    assert_eq!(ids, [("a", false), ("b", true), ("c", true), ("d", false)]);
     assert_eq!(connection.ask(&http::reactions(7, r#"{"emoji":"c"}"#)).code(), "unknown_emoji");
-    assert_eq!(server.terminate().drained, Some((9, 9)));
+    assert_eq!(connection.ask(&http::octets(7, &taps::datagram(7, &[(2, 1)]))).code(), "unknown_emoji");
+    tapper.send(&taps::datagram(7, &[(2, 1)]));
+    eventually(
+        || (server.metric("uproar_rejected_total{proto=\"udp\",reason=\"unknown_emoji\"}") == 1).then_some(()),
+        || "the datagram was not refused".into(),
+    );
+    let palette = viewer.next_palette();
+    let retired: Vec<_> = palette.emoji.iter().map(PaletteEntry::is_retired).collect();
+    assert_eq!(retired, [false, true, true, false]);
+    assert_eq!(connection.ask(&http::reactions(7, r#"{"emoji":"d","count":2}"#)).status, 202);
+    let watching = std::thread::spawn(|| viewer.watch_to_the_end().0);
+    assert_eq!(server.terminate().drained, Some((11, 11)));
+    let mut taps = BTreeMap::new();
+    for top in watching.join().unwrap().iter().flat_map(|frame| &frame.top) {
+        *taps.entry(top.emoji).or_insert(0) += top.count;
+    }
+    assert_eq!(taps.into_iter().collect::<Vec<_>>(), [(2, 9), (3, 2)]);
 }
 
 #[test]

@@ -18,8 +18,8 @@ pub(crate) use network::Impairment;
 pub(crate) use plain_frame::{PlainFrame, RoomStream};
 pub(crate) use random_match::{RandomMatch, assert_in_order};
 pub(crate) use random_palettes::RandomPalettes;
-pub(crate) use subscriber::{Habits, Trace};
 pub(crate) use streams::Stream;
+pub(crate) use subscriber::{Habits, Trace};
 pub(crate) use ways_in::{RequestId, Way, datagram};
 
 use ledger::Ledger;

@@ -33,6 +33,8 @@ pub(crate) struct Network {
     pub(crate) impairment: Impairment,
     /// The longest that a mesh message takes.
     pub(crate) mesh_delay_max: Duration,
+    /// What a message takes longer from the one shard to the other.
+    pub(crate) mesh_delays: BTreeMap<(ShardId, ShardId), Duration>,
     flights: BTreeMap<(Instant, u64), Flight>,
     departed: u64,
     /// When the last message of each pair of shards arrives.
@@ -45,6 +47,7 @@ impl Network {
         Self {
             impairment: Impairment::default(),
             mesh_delay_max: Duration::from_micros(50),
+            mesh_delays: BTreeMap::new(),
             flights: BTreeMap::new(),
             departed: 0,
             mesh_arrivals: BTreeMap::new(),
@@ -53,7 +56,8 @@ impl Network {
     }
 
     pub(crate) fn send_mesh(&mut self, now: Instant, from: ShardId, to: ShardId, message: MeshMessage) {
-        let arrival = now + self.up_to(self.mesh_delay_max);
+        let longer = self.mesh_delays.get(&(from, to)).copied().unwrap_or_default();
+        let arrival = now + longer + self.up_to(self.mesh_delay_max);
         let last = self.mesh_arrivals.entry((from, to)).or_insert(arrival);
         *last = arrival.max(*last);
         let at = *last;

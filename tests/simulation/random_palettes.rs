@@ -155,7 +155,8 @@ impl RandomPalettes {
             82..90 => drop(self.look(room, shard)),
             90..93 => self.simulation.run_until_window_closes(),
             93..97 => {
-                let viewer = self.simulation.viewer_with(shard, super::Habits { rooms: vec![room], window_bytes: 1 << 16 });
+                let viewer =
+                    self.simulation.viewer_with(shard, super::Habits { rooms: vec![room], window_bytes: 1 << 16 });
                 self.viewers.push((viewer, room));
             }
             _ => {
@@ -171,9 +172,8 @@ impl RandomPalettes {
         let rng = &mut self.simulation.rng;
         let Some(Seen(palette)) = self.seen.get(&room).and_then(|all| all.choose(rng)).cloned() else { return };
         let records = rng.random_range(1..=3);
-        let taps: Vec<_> = (0..records)
-            .map(|_| (rng.random_range(0..palette.len()) as u16, rng.random_range(1..=u16::MAX)))
-            .collect();
+        let taps: Vec<_> =
+            (0..records).map(|_| (rng.random_range(0..palette.len()) as u16, rng.random_range(1..=u16::MAX))).collect();
         let (way, viewer) = (rng.random_range(0..3), self.viewers.choose(rng).copied());
         let named: Vec<_> = taps.iter().map(|&(id, count)| (room, id, count)).collect();
         let before = self.counted();

@@ -94,7 +94,8 @@ impl Shard {
         self.metrics.count_http_reply(status);
         self.http.answer(conn, |reply, manner| match (outcome, change) {
             (ChangeOutcome::PaletteFull(full), _) => {
-                let detail = format!("{full}; each emoji keeps its id for good, so put the new palette under a new room id");
+                let detail =
+                    format!("{full}; each emoji keeps its id for good, so put the new palette under a new room id");
                 reply::problem(reply, status, "palette_full", &detail, manner);
             }
             (_, RoomChange::Put(room)) => reply::json(reply, status, room.json(), manner),

@@ -58,10 +58,12 @@ fn a_plain_emoji_is_borrowed_and_an_escaped_one_is_not() {
 
 #[test]
 fn room_body() {
-    let fire = EmojiBody { id: 0, name: "fire".into(), glyph: "🔥".into() };
+    let fire = EmojiBody { id: 0, name: "fire".into(), glyph: "🔥".into(), retired: false };
+    let goal = EmojiBody { id: 1, name: "".into(), glyph: "⚽".into(), retired: true };
     check(
-        &RoomBody { id: 7, name: "Cup \"final\"".into(), palette: vec![fire] },
-        r#"{"id":7,"name":"Cup \"final\"","palette":[{"id":0,"name":"fire","glyph":"🔥"}]}"#,
+        &RoomBody { id: 7, name: "Cup \"final\"".into(), palette: vec![fire, goal] },
+        "{\"id\":7,\"name\":\"Cup \\\"final\\\"\",\"palette\":[{\"id\":0,\"name\":\"fire\",\"glyph\":\"🔥\"},\
+         {\"id\":1,\"name\":\"\",\"glyph\":\"⚽\",\"retired\":true}]}",
     );
 }
 
