@@ -53,6 +53,9 @@ pub const HTTP_BODY_MAX: usize = 65_536;
 pub const HTTP_TRAILERS_MAX: usize = 4096;
 /// Reactions of one JSON array.
 pub const HTTP_REACTIONS_MAX: usize = 1024;
+/// Taps that any datagram or request can say: as many records as the larger of both has, each at its most. What a node takes
+/// of them is an operator's choice.
+pub const REQUEST_TAPS_MAX: usize = HTTP_REACTIONS_MAX * u16::MAX as usize;
 /// Bytes of replies that may wait for a connection that does not read; then reading from it stops.
 pub const HTTP_REPLIES_MAX: usize = 65_536;
 /// Bytes taken and discarded from a client that goes on sending after its last reply, so that it comes to read it: the

@@ -10,6 +10,7 @@ use simulation::{
 };
 use std::time::Duration;
 use uproar::metrics::{Reject, Skip};
+use uproar::tally::TapLimits;
 
 /// `docs/WIRE.md`, reaction datagram: three taps of emoji 2 in room 7.
 const THREE_TAPS: [u8; 20] = [1, 0, 1, 0, 7, 0, 0, 0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 2, 0, 3, 0];
@@ -55,6 +56,42 @@ fn every_way_in_counts_the_same() {
     simulation.run_through_window();
     assert_eq!(simulation.frames_of(viewer)[before].top, [(4, 65_535), (1, 2)]);
     assert_eq!(simulation.metrics().reactions, [3 * 65_537, 2 * 65_537, 65_537, 0]);
+}
+
+#[test]
+fn what_one_message_may_count_is_limited_whichever_way_it_comes() {
+    let limits = TapLimits { per_record: 600, per_request: 2400 };
+    let mut simulation = Simulation::with(62, |config| config.settings.tap_limits = limits);
+    let viewer = simulation.watching(2);
+    let offer = |simulation: &mut Simulation, taps: &[(u32, u16, u16)]| {
+        let before: u64 = simulation.metrics().reactions.iter().sum();
+        simulation.receive_datagrams(0, &datagram(taps), 0, taps);
+        let binary = simulation.post_datagram(1, taps);
+        let json = simulation.tap_labels(2, taps);
+        simulation.react(viewer, &datagram(taps));
+        simulation.run_for(Duration::from_millis(100));
+        let sent: u64 = taps.iter().map(|&(_, _, count)| u64::from(count)).sum();
+        let counted = simulation.metrics().reactions.iter().sum::<u64>() - before;
+        (binary, json, counted as f64 / sent as f64)
+    };
+    let most = [(ROOM, 0, 600), (ROOM, 1, 600), (ROOM, 2, 600), (ROOM, 0, 600)];
+    assert_eq!(offer(&mut simulation, &most), (Some(202), Some(202), 4.0));
+    let too_many = [&most[..], &[(ROOM, 3, 1)]].concat();
+    let beyond = [(ROOM, 0, 1), (ROOM, 1, 601)];
+    for taps in [&too_many[..], &beyond, &[(ROOM, 0, u16::MAX); 296]] {
+        assert_eq!(offer(&mut simulation, taps), (Some(422), Some(422), 0.0));
+    }
+    let rejected = simulation.metrics().rejected.map(|reasons| reasons[Reject::TooManyTaps.index()]);
+    assert_eq!(rejected, [3, 6, 3, 0]);
+    // An emoji that the room lacks is the reason that is told.
+    simulation.receive_datagrams(0, &datagram(&[(ROOM, PALETTE_LEN, 700)]), 0, &[]);
+    assert_eq!(simulation.metrics().rejected[0][Reject::UnknownEmoji.index()], 1);
+
+    simulation.reconfigure(|config| config.settings.tap_limits = TapLimits { per_record: 601, ..limits });
+    assert_eq!(offer(&mut simulation, &beyond), (Some(202), Some(202), 4.0));
+    assert_eq!(offer(&mut simulation, &too_many), (Some(422), Some(422), 0.0));
+    simulation.reconfigure(|config| config.settings.tap_limits = TapLimits::NONE);
+    assert_eq!(offer(&mut simulation, &[(ROOM, 0, u16::MAX); 296]), (Some(202), Some(202), 4.0));
 }
 
 #[test]

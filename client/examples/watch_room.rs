@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use std::error::Error;
 use std::net::SocketAddr;
 use uproar_client::{Client, RoomEvent, Trust};
-use uproar_wire::{EmojiId, RoomId};
+use uproar_wire::RoomId;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -19,13 +19,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let client = Client::connect(server, "localhost", trust).await?;
     let mut subscription = client.subscribe(&[room]).await?;
-    client.react(room, &[(EmojiId(0), 1)]).await?;
 
     let mut names = Vec::new();
     while let Some(event) = subscription.next().await {
         match event? {
             RoomEvent::Palette(_, palette) => {
                 println!("{}", palette.name);
+                if names.is_empty()
+                    && let Some((emoji, _)) = palette.active().next()
+                {
+                    client.react(room, &[(emoji, 1)]).await?;
+                }
+                // Also of those that are retired, as frames name them for a while.
                 names = palette.emoji.into_iter().map(|emoji| emoji.glyph).collect();
             }
             RoomEvent::Frame(frame) => {

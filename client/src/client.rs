@@ -3,6 +3,7 @@
 //! Invariant: a reaction is never cut short silently. It is split where it exceeds a datagram, and waits where the
 //! connection's buffer is full. What the network loses stays lost: reactions are not sent again.
 
+use crate::batches::batches;
 use crate::config::ClientConfig;
 use crate::control::Control;
 use crate::endpoint::ClientEndpoint;
@@ -17,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use uproar_wire::control::{Change, RoomsRequest};
 use uproar_wire::hello::{CloseCode, Hello, ROOMS_MAX, RoomStatus};
-use uproar_wire::reaction::{self, DatagramError, HEADER_LEN, RECORD_LEN, RECORDS_MAX, ReactionBatch, Record};
+use uproar_wire::reaction::{self, DatagramError, HEADER_LEN, RECORD_LEN, RECORDS_MAX, ReactionBatch};
 use uproar_wire::{ClientId, EmojiId, RoomId};
 
 /// How long closing waits for reactions that have not left yet.
@@ -118,8 +119,9 @@ impl Client {
         control.request(&RoomsRequest { change, rooms: rooms.to_vec() }).await
     }
 
-    /// Sends taps: per emoji how many, at least 1. Splits where they exceed a datagram; waits while the connection
-    /// has enough to send.
+    /// Sends taps: per emoji how many, at least 1. Splits where they exceed a datagram, or what a node takes of one unless it
+    /// is configured otherwise ([`reaction::RECORD_TAPS`], [`reaction::REQUEST_TAPS`]); waits while the connection has enough
+    /// to send.
     ///
     /// # Errors
     /// [`Error::BadReaction`] when there is nothing to send or a count is 0; [`Error::Datagram`] when the path
@@ -128,10 +130,7 @@ impl Client {
         if taps.is_empty() || taps.iter().any(|&(_, count)| count == 0) {
             return Err(DatagramError::BadCount.into());
         }
-        let mut records = Vec::with_capacity(taps.len().min(RECORDS_MAX));
-        for part in taps.chunks(self.records_per_datagram()?) {
-            records.clear();
-            records.extend(part.iter().map(|&(emoji, count)| Record { emoji, count }));
+        for records in batches(taps, self.records_per_datagram()?) {
             let mut datagram = Vec::new();
             reaction::encode(room, self.id, &records, &mut datagram);
             self.send(datagram.into()).await?;

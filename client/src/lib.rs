@@ -40,12 +40,14 @@
 //!
 //! 1. [`config`]: what may be chosen. [`trust`]: which servers are believed.
 //! 2. [`endpoint`]: one UDP socket, on which any number of connections share.
-//! 3. [`client`]: one connection: subscribe, join and leave rooms, react, close; `control` carries the asking.
+//! 3. [`client`]: one connection: subscribe, join and leave rooms, react, close; `control` carries the asking, and `batches`
+//!    makes datagrams of taps.
 //! 4. [`subscription`]: the stream of palettes and frames; `inbox` cuts a room's stream into messages.
 //!
 //! Invariant: memory a connection holds is bounded by the wire contract's largest message and the receive windows set
 //! in [`config`]. Deliberately not here: reconnecting (an application knows when it is still wanted), and HTTP.
 
+mod batches;
 pub mod client;
 pub mod config;
 mod control;

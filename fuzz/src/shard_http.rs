@@ -13,6 +13,7 @@ use uproar::metrics::{Outcome, ProcessMetrics, Proto, ShardMetrics};
 use uproar::quic::{HandshakeLimits, QuicConfig, QuicSettings, TimeSource, server_crypto};
 use uproar::room::{Room, demo_room};
 use uproar::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig, ShardSettings, WebConfig};
+use uproar::tally::TapLimits;
 use uproar::window::Now;
 use uproar_wire::reaction::ReactionBatch;
 
@@ -246,6 +247,7 @@ fn config() -> ShardConfig {
             rooms_per_subscriber_max: 1,
             streams_max: 1,
             subscribers_max: 1,
+            tap_limits: TapLimits::NONE,
             fanout_spread: Duration::ZERO,
             drain_duration: Duration::ZERO,
             drain_timeout: Duration::from_secs(1),

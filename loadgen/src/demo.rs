@@ -12,6 +12,7 @@
 use crate::appliance::Appliance;
 use crate::crowd::Part;
 use crate::live::Live;
+use crate::play::house::usable_emoji;
 use crate::play::{self, Options, Targets};
 use crate::report::{Quantiles, Report};
 use crate::scenario::{Moment, Quic, Scenario, Sources, Subscribers, Udp};
@@ -23,6 +24,7 @@ use tokio::sync::mpsc;
 use uproar_client::{RoomEvent, Trust};
 use uproar_wire::RoomId;
 use uproar_wire::frame::Palette;
+use uproar_wire::label::is_same;
 
 /// The room every appliance has unless it is configured otherwise.
 const ROOM: RoomId = RoomId(1);
@@ -127,9 +129,13 @@ async fn show(mut events: mpsc::Receiver<RoomEvent>) {
 /// over QUIC from phones; HTTP is for visitors.
 fn scenario(seconds: u32, taps_per_second: u32, palette: &Palette) -> Scenario {
     let length_s = f64::from(seconds);
-    let emoji = palette.emoji.len().min(1024) as u16;
+    let emoji = usable_emoji(palette) as u16;
     let moment = |name: &str, begins: f64, lasts: f64, times: f64, words: &[&str], otherwise: u16| {
-        let known = palette.emoji.iter().take(emoji.into()).position(|emoji| words.contains(&emoji.name.as_str()));
+        let known = palette
+            .emoji
+            .iter()
+            .take(emoji.into())
+            .position(|emoji| words.iter().any(|word| is_same(word, &emoji.name)));
         Moment {
             name: name.into(),
             at_s: begins * length_s,

@@ -15,6 +15,7 @@ use crate::limits::ROOMS_MAX;
 use crate::quic::{self, HandshakeLimits, QuicSettings, ServerCrypto, Tickets, TimeSource};
 use crate::room::Room;
 use crate::shard::{KeptRoom, RoomChanges, RoomsChanged, ShardSettings};
+use crate::tally::TapLimits;
 use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
 use std::borrow::Cow;
@@ -214,6 +215,10 @@ pub(super) fn shard_settings(config: &Config, quic_port: u16, certificate: &Cert
         subscribers_max: config.quic.subscribers_max,
         rooms_per_subscriber_max: config.quic.rooms_per_subscriber_max,
         streams_max: config.http.streams_max.min(config.http.connections_max),
+        tap_limits: TapLimits {
+            per_record: config.limits.taps_per_record as u16,
+            per_request: config.limits.taps_per_request as u32,
+        },
         fanout_spread: config.fanout.spread,
         drain_duration: config.drain.duration,
         drain_timeout: config.drain.timeout,

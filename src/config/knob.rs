@@ -4,7 +4,7 @@
 //! and the documented default file all follow from a row, so they cannot disagree.
 
 use super::{Config, LogFormat};
-use crate::limits::{QUIC_HANDSHAKE_RATE, QUIC_HANDSHAKES, SHARDS_MAX, WINDOW_MS};
+use crate::limits::{QUIC_HANDSHAKE_RATE, QUIC_HANDSHAKES, REQUEST_TAPS_MAX, SHARDS_MAX, WINDOW_MS};
 use crate::origins::Origins;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -66,7 +66,7 @@ const SOCKET_BUFFER_BYTES: RangeInclusive<usize> = 65_536..=1 << 30;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// All knobs, in the order of the default file: those without a table first.
-pub(super) const KNOBS: [Knob; 39] = [
+pub(super) const KNOBS: [Knob; 41] = [
     knob("shards", Field::Shards, "Cores to use, one shard each."),
     knob("window", Field::Time(|c| &mut c.window, WINDOW_MS), "Length of a counting window: one frame a room each."),
     knob("top_k", Field::Number(|c| &mut c.top_k, 1..=TOP_MAX), "Emoji that a frame names, most tapped first."),
@@ -198,6 +198,18 @@ pub(super) const KNOBS: [Knob; 39] = [
         "quic.server_names",
         Field::Names(|c| &mut c.quic.server_names),
         "Names and addresses in the development certificate.",
+    ),
+    knob(
+        "limits.taps_per_record",
+        Field::Number(|c| &mut c.limits.taps_per_record, 1..=u16::MAX as usize),
+        "Taps that one record may count, by whatever way it comes: a person's. A datagram or request that passes this or the \
+         next limit is refused whole. Raise both where gateways add up the taps of many people, and keep others away from \
+         such a node.",
+    ),
+    knob(
+        "limits.taps_per_request",
+        Field::Number(|c| &mut c.limits.taps_per_request, 1..=REQUEST_TAPS_MAX),
+        "Taps that all records of one datagram or request may count together.",
     ),
     knob(
         "fanout.spread",

@@ -32,6 +32,7 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use uproar_wire::RoomId;
 use uproar_wire::http::{EmojiSpec, RoomSpec};
+use uproar_wire::reaction::{RECORD_TAPS, REQUEST_TAPS};
 
 /// Everything that can be chosen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +57,8 @@ pub struct Config {
     pub http: Http,
     /// The QUIC port.
     pub quic: Quic,
+    /// What a reaction may count.
+    pub limits: Limits,
     /// Frames to subscribers.
     pub fanout: Fanout,
     /// What browsers are offered.
@@ -162,6 +165,15 @@ pub struct Quic {
     pub server_names: Vec<String>,
 }
 
+/// What a reaction may count, by whatever way it comes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Taps of one record.
+    pub taps_per_record: usize,
+    /// Taps of one datagram or one request.
+    pub taps_per_request: usize,
+}
+
 /// Frames to subscribers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fanout {
@@ -206,7 +218,7 @@ pub struct RoomConfig {
     pub id: u32,
     /// Its name.
     pub name: String,
-    /// Its emoji; ids are given in this order from 0.
+    /// Its emoji; at a start, ids are given in this order from 0.
     pub palette: Vec<EmojiSpec>,
 }
 
@@ -251,6 +263,7 @@ impl Default for Config {
                 private_key: None,
                 server_names: ["localhost", "127.0.0.1", "::1"].map(String::from).into(),
             },
+            limits: Limits { taps_per_record: RECORD_TAPS.into(), taps_per_request: REQUEST_TAPS as usize },
             fanout: Fanout { spread: Duration::ZERO },
             web: Web { page: true, webtransport: true, webtransport_url: None, origins: vec!["*".into()] },
             drain: Drain { duration: Duration::ZERO, timeout: Duration::from_secs(10) },
@@ -408,13 +421,15 @@ impl Config {
 const HEAD: &str = "\
 # Configuration of Uproar. Every value here is the default.
 # Environment variables go over this file, and flags go over environment variables.
-# SIGHUP takes in what has changed of log, [http], [quic] (but key_file and server_names), [fanout], [drain] and the rooms;
-# what has changed of anything else waits for a restart.
+# SIGHUP takes in what has changed of log, [http], [quic] (but key_file and server_names), [limits], [fanout], [drain] and the
+# rooms; what has changed of anything else waits for a restart.
 ";
 
 const ROOMS: &str = r#"
 # Rooms that exist from the start, each with its palette; emoji get their ids in this order from 0. A palette has 1 to
 # 1024 emoji; a name or a glyph has 1 to 256 bytes and means one emoji. Without rooms a demo room with id 1 is served.
+# Add new emoji at the end, and leave the others in their order: a reload keeps the ids of emoji in any case, but a restart
+# gives them anew, and senders may have kept them.
 #
 # [[rooms]]
 # id = 1

@@ -5,7 +5,7 @@
 //! about one that is not named at all.
 
 use super::knob::KNOBS;
-use super::{Config, ConfigError, Drain, Fanout, Http, Origins, Quic};
+use super::{Config, ConfigError, Drain, Fanout, Http, Limits, Origins, Quic};
 use std::fmt;
 
 /// What became of a configuration that was read again.
@@ -47,6 +47,7 @@ impl Config {
             log: read.log,
             http: http_after(&read.http),
             quic: self.quic_after(&read.quic),
+            limits: limits_after(&read.limits),
             fanout: fanout_after(&read.fanout),
             drain: drain_after(&read.drain),
             rooms: read.rooms.clone(),
@@ -92,6 +93,10 @@ fn http_after(read: &Http) -> Http {
     }
 }
 
+fn limits_after(read: &Limits) -> Limits {
+    Limits { taps_per_record: read.taps_per_record, taps_per_request: read.taps_per_request }
+}
+
 fn fanout_after(read: &Fanout) -> Fanout {
     Fanout { spread: read.spread }
 }
@@ -131,14 +136,19 @@ mod tests {
 
     #[test]
     fn limits_are_taken_in_and_named_with_their_values() {
-        let reloaded = reload("", "log = \"warn\"\n[http]\nidle_timeout = \"7s\"\n[quic]\nretry_above = 9\n");
+        let reloaded = reload(
+            "",
+            "log = \"warn\"\n[http]\nidle_timeout = \"7s\"\n[quic]\nretry_above = 9\n[limits]\ntaps_per_record = 65535\ntaps_per_request = 100000\n",
+        );
         let said: Vec<_> = reloaded.changes.iter().map(Change::to_string).collect();
         assert_eq!(
             said,
             [
                 "log from \"info\" to \"warn\"",
                 "http.idle_timeout from \"1m\" to \"7s\"",
-                "quic.retry_above from 256 to 9"
+                "quic.retry_above from 256 to 9",
+                "limits.taps_per_record from 600 to 65535",
+                "limits.taps_per_request from 2400 to 100000"
             ]
         );
         assert_eq!((reloaded.config.http.idle_timeout.as_secs(), reloaded.config.quic.retry_above), (7, 9));

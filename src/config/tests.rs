@@ -104,6 +104,7 @@ fn every_knob_can_be_set_by_file_environment_and_flag() {
         key if key.starts_with("listen.") => ("\"127.0.0.1:1\"", "127.0.0.1:2", "[::1]:3"),
         "top_k" => ("1", "2", "3"),
         "quic.handshakes_per_second" | "quic.retry_above" => ("17", "18", "19"),
+        key if key.starts_with("limits.") => ("17", "18", "19"),
         key if key.ends_with("_bytes") => ("65_536", "65537", "65538"),
         key if key.ends_with("_max") => ("0x11", "18", "19"),
         "window" => ("\"1s\"", "1001ms", "1s 2ms"),
@@ -246,6 +247,9 @@ fn a_value_out_of_range_is_refused_with_key_value_range_and_place() {
         ("quic.private_key", "\"\"", "the path of a file"),
         ("quic.server_names", "[]", "one or more names"),
         ("quic.server_names", "[\"a\", 1]", "one or more names"),
+        ("limits.taps_per_record", "0", "1 to 65535"),
+        ("limits.taps_per_record", "65536", "1 to 65535"),
+        ("limits.taps_per_request", "67107841", "1 to 67107840"),
         ("drain.timeout", "\"11m\"", "0s to 10m"),
     ] {
         let refusal = Case::file(&format!("# a comment\n{key} = {bad}\n")).refusal();

@@ -87,6 +87,8 @@ label! {
         RoomMismatch = "room_mismatch",
         /// A page of a site that may not react here sent it.
         Origin = "origin",
+        /// More taps in one record, or in one datagram or request, than are allowed.
+        TooManyTaps = "too_many_taps",
     }
 }
 

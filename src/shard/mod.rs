@@ -123,6 +123,7 @@ impl Shard {
             read_process: config.read_process,
             reactions: Vec::new(),
         };
+        shard.tally.set_limits(config.settings.tap_limits);
         for room in config.rooms {
             shard.put_room(now, &room);
         }

@@ -11,6 +11,7 @@ use super::Shard;
 use crate::ingest::datagram::split_train;
 use crate::metrics::{Proto, Reject};
 use crate::tally::{CountError, RoomSlot};
+use uproar_wire::EmojiId;
 use uproar_wire::reaction::ReactionBatch;
 
 /// Datagrams of a group: more than a core has fetches under way, few enough to stay in its first cache.
@@ -66,10 +67,16 @@ impl Shard {
         }
     }
 
-    /// Counts one reaction datagram; the reason why not is for the caller to count and to tell.
-    pub(super) fn count_batch(&mut self, proto: Proto, batch: ReactionBatch<'_>) -> Result<(), Reject> {
-        let placed = self.place(batch)?;
-        self.count_placed(proto, &placed)
+    /// Counts some records of one request; the reason why not is for the caller to count and to tell.
+    pub(super) fn count_records(
+        &mut self,
+        proto: Proto,
+        slot: RoomSlot,
+        records: impl ExactSizeIterator<Item = (EmojiId, u16)> + Clone,
+    ) -> Result<(), CountError> {
+        let taps = self.tally.count_in(slot, records.clone())?;
+        self.metrics.count_reaction(proto, records.len() as u64, taps);
+        Ok(())
     }
 
     fn place_datagram<'a>(&self, datagram: &'a [u8]) -> Result<Placed<'a>, Reject> {
@@ -85,10 +92,8 @@ impl Shard {
     }
 
     fn count_placed(&mut self, proto: Proto, placed: &Placed<'_>) -> Result<(), Reject> {
-        let records = placed.batch.records();
-        let taps = self.tally.count_in(placed.slot, records.clone().map(|record| (record.emoji, record.count)))?;
-        self.metrics.count_reaction(proto, records.len() as u64, taps);
-        Ok(())
+        let records = placed.batch.records().map(|record| (record.emoji, record.count));
+        Ok(self.count_records(proto, placed.slot, records)?)
     }
 }
 
@@ -97,6 +102,7 @@ impl From<CountError> for Reject {
         match error {
             CountError::UnknownRoom => Self::UnknownRoom,
             CountError::UnknownEmoji => Self::UnknownEmoji,
+            CountError::RecordTooLarge { .. } | CountError::RequestTooLarge { .. } => Self::TooManyTaps,
         }
     }
 }

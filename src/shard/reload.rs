@@ -11,6 +11,7 @@ use super::coordinator::{Asker, ChangeOutcome, RoomChange};
 use crate::limits;
 use crate::quic::QuicSettings;
 use crate::room::{PaletteFull, Room};
+use crate::tally::TapLimits;
 use crate::window::Now;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct ShardSettings {
     pub rooms_per_subscriber_max: usize,
     /// Streams of events by HTTP this shard takes at most.
     pub streams_max: usize,
+    /// Taps that one record, and one datagram or request, may count.
+    pub tap_limits: TapLimits,
     /// Time over which a window's frames are spread; see [`crate::fanout::Fanout::new`].
     pub fanout_spread: Duration,
     /// Time over which subscribers are sent away before a drain.
@@ -81,6 +84,7 @@ impl Shard {
         self.webtransport.clone_from(&settings.webtransport);
         self.subscribers.set_max(settings.subscribers_max, settings.rooms_per_subscriber_max);
         self.event_streams.set_max(settings.streams_max);
+        self.tally.set_limits(settings.tap_limits);
         // What is under way has its times.
         if self.is_ready() {
             self.fanout.set_spread(settings.fanout_spread);

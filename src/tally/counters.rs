@@ -68,6 +68,32 @@ pub enum CountError {
     /// An emoji id beyond the room's palette, or one that is retired.
     #[error("unknown emoji")]
     UnknownEmoji,
+    /// More than [`TapLimits::per_record`].
+    #[error("a record counts {taps} taps")]
+    RecordTooLarge {
+        /// What the largest record says.
+        taps: u16,
+    },
+    /// More than [`TapLimits::per_request`].
+    #[error("the records count {taps} taps together")]
+    RequestTooLarge {
+        /// What its records say together.
+        taps: u64,
+    },
+}
+
+/// What one reaction may count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TapLimits {
+    /// Taps of one record.
+    pub per_record: u16,
+    /// Taps of all records of one datagram or request.
+    pub per_request: u32,
+}
+
+impl TapLimits {
+    /// As many as the contract can say.
+    pub const NONE: Self = Self { per_record: u16::MAX, per_request: u32::MAX };
 }
 
 /// The ids of emoji that can no longer be tapped, one bit each.
@@ -124,6 +150,7 @@ struct Watched {
 pub struct Tally {
     index: RoomMap<RoomSlot>,
     slots: Vec<Slot>,
+    limits: TapLimits,
     /// Of the rooms that have such emoji.
     retired: RoomMap<Box<Retired>>,
     /// Slots of removed rooms.
@@ -139,11 +166,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Nothing counted, no rooms, one open delta for each of `shards` mergers.
+    /// Nothing counted, no rooms, one open delta for each of `shards` mergers; [`TapLimits::NONE`].
     pub fn new(shards: usize) -> Self {
         Self {
             index: RoomMap::default(),
             slots: Vec::new(),
+            limits: TapLimits::NONE,
             retired: RoomMap::default(),
             free: Vec::new(),
             open: (0..shards).map(|_| Delta::default()).collect(),
@@ -151,6 +179,16 @@ impl Tally {
             spare: Vec::new(),
             generation: 1,
         }
+    }
+
+    /// What a reaction may count from here on.
+    pub fn set_limits(&mut self, limits: TapLimits) {
+        self.limits = limits;
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> TapLimits {
+        self.limits
     }
 
     /// Takes up a room, or replaces its palette: from here on it has `palette_len` emoji, none of them retired. Taps of the open
@@ -254,18 +292,20 @@ impl Tally {
     /// window is fuller than any before.
     ///
     /// # Errors
-    /// When one of the emoji is unknown, or retired.
+    /// When one of the emoji is unknown, or retired, or there are more taps than [`TapLimits`] allow.
     pub fn count_in(
         &mut self,
         slot: RoomSlot,
         records: impl Iterator<Item = (EmojiId, u16)> + Clone,
     ) -> Result<u64, CountError> {
         let slot = &mut self.slots[slot.0 as usize];
-        let (taps, known) = records.clone().fold((0, true), |(taps, known), (emoji, count)| {
-            (taps + u64::from(count), known & (emoji.0 < slot.palette_len))
+        let TapLimits { per_record, per_request } = self.limits;
+        let (taps, is_sound) = records.clone().fold((0, true), |(taps, is_sound), (emoji, count)| {
+            (taps + u64::from(count), is_sound & (emoji.0 < slot.palette_len) & (count <= per_record))
         });
-        if !known || (slot.has_retired && names_retired(&self.retired, slot.room, records.clone())) {
-            return Err(CountError::UnknownEmoji);
+        // One branch for all that is rare.
+        if !is_sound | (taps > u64::from(per_request)) | slot.has_retired {
+            check_closely(slot, self.limits, &self.retired, records.clone())?;
         }
         if taps == 0 {
             return Ok(0);
@@ -321,10 +361,26 @@ impl Tally {
     }
 }
 
-fn names_retired(
+/// Why a reaction is not counted, if there is a reason.
+#[cold]
+fn check_closely(
+    slot: &Slot,
+    limits: TapLimits,
     retired: &RoomMap<Box<Retired>>,
-    room: RoomId,
-    mut records: impl Iterator<Item = (EmojiId, u16)>,
-) -> bool {
-    retired.get(&room).is_some_and(|retired| records.any(|(emoji, _)| retired.contains(emoji)))
+    records: impl Iterator<Item = (EmojiId, u16)> + Clone,
+) -> Result<(), CountError> {
+    let retired = retired.get(&slot.room).filter(|_| slot.has_retired);
+    let is_unknown = |id: EmojiId| id.0 >= slot.palette_len || retired.is_some_and(|retired| retired.contains(id));
+    if records.clone().any(|(id, _)| is_unknown(id)) {
+        return Err(CountError::UnknownEmoji);
+    }
+    let largest = records.clone().map(|(_, count)| count).max().unwrap_or(0);
+    if largest > limits.per_record {
+        return Err(CountError::RecordTooLarge { taps: largest });
+    }
+    let taps = records.map(|(_, count)| u64::from(count)).sum();
+    if taps > u64::from(limits.per_request) {
+        return Err(CountError::RequestTooLarge { taps });
+    }
+    Ok(())
 }

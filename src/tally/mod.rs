@@ -14,7 +14,7 @@ pub mod counters;
 pub mod merge;
 pub mod top_k;
 
-pub use counters::{CountError, Delta, RoomSlot, Tally};
+pub use counters::{CountError, Delta, RoomSlot, Tally, TapLimits};
 pub use merge::{MergeOutput, Merger};
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ pub struct Room {
     pub id: u32,
     /// Its name.
     pub name: String,
-    /// How many emoji its palette has.
+    /// How many emoji its palette has that can be tapped.
     pub emoji: usize,
 }
 

@@ -119,7 +119,13 @@ struct KnownRooms {
 struct ListedRoom {
     id: u32,
     name: String,
-    palette: Vec<serde::de::IgnoredAny>,
+    palette: Vec<ListedEmoji>,
+}
+
+#[derive(Deserialize)]
+struct ListedEmoji {
+    #[serde(default)]
+    retired: bool,
 }
 
 #[derive(Deserialize)]
@@ -222,7 +228,8 @@ impl Scraper {
 /// The rooms of a list, by id.
 fn listed(page: &str) -> Option<Vec<Room>> {
     let rooms: Vec<ListedRoom> = serde_json::from_str(page).ok()?;
-    let room = |room: ListedRoom| Room { id: room.id, name: room.name, emoji: room.palette.len() };
+    let active = |palette: &[ListedEmoji]| palette.iter().filter(|emoji| !emoji.retired).count();
+    let room = |room: ListedRoom| Room { emoji: active(&room.palette), id: room.id, name: room.name };
     let mut rooms: Vec<_> = rooms.into_iter().map(room).collect();
     rooms.sort_by_key(|room| room.id);
     Some(rooms)
@@ -255,7 +262,7 @@ mod tests {
 
     #[test]
     fn rooms_are_listed_by_id() {
-        let page = r#"[{"id":9,"name":"final","palette":[{"id":0}]},{"id":2,"name":"a\"b","palette":[],"new":1}]"#;
+        let page = r#"[{"id":9,"name":"final","palette":[{"id":0},{"id":1,"retired":true}]},{"id":2,"name":"a\"b","palette":[],"new":1}]"#;
         let rooms = listed(page).unwrap();
         assert_eq!(rooms[0], Room { id: 2, name: "a\"b".into(), emoji: 0 });
         assert_eq!(rooms[1], Room { id: 9, name: "final".into(), emoji: 1 });

@@ -10,7 +10,7 @@ fn a_drain_in_the_middle_of_traffic_delivers_every_accepted_tap() {
     /// HTTP counts in thousands and UDP in ones, fewer than a thousand: one total tells both.
     const THOUSAND: u64 = 1000;
     const CONNECTIONS: u64 = 6;
-    let server = Server::start(&["--shards", "2", "--window", "500ms"]);
+    let server = Server::for_gateways(&["--shards", "2", "--window", "500ms"]);
     let audience = Audience::on_every_shard(&server, 2, ROOM);
     let port = server.http();
     let accepted = AtomicU64::new(0);
@@ -86,7 +86,7 @@ fn a_draining_server_says_that_it_is_not_ready() {
 
 #[test]
 fn a_server_that_leaves_sends_its_subscribers_away_one_after_the_other() {
-    let mut server = Server::start(&["--shards", "2", "--window", "100ms", "--drain-duration", "2s"]);
+    let mut server = Server::for_gateways(&["--shards", "2", "--window", "100ms", "--drain-duration", "2s"]);
     let viewers: Vec<_> = (0..8).map(|_| Viewer::watching(&server, &[ROOM])).collect();
     server.send_sigterm();
     let accepted = AtomicU64::new(0);

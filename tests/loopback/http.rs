@@ -176,3 +176,26 @@ fn a_client_that_ends_its_side_still_gets_its_replies() {
     assert_eq!(connection.reply().status, 202);
     connection.expect_end();
 }
+
+#[test]
+fn a_request_that_counts_too_much_is_told_which_limit_it_passes() {
+    let server = Server::configured("", &["--shards", "2", "--window", "100ms"]);
+    let mut connection = Http::to(server.http());
+    let mut ask = |body: &str| connection.ask(&http::reactions(1, body));
+    assert_eq!(ask(r#"{"emoji":"fire","count":600}"#).status, 202);
+    let record = ask(r#"[{"emoji":"wow"},{"emoji":"fire","count":601}]"#);
+    assert_eq!((record.status, record.code().as_str()), (422, "too_many_taps"));
+    for part in ["601", "600", "limits.taps_per_record"] {
+        assert!(record.body.contains(part), "{}", record.body);
+    }
+    let request = ask(&format!("[{}]", vec![r#"{"emoji":"fire","count":600}"#; 5].join(",")));
+    assert_eq!((request.status, request.code().as_str()), (422, "too_many_taps"));
+    for part in ["3000", "2400", "limits.taps_per_request"] {
+        assert!(request.body.contains(part), "{}", request.body);
+    }
+    server.await_metric("uproar_rejected_total{proto=\"http\",reason=\"too_many_taps\"}", 2);
+    server.rewrite("[limits]\ntaps_per_record = 700\n");
+    server.reload("done");
+    assert_eq!(ask(r#"{"emoji":"fire","count":700}"#).status, 202);
+    assert_eq!(server.terminate().drained, Some((1300, 1300)));
+}

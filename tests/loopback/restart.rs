@@ -13,8 +13,9 @@ const PIPELINED: usize = 20;
 /// What QUIC taps are for.
 const EMOJI: u16 = 3;
 
-/// A close is one packet, which may be lost: who missed it finds out before a test gives up.
-const IDLE_TIMEOUT: &str = "[quic]\nidle_timeout = \"5s\"\n";
+/// A close is one packet, which may be lost: who missed it finds out before a test gives up. And thousands of taps are taken at
+/// once.
+const CONFIG: &str = "[quic]\nidle_timeout = \"5s\"\n[limits]\ntaps_per_record = 1000\n";
 
 /// A crowd that comes again whenever it is sent away, and what it saw.
 #[derive(Default)]
@@ -95,7 +96,7 @@ impl Drop for EndsCrowd<'_> {
 #[test]
 fn a_restart_under_load_loses_no_accepted_tap() {
     let flags = ["--shards", "2", "--window", "200ms"];
-    let first = Server::configured(IDLE_TIMEOUT, &flags);
+    let first = Server::configured(CONFIG, &flags);
     let (http, quic) = (first.http(), first.quic());
     let ports = [first.reactions(), quic, http, first.admin()].map(|port| port.to_string());
     let same = ["--reactions", &ports[0], "--quic", &ports[1], "--http", &ports[2], "--admin", &ports[3]];
@@ -109,7 +110,7 @@ fn a_restart_under_load_loses_no_accepted_tap() {
         crowd.go_on(&crowd.accepted, 200);
         crowd.go_on(&crowd.shown, 3);
         let first = first.terminate();
-        let next = Server::configured(IDLE_TIMEOUT, &[&flags[..], &same].concat());
+        let next = Server::configured(CONFIG, &[&flags[..], &same].concat());
         crowd.go_on(&crowd.accepted, 200);
         crowd.go_on(&crowd.shown, 3);
         crowd.end();

@@ -27,7 +27,7 @@ fn failure(output: &Output) -> (Option<i32>, &str) {
 }
 
 fn tapped_server() -> Server {
-    let server = Server::start(&["--shards=2", "--window=200ms"]);
+    let server = Server::for_gateways(&["--shards=2", "--window=200ms"]);
     Tapper::to(server.reactions()).tap(1, 0, 1234);
     Tapper::to(server.reactions()).send(b"no datagram");
     server.await_metric("uproar_frame_taps_total", 1234);

@@ -19,7 +19,7 @@ fn on_four_shards_the_frames_add_up_to_what_was_tapped() {
 
 fn the_frames_add_up_on(shards: usize) {
     // A frame is skipped only when a shard stalls for a window; then not all of the audience's shards do.
-    let server = Server::start(&["--shards", &shards.to_string(), "--window", "500ms", "--top-k", "12"]);
+    let server = Server::for_gateways(&["--shards", &shards.to_string(), "--window", "500ms", "--top-k", "12"]);
     let audience = Audience::on_every_shard(&server, shards, ROOM);
     let watching = audience.len() as u64;
     assert_eq!(server.metric("uproar_subscribers{proto=\"quic\"}"), watching);

@@ -36,6 +36,7 @@ use uproar::metrics::{ProcessMetrics, ShardMetrics};
 use uproar::quic::{HandshakeLimits, QuicConfig, QuicSettings, TransmitBatch};
 use uproar::room::Room;
 use uproar::shard::{KeptRoom, RoomChanges, Shard, ShardConfig, ShardSettings, WebConfig};
+use uproar::tally::TapLimits;
 use uproar::window::Now;
 use uproar_wire::RoomId;
 use uproar_wire::http::{EmojiSpec, RoomSpec};
@@ -310,6 +311,7 @@ fn shard_config(id: ShardId, room: &Arc<Room>, rng_seed: [u8; 32]) -> ShardConfi
             subscribers_max: 10_000,
             rooms_per_subscriber_max: 64,
             streams_max: 1000,
+            tap_limits: TapLimits::NONE,
             fanout_spread: Duration::ZERO,
             drain_duration: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),

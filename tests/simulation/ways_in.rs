@@ -89,6 +89,14 @@ impl Simulation {
         self.post(shard, "application/json", body.as_bytes(), &[tap])
     }
 
+    /// Somebody taps several emoji by their names in one array; the status of the answer.
+    pub(crate) fn tap_labels(&mut self, shard: usize, taps: &[Tap]) -> Option<u16> {
+        let body =
+            taps.iter().map(|(_, emoji, count)| serde_json::json!({ "emoji": format!("e{emoji}"), "count": count }));
+        let body = serde_json::Value::from_iter(body).to_string();
+        self.post(shard, "application/json", body.as_bytes(), taps)
+    }
+
     /// Somebody posts a datagram; the status of the answer.
     pub(crate) fn post_datagram(&mut self, shard: usize, taps: &[Tap]) -> Option<u16> {
         self.post(shard, "application/octet-stream", &datagram(taps), taps)

@@ -58,6 +58,11 @@ struct Log {
 }
 
 impl Server {
+    /// As [`Self::start`], of a server that takes as many taps at once as can be said, as for gateways.
+    pub(crate) fn for_gateways(args: &[&str]) -> Self {
+        Self::configured("[limits]\ntaps_per_record = 65535\ntaps_per_request = 67107840\n", args)
+    }
+
     /// Starts `uproar serve` and waits until it is ready.
     pub(crate) fn start(args: &[&str]) -> Self {
         Self::launch(&[], args, None)

@@ -19,6 +19,12 @@ pub const HEADER_LEN: usize = 16;
 pub const RECORD_LEN: usize = 4;
 /// Records a datagram may carry.
 pub const RECORDS_MAX: usize = 296;
+/// Taps that a node takes in one record, unless it is configured otherwise: a person's. Twenty a second, which takes two thumbs,
+/// for the half minute that an SDK keeps them while there is no connection are 600.
+pub const RECORD_TAPS: u16 = 600;
+/// Taps that a node takes in one datagram or one request, unless it is configured otherwise: as many as an array of 1,024 single
+/// taps or a full datagram has, with room to spare, and a few people's.
+pub const REQUEST_TAPS: u32 = 2400;
 /// Bytes of the largest datagram.
 pub const DATAGRAM_MAX: usize = HEADER_LEN + RECORDS_MAX * RECORD_LEN;
 

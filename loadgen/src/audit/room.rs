@@ -68,7 +68,7 @@ impl Room {
         self.seats[seat.0].is_gone = true;
     }
 
-    /// The palette came. Those that replace it have the same emoji first.
+    /// The palette came. In those that replace it, emoji keep their ids.
     pub(super) fn handle_palette(&mut self, palette: &Palette) {
         self.palette.get_or_insert_with(|| palette.clone());
     }

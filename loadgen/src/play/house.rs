@@ -197,10 +197,14 @@ async fn seat_watchers(
 }
 
 fn check(rooms: &[RoomId], palettes: &[Palette], uses: u16) -> Result<(), RunError> {
-    let small = rooms.iter().zip(palettes).find(|(_, palette)| palette.emoji.len() < usize::from(uses));
-    small.map_or(Ok(()), |(room, palette)| {
-        Err(RunError::PaletteTooSmall { room: *room, has: palette.emoji.len(), uses })
-    })
+    let has = palettes.iter().map(usable_emoji);
+    let small = rooms.iter().zip(has).find(|&(_, has)| has < usize::from(uses));
+    small.map_or(Ok(()), |(room, has)| Err(RunError::PaletteTooSmall { room: *room, has, uses }))
+}
+
+/// Emoji from id 0 that can be tapped, up to the first that is retired.
+pub(crate) fn usable_emoji(palette: &Palette) -> usize {
+    palette.emoji.iter().take_while(|emoji| !emoji.is_retired()).count()
 }
 
 fn names(palettes: &[Palette]) -> Names {

@@ -80,7 +80,10 @@ pub enum RunError {
     Fleet(#[from] FleetError),
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("room {room} has {has} emoji and the scenario uses {uses}; lower `emoji` or give the room more")]
+    #[error(
+        "room {room} has {has} emoji from id 0 that are not retired and the scenario uses {uses}; lower `emoji`, give the room \
+         more, or use another room"
+    )]
     PaletteTooSmall { room: RoomId, has: usize, uses: u16 },
     #[error("no {0} came within {max} s; is the server draining, or its window longer?", max = house::FIRST_WORD_MAX.as_secs())]
     Silent(&'static str),

@@ -33,9 +33,11 @@ pub struct Scenario {
     pub eagerness_sigma: f64,
     /// The share of taps that are the person's own favourite whatever the mood: 0 to 1.
     pub loyalty: f64,
-    /// Emoji they use, from id 0: 1 to 1,024, popular ones first. Every room's palette must have as many.
+    /// Emoji they use, from id 0: 1 to 1,024, popular ones first. Every room's palette must have as many, none of them retired.
     pub emoji: u16,
-    /// Taps of one reaction at most: 1 to 65,535; each reaction has 1 to this many.
+    /// Taps of one reaction at most: 1 to 65,535; each reaction has 1 to this many. A server refuses more than its
+    /// `limits.taps_per_record` and `limits.taps_per_request` allow: 600 in a reaction and 2,400 in a message unless it is
+    /// configured otherwise.
     pub taps_max: u16,
     /// Reactions of the whole crowd a second while nothing happens: 0.1 to 100,000,000.
     pub reactions_per_second: f64,

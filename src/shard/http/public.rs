@@ -6,13 +6,14 @@ use super::{Routed, room_id};
 use crate::ingest::http::{ContentKind, Method, ReactionsError, parse_reactions};
 use crate::metrics::{Proto, Reject};
 use crate::room::Room;
+use crate::tally::{CountError, TapLimits};
 use std::borrow::Cow;
 use uproar_wire::RoomId;
 use uproar_wire::http::{FrameBody, TopBody};
 use uproar_wire::reaction::ReactionBatch;
 
 /// Why a reaction was not counted: status of the reply, reason in the metrics, sentence for people.
-type NotCounted = (u16, Reject, &'static str);
+type NotCounted = (u16, Reject, Cow<'static, str>);
 
 impl Shard {
     pub(super) fn route_room(&mut self, room: &str, rest: Option<&str>, answer: &mut Answer<'_, '_>) {
@@ -62,11 +63,13 @@ impl Shard {
         let counted = match answer.request.content {
             ContentKind::Json | ContentKind::None => self.react_json(room, answer.request.body),
             ContentKind::OctetStream => self.react_datagram(room, answer.request.body),
-            ContentKind::Other => Err((415, Reject::Unsupported, "use application/json or application/octet-stream")),
+            ContentKind::Other => {
+                Err((415, Reject::Unsupported, "use application/json or application/octet-stream".into()))
+            }
         };
         match counted {
             Ok(()) => answer.accepted(),
-            Err((status, reason, detail)) => answer.reject(status, reason, detail),
+            Err((status, reason, detail)) => answer.reject(status, reason, &detail),
         }
     }
 
@@ -78,29 +81,51 @@ impl Shard {
             return Err(refused(Reject::Draining));
         }
         parse_reactions(body, |label| state.room.emoji_id(label), &mut self.reactions)
-            .map_err(|error| (error.status(), Reject::from(error), error.detail()))?;
-        let taps =
-            self.tally.count_in(state.slot, self.reactions.iter().copied()).map_err(|error| refused(error.into()))?;
-        self.metrics.count_reaction(Proto::Http, self.reactions.len() as u64, taps);
-        Ok(())
+            .map_err(|error| (error.status(), Reject::from(error), error.detail().into()))?;
+        let (slot, reactions) = (state.slot, std::mem::take(&mut self.reactions));
+        let counted = self.count_records(Proto::Http, slot, reactions.iter().copied());
+        // Its memory serves the next request.
+        self.reactions = reactions;
+        counted.map_err(|error| self.not_counted(error))
     }
 
     fn react_datagram(&mut self, room: RoomId, body: &[u8]) -> Result<(), NotCounted> {
         let batch = ReactionBatch::parse(body).map_err(|error| refused(error.into()))?;
         if batch.room != room {
-            return Err((400, Reject::RoomMismatch, "the datagram names another room than the path"));
+            return Err((400, Reject::RoomMismatch, "the datagram names another room than the path".into()));
         }
-        self.count_batch(Proto::Http, batch).map_err(refused)
+        if self.drain.is_closed_to_taps() {
+            return Err(refused(Reject::Draining));
+        }
+        let records = batch.records().map(|record| (record.emoji, record.count));
+        let counted = self.tally.find(room).and_then(|slot| self.count_records(Proto::Http, slot, records));
+        counted.map_err(|error| self.not_counted(error))
+    }
+
+    /// Says which limit is passed, if it is one, and how to have another.
+    fn not_counted(&self, error: CountError) -> NotCounted {
+        let TapLimits { per_record, per_request } = self.tally.limits();
+        let detail = match error {
+            CountError::UnknownRoom | CountError::UnknownEmoji => return refused(error.into()),
+            CountError::RecordTooLarge { .. } => {
+                format!("{error}; allowed: {per_record}, as limits.taps_per_record of the server says")
+            }
+            CountError::RequestTooLarge { .. } => {
+                format!("{error}; allowed: {per_request}, as limits.taps_per_request of the server says")
+            }
+        };
+        (422, error.into(), detail.into())
     }
 }
 
 fn refused(reason: Reject) -> NotCounted {
-    match reason {
-        Reject::UnknownRoom => (404, reason, "there is no such room"),
-        Reject::UnknownEmoji => (422, reason, "the room's palette has no such emoji"),
-        Reject::Draining => (503, reason, "the server is going away; send the reaction again, elsewhere"),
-        _ => (400, reason, "the body is not a reaction datagram"),
-    }
+    let (status, detail) = match reason {
+        Reject::UnknownRoom => (404, "there is no such room"),
+        Reject::UnknownEmoji => (422, "the room's palette has no such emoji, or it is retired"),
+        Reject::Draining => (503, "the server is going away; send the reaction again, elsewhere"),
+        _ => (400, "the body is not a reaction datagram"),
+    };
+    (status, reason, detail.into())
 }
 
 impl From<ReactionsError> for Reject {

@@ -11,6 +11,7 @@ use crate::metrics::{ProcessMetrics, Proto, ShardMetrics, ShardsPage};
 use crate::quic::{HandshakeLimits, QuicConfig, QuicSettings, server_crypto};
 use crate::room::demo_room;
 use crate::shard::{HttpConn, HttpNext, HttpPort, MeshMessage, Shard, ShardConfig, ShardSettings, WebConfig};
+use crate::tally::TapLimits;
 use crate::window::Now;
 use quinn_proto::StdSystemTime;
 use std::sync::Arc;
@@ -61,6 +62,7 @@ pub(super) fn config(shards: usize) -> ShardConfig {
             subscribers_max: 1,
             rooms_per_subscriber_max: 1,
             streams_max: 1,
+            tap_limits: TapLimits::NONE,
             fanout_spread: Duration::ZERO,
             drain_duration: Duration::ZERO,
             drain_timeout: Duration::from_secs(1),
