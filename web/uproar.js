@@ -27,6 +27,8 @@ const SILENCE_WINDOWS = 5, SILENCE_MS_MIN = 10_000, WINDOW_MS_MAX = 60_000;
 /** A frame older than the last by this much is no repetition: a clock was set back. */
 const CLOCK_BACK_MS = 120_000;
 
+// Taps of one message that a node takes, unless limits.taps_per_request says otherwise.
+const MESSAGE_TAPS = 2400;
 const MESSAGE_MAX = 1 << 20, RECORDS_MAX = 296, COUNT_MAX = 65_535, LABEL_MAX = 256;
 const CLOSE_REASONS = ["done", "draining", "bad_hello", "hello_timeout", "no_rooms", "full", "room_deleted"];
 /** After these, another attempt would end alike. */
@@ -523,9 +525,16 @@ export class Uproar extends EventTarget {
     }
   }
 
+  /** How many of those that wait go into one message. Taps that are too many by themselves go alone. */
+  #fitting() {
+    let sum = 0;
+    const beyond = this.#taps.findIndex(({ count }) => (sum += count) > MESSAGE_TAPS);
+    return Math.min(RECORDS_MAX, beyond < 0 ? this.#taps.length : Math.max(1, beyond));
+  }
+
   /** False when the node cannot count now, and the taps wait again. @param {Send} send */
   async #sendMessage(send) {
-    const all = this.#taps.splice(0, RECORDS_MAX), due = Date.now() - TAPS_WAIT_MS;
+    const all = this.#taps.splice(0, this.#fitting()), due = Date.now() - TAPS_WAIT_MS;
     const fresh = all.filter(({ sinceMs }) => sinceMs > due), taps = fresh.filter(({ emoji }) => this.#find(emoji));
     this.#refuse("expired", all.filter((one) => !fresh.includes(one)));
     this.#refuse("unknown_emoji", fresh.filter((one) => !taps.includes(one)));

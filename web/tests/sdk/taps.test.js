@@ -68,6 +68,17 @@ test("more records than a datagram takes go into the next messages", async () =>
   world.uproar.close();
 });
 
+test("more taps than a node takes in one message go into the next ones", async () => {
+  const world = new World();
+  await world.join({ transport: "sse" });
+  for (const count of [600, 600, 600, 600, 1, 3000, 2]) world.uproar.react("fire", count);
+  world.streams[0].palette();
+  await world.advance(1_000);
+  const counts = posted(world).map((records) => records.map(([, count]) => count));
+  assert.deepEqual(counts, [[600, 600, 600, 600], [1], [3000], [2]]);
+  world.uproar.close();
+});
+
 test("taps that can be no reaction are refused at once", async () => {
   const world = await opened();
   const counts = [0, -1, 65_536, 1.5, NaN, "2"].map((count) => ["fire", count]);
