@@ -74,8 +74,9 @@ impl Shard {
         slot: RoomSlot,
         records: impl ExactSizeIterator<Item = (EmojiId, u16)> + Clone,
     ) -> Result<(), CountError> {
-        let taps = self.tally.count_in(slot, records.clone())?;
-        self.metrics.count_reaction(proto, records.len() as u64, taps);
+        let len = records.len() as u64;
+        let taps = self.tally.count_in(slot, records)?;
+        self.metrics.count_reaction(proto, len, taps);
         Ok(())
     }
 

@@ -18,6 +18,7 @@ fn every_test_it_names_exists() {
         let path: Vec<&str> = span.split("::").collect();
         let file = match path[..] {
             ["reaction_path", _] => tests.join("reaction_path.rs"),
+            ["reaction_path", module, _] => tests.join(module).join("mod.rs"),
             [target @ ("failures" | "loopback"), file, _] => tests.join(target).join(file).with_extension("rs"),
             _ => continue,
         };
