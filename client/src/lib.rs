@@ -12,7 +12,7 @@
 //! client.react(RoomId(1), &[(EmojiId(0), 3)]).await?;
 //! while let Some(event) = subscription.next().await {
 //!     match event? {
-//!         RoomEvent::Palette(room, palette) => println!("room {room}: {} emoji", palette.emoji.len()),
+//!         RoomEvent::Palette(room, palette) => println!("room {room}: {} emoji", palette.active().count()),
 //!         RoomEvent::Frame(frame) => println!("window {}: {} taps", frame.window, frame.total),
 //!     }
 //! }

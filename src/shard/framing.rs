@@ -159,3 +159,44 @@ impl EarlyFrames {
         self.frames.retain(|frame| frame.room != room);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[allow(clippy::disallowed_methods, reason = "an arbitrary instant")]
+    fn frame(room: u32, window: u64, emoji_ids: u16) -> SharedFrame {
+        let (room, window) = (RoomId(room), WindowSeq(window));
+        SharedFrame { room, window, emoji_ids, message: Arc::from([]), encoded_at: Instant::now() }
+    }
+
+    fn windows(frames: &[SharedFrame]) -> Vec<u64> {
+        frames.iter().map(|frame| frame.window.0).collect()
+    }
+
+    #[test]
+    fn frames_leave_in_order_up_to_the_first_that_is_still_early() {
+        let mut early = EarlyFrames::default();
+        for (room, window, emoji_ids) in [(7, 1, 3), (8, 1, 9), (7, 2, 0), (7, 3, 5), (7, 4, 1)] {
+            early.push(frame(room, window, emoji_ids));
+        }
+        assert!(early.take_known(RoomId(7), 2).is_empty());
+        assert_eq!(windows(&early.take_known(RoomId(7), 4)), [1, 2]);
+        assert_eq!(windows(&early.take_known(RoomId(7), 5)), [3, 4]);
+        assert!(!early.has(RoomId(7)) && early.has(RoomId(8)));
+        early.drop_room(RoomId(8));
+        assert!(early.is_empty());
+    }
+
+    #[test]
+    fn a_palette_that_never_comes_holds_up_a_room_for_some_windows_only() {
+        let mut early = EarlyFrames::default();
+        let last = limits::EARLY_FRAME_WINDOWS;
+        (0..last).for_each(|window| early.push(frame(7, window, 3)));
+        assert!(early.take_overdue(&frame(7, last - 1, 3)).is_empty());
+        assert!(early.take_overdue(&frame(8, last, 3)).is_empty(), "another room's frames are no sign");
+        assert_eq!(windows(&early.take_overdue(&frame(7, last, 3))), (0..last).collect::<Vec<_>>());
+        assert!(early.is_empty());
+    }
+}

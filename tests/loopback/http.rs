@@ -188,7 +188,7 @@ fn a_request_that_counts_too_much_is_told_which_limit_it_passes() {
     for part in ["601", "600", "limits.taps_per_record"] {
         assert!(record.body.contains(part), "{}", record.body);
     }
-    let request = ask(&format!("[{}]", vec![r#"{"emoji":"fire","count":600}"#; 5].join(",")));
+    let request = ask(&format!("[{}]", [r#"{"emoji":"fire","count":600}"#; 5].join(",")));
     assert_eq!((request.status, request.code().as_str()), (422, "too_many_taps"));
     for part in ["3000", "2400", "limits.taps_per_request"] {
         assert!(request.body.contains(part), "{}", request.body);
