@@ -130,9 +130,9 @@ struct Slot {
     watched: u32,
     len: u16,
     palette_len: u16,
+    /// Ids below this need no closer look: the palette's length, or 0 when the room is in [`Tally::retired`].
+    unchecked_len: u16,
     merger: ShardId,
-    /// Whether the room is in [`Tally::retired`].
-    has_retired: bool,
 }
 const UNWATCHED: u32 = u32::MAX;
 const _: () = assert!(size_of::<Slot>() == 32);
@@ -151,6 +151,8 @@ pub struct Tally {
     index: RoomMap<RoomSlot>,
     slots: Vec<Slot>,
     limits: TapLimits,
+    /// No reaction of so many taps passes a limit.
+    unchecked_taps: u64,
     /// Of the rooms that have such emoji.
     retired: RoomMap<Box<Retired>>,
     /// Slots of removed rooms.
@@ -172,6 +174,7 @@ impl Tally {
             index: RoomMap::default(),
             slots: Vec::new(),
             limits: TapLimits::NONE,
+            unchecked_taps: u64::from(TapLimits::NONE.per_record),
             retired: RoomMap::default(),
             free: Vec::new(),
             open: (0..shards).map(|_| Delta::default()).collect(),
@@ -184,6 +187,7 @@ impl Tally {
     /// What a reaction may count from here on.
     pub fn set_limits(&mut self, limits: TapLimits) {
         self.limits = limits;
+        self.unchecked_taps = u64::from(limits.per_request.min(limits.per_record.into()));
     }
 
     /// The limits in force.
@@ -201,7 +205,7 @@ impl Tally {
         self.retired.remove(&room);
         let slot = self.slot_mut(place);
         slot.palette_len = palette_len;
-        slot.has_retired = false;
+        slot.unchecked_len = palette_len;
         if palette_len > slot.len {
             // Counters lie back to back and cannot grow in place: the next tap opens a second entry, and both add up.
             slot.generation = 0;
@@ -213,7 +217,7 @@ impl Tally {
     pub fn retire(&mut self, slot: RoomSlot, emoji: impl Iterator<Item = EmojiId>) {
         let Some(retired) = Retired::new(emoji) else { return };
         let slot = self.slot_mut(slot);
-        slot.has_retired = true;
+        slot.unchecked_len = 0;
         let room = slot.room;
         self.retired.insert(room, retired);
     }
@@ -234,8 +238,8 @@ impl Tally {
             watched: UNWATCHED,
             len: 0,
             palette_len: 0,
+            unchecked_len: 0,
             merger,
-            has_retired: false,
         };
         let slot = if let Some(free) = self.free.pop() {
             *self.slot_mut(free) = empty;
@@ -299,16 +303,16 @@ impl Tally {
         records: impl Iterator<Item = (EmojiId, u16)> + Clone,
     ) -> Result<u64, CountError> {
         let slot = &mut self.slots[slot.0 as usize];
-        let TapLimits { per_record, per_request } = self.limits;
-        let (taps, is_sound) = records.clone().fold((0, true), |(taps, is_sound), (emoji, count)| {
-            (taps + u64::from(count), is_sound & (emoji.0 < slot.palette_len) & (count <= per_record))
+        let (taps, known) = records.clone().fold((0, true), |(taps, known), (emoji, count)| {
+            (taps + u64::from(count), known & (emoji.0 < slot.unchecked_len))
         });
-        // One branch for all that is rare.
-        if !is_sound | (taps > u64::from(per_request)) | slot.has_retired {
-            check_closely(slot, self.limits, &self.retired, records.clone())?;
-        }
-        if taps == 0 {
-            return Ok(0);
+        // One branch for all that is rare: no taps at all, too. Few taps in all are few in each record, so that this pass need
+        // not look at each.
+        if !known | (taps.wrapping_sub(1) >= self.unchecked_taps) {
+            check_closely(slot, self.limits, &self.retired, taps, records.clone())?;
+            if taps == 0 {
+                return Ok(0);
+            }
         }
         let delta = &mut self.open[slot.merger.index()];
         if slot.generation != self.generation {
@@ -361,24 +365,25 @@ impl Tally {
     }
 }
 
-/// Why a reaction is not counted, if there is a reason.
+/// Why a reaction of `taps` in all is not counted, if there is a reason.
 #[cold]
 fn check_closely(
     slot: &Slot,
     limits: TapLimits,
     retired: &RoomMap<Box<Retired>>,
+    taps: u64,
     records: impl Iterator<Item = (EmojiId, u16)> + Clone,
 ) -> Result<(), CountError> {
-    let retired = retired.get(&slot.room).filter(|_| slot.has_retired);
+    let has_retired = slot.unchecked_len < slot.palette_len;
+    let retired = if has_retired { retired.get(&slot.room) } else { None };
     let is_unknown = |id: EmojiId| id.0 >= slot.palette_len || retired.is_some_and(|retired| retired.contains(id));
     if records.clone().any(|(id, _)| is_unknown(id)) {
         return Err(CountError::UnknownEmoji);
     }
-    let largest = records.clone().map(|(_, count)| count).max().unwrap_or(0);
+    let largest = records.map(|(_, count)| count).fold(0, u16::max);
     if largest > limits.per_record {
         return Err(CountError::RecordTooLarge { taps: largest });
     }
-    let taps = records.map(|(_, count)| u64::from(count)).sum();
     if taps > u64::from(limits.per_request) {
         return Err(CountError::RequestTooLarge { taps });
     }

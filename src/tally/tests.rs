@@ -334,6 +334,26 @@ fn a_retired_emoji_takes_no_taps_and_keeps_those_it_has() {
 }
 
 #[test]
+fn a_reaction_counts_as_much_as_the_limits_allow() {
+    let mut shards = Shards::with_room(1, 2);
+    let mut count = |limits: TapLimits, counts: &[u16]| {
+        let records: Vec<_> = counts.iter().map(|&count| (EmojiId(0), count)).collect();
+        shards.tallies[0].set_limits(limits);
+        tap(&mut shards.tallies[0], ROOM, &records)
+    };
+    let limits = TapLimits { per_record: 10, per_request: 25 };
+    assert_eq!(count(limits, &[10]), Ok(10));
+    assert_eq!(count(limits, &[10, 10, 5]), Ok(25));
+    assert_eq!(count(limits, &[1, 11]), Err(CountError::RecordTooLarge { taps: 11 }));
+    assert_eq!(count(limits, &[10, 10, 6]), Err(CountError::RequestTooLarge { taps: 26 }));
+    // The smaller one decides, whichever it is.
+    let limits = TapLimits { per_record: 10, per_request: 5 };
+    assert_eq!(count(limits, &[5]), Ok(5));
+    assert_eq!(count(limits, &[6]), Err(CountError::RequestTooLarge { taps: 6 }));
+    assert_eq!(count(TapLimits::NONE, &[u16::MAX; 1024]), Ok(1024 * 65_535));
+}
+
+#[test]
 fn any_id_of_the_largest_palette_can_be_retired() {
     let last = PALETTE_MAX as u16 - 1;
     let mut shards = Shards::with_room(1, PALETTE_MAX as u16);
