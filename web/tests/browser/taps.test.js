@@ -61,6 +61,23 @@ for (const transport of ["webtransport", "sse"]) {
       await context.close();
     });
 
+    test("more taps at once than the server takes by default are counted, all of them", async (t) => {
+      const server = await Server.start(t, { limits: {} });
+      const frames = await Frames.of(t, server);
+      const screen = await Screen.open(browser, server, { query });
+      await screen.connected(transport);
+      await screen.page.evaluate(async (transport) => {
+        const { Uproar } = await import("./uproar.js");
+        new Uproar({ url: location.origin, room: 1, transport }).react("fire", 7_001);
+      }, transport);
+      const sum = await frames.sumUntil(PALETTE, ({ fire }) => fire >= 7_001);
+      assert.deepEqual(sum, { fire: 7_001, heart: 0, goal: 0, clap: 0 });
+      const proto = transport === "sse" ? "http" : "webtransport";
+      assert.equal(await server.metric(`uproar_rejected_total{proto="${proto}",reason="too_many_taps"}`), 0);
+      assert.deepEqual(screen.complaints, []);
+      await screen.close();
+    });
+
     test("taps of a page that is left at once are counted", async (t) => {
       const server = await Server.start(t);
       const frames = await Frames.of(t, server);
