@@ -24,22 +24,34 @@ export function paletteOf(text) {
   return palette;
 }
 
-/** Lines that {@link paletteOf} reads as this palette. */
+/** Lines that {@link paletteOf} reads as the active emoji of this palette. */
 export function linesOf(palette) {
   const line = ({ name, glyph }) => `${name}${/\s/.test(glyph) || name !== name.trim() ? "\t" : " "}${glyph}`;
-  return palette.map(line).join("\n");
+  return palette.filter(({ retired }) => !retired).map(line).join("\n");
 }
 
+/** What of a name decides whether it is found: neither case nor the variation selectors and composition of its letters. */
+const plain = (text) => text.trim().replace(/[\ufe0e\ufe0f]/g, "").normalize("NFC").toLowerCase();
+
 /** Ways in which a room is found by what somebody typed. */
-export const matches = (room, text) =>
-  String(room.id).startsWith(text.trim()) || room.name.toLowerCase().includes(text.trim().toLowerCase());
+export const matches = (room, text) => String(room.id).startsWith(text.trim()) || plain(room.name).includes(plain(text));
+
+/** The glyphs of a room's active and of its retired emoji, as far as there is room for them. */
+export function glyphsOf(palette) {
+  const shown = ({ name, glyph }) => (glyph.length > GLYPH_SHOWN_LENGTH ? name || "image" : glyph);
+  const [active, retired] = [palette.filter(({ retired }) => !retired), palette.filter(({ retired }) => retired)].map((emoji) => {
+    const rest = emoji.length - GLYPHS_SHOWN;
+    return emoji.slice(0, GLYPHS_SHOWN).map(shown).join(" ") + (rest > 0 ? ` +${rest}` : "");
+  });
+  return { active, retired };
+}
 
 /** Asks the node for a change. @throws {Error} what the node said against it */
 async function change(method, id, body) {
-  const reply = await fetch(`/v1/rooms/${encodeURIComponent(id)}`, { method, body: body && JSON.stringify(body) }).catch(() => {
+  const reply = await fetch(`v1/rooms/${encodeURIComponent(id)}`, { method, body: body && JSON.stringify(body) }).catch(() => {
     throw new Error("The node does not answer; whether this was done is not known.");
   });
-  if (reply.ok) return reply.status;
+  if (reply.ok) return reply;
   const problem = await reply.json().catch(() => ({}));
   throw new Error(problem.detail ?? `HTTP ${reply.status}`);
 }
@@ -98,12 +110,13 @@ export class Rooms {
     const text = JSON.stringify(room);
     const known = this.#rows.get(room.id);
     if (known?.room === text) return known;
-    const glyphs = room.palette.slice(0, GLYPHS_SHOWN).map(({ name, glyph }) => (glyph.length > GLYPH_SHOWN_LENGTH ? name : glyph));
-    const rest = room.palette.length - glyphs.length;
+    const { active, retired } = glyphsOf(room.palette);
     const row = Object.assign(document.createElement("tr"), { room: text });
     row.append(Object.assign(document.createElement("th"), { scope: "row", textContent: room.id }));
     row.insertCell().textContent = room.name;
-    row.insertCell().textContent = glyphs.join(" ") + (rest ? ` +${rest}` : "");
+    const palette = row.insertCell();
+    palette.append(active);
+    if (retired) palette.append(" ", Object.assign(document.createElement("small"), { textContent: `retired: ${retired}` }));
     row.insertCell().append(
       this.#button("Edit", room, () => this.#edit(room)), " ",
       this.#button("Delete", room, () => this.#delete(room)),
@@ -141,10 +154,10 @@ export class Rooms {
     this.#submit.disabled = true;
     try {
       const { id, name, palette: lines } = Object.fromEntries(new FormData(this.#form));
-      const palette = paletteOf(lines);
-      const status = await change("PUT", id.trim(), { name, palette });
-      this.#say(`Room ${id} is ${status === 201 ? "created" : "replaced"}.`, true);
-      this.#take(Number(id), { id: Number(id), name, palette: palette.map((emoji, place) => ({ id: place, ...emoji })) });
+      const reply = await change("PUT", id.trim(), { name, palette: paletteOf(lines) });
+      this.#say(`Room ${id} is ${reply.status === 201 ? "created" : "replaced"}.`, true);
+      // With the ids that its emoji have, and those that are retired.
+      this.#take(Number(id), await reply.json());
     } catch (error) {
       this.#say(error.message);
     } finally {

@@ -315,11 +315,11 @@ async function read(path) {
 async function readRooms() {
   const held = node.sum("uproar_rooms");
   figure("rooms", exact(held));
-  if (!(held > ROOMS_POLLED_MAX) || polls++ % ROOMS_RARELY === 0) rooms.handle_list(await read("/v1/rooms"));
+  if (!(held > ROOMS_POLLED_MAX) || polls++ % ROOMS_RARELY === 0) rooms.handle_list(await read("v1/rooms"));
 }
 
 async function poll() {
-  const [page, ofShards] = await Promise.allSettled([read("/metrics"), read("/metrics/shards")]);
+  const [page, ofShards] = await Promise.allSettled([read("metrics"), read("metrics/shards")]);
   if (page.status === "rejected") throw page.reason;
   const atMs = performance.now();
   const startBefore = node.sum("process_start_time_seconds");

@@ -40,7 +40,8 @@ let uproar;
 
 function connect() {
   const wanted = query.get("transport"), transport = Object.hasOwn(KINDS, wanted) ? wanted : "auto";
-  uproar = new Uproar({ url: location.origin, room: Number(room), transport });
+  // A proxy may have the page below a path.
+  uproar = new Uproar({ url: new URL(".", import.meta.url).href, room: Number(room), transport });
   const shows = { state: showState, palette: showPalette, frame: showFrame, refused: showRefused };
   for (const [type, show] of Object.entries(shows)) uproar.addEventListener(type, ({ detail }) => show(detail));
 }
@@ -101,22 +102,31 @@ at("again").addEventListener("click", () => dispatchEvent(new Event("online")));
 const buttons = new Map();
 
 function showPalette({ name, emoji }) {
-  body.dataset.palette = emoji.length;
+  const offered = emoji.filter(({ retired }) => !retired), { length } = offered, { children, style } = at("buttons");
+  body.dataset.palette = length;
   at("name").textContent = name;
   document.title = `${name} · Uproar`;
-  at("buttons").style.setProperty("--narrow", [4, 3, 5].find((columns) => emoji.length % columns === 0) ?? 4);
-  at("buttons").style.setProperty("--wide", Math.min(emoji.length, emoji.length % 10 ? 12 : 10));
-  buttons.clear();
-  rows.clear();
-  at("bars").replaceChildren();
-  at("buttons").replaceChildren(...emoji.map(makeButton));
+  style.setProperty("--narrow", [4, 3, 5].find((columns) => length % columns === 0) ?? 4);
+  style.setProperty("--wide", Math.min(length, length % 10 ? 12 : 10));
+  for (const [id, { button, glyph }] of buttons) {
+    if (offered.some((emoji) => emoji.id === id && emoji.glyph === glyph)) continue;
+    button.remove();
+    buttons.delete(id);
+  }
+  // Buttons that stay are not moved: one may be pressed right now.
+  offered.forEach(({ id, name, glyph }, place) => {
+    if (!buttons.has(id)) at("buttons").insertBefore(makeButton(id, glyph), children[place]);
+    const { button } = buttons.get(id);
+    button.title = button.ariaLabel = name;
+    if (place < 10) button.setAttribute("aria-keyshortcuts", (place + 1) % 10);
+    else button.removeAttribute("aria-keyshortcuts");
+  });
 }
 
-function makeButton({ id, name, glyph }, place) {
-  const button = element("button", { type: "button", title: name, ariaLabel: name });
+function makeButton(id, glyph) {
+  const button = element("button", { type: "button" });
   Object.assign(button.dataset, { emoji: id, count: 0, own: 0 });
   button.append(picture(glyph));
-  if (place < 10) button.setAttribute("aria-keyshortcuts", (place + 1) % 10);
   paint(button, glyph);
   buttons.set(id, { button, glyph });
   return button;
@@ -174,7 +184,9 @@ document.addEventListener("keydown", (event) => {
 
 let windowMs = 0;
 
-function showFrame(frame) {
+function showFrame(newest) {
+  // Nobody has tapped since a stale frame.
+  const frame = newest.stale ? { ...newest, total: 0n, intensity: 0, top: [] } : newest;
   windowMs = frame.windowMs;
   const total = Number(frame.total);
   Object.assign(body.dataset, { window: frame.window, total: frame.total });
@@ -183,8 +195,8 @@ function showFrame(frame) {
   showIntensity(frame);
   showRows(frame.top);
   showLevels(frame.top);
-  showHistory(frame.window, total);
-  showDelay(frame.receivedAt - (frame.startMs + windowMs));
+  if (!frame.stale) showHistory(frame.window, total);
+  showDelay(frame.stale ? Infinity : frame.receivedAt - (frame.startMs + windowMs));
   sky.show(calm.matches ? [] : frame.top, frame.intensity);
   summarise(frame);
 }
@@ -207,14 +219,15 @@ function showIntensity({ intensity, top }) {
 const rows = new Map();
 
 function showRows(top) {
-  for (const [id, { row }] of rows) {
-    if (top.some((emoji) => emoji.id === id)) continue;
+  for (const [id, { row, glyph }] of rows) {
+    if (top.some((emoji) => emoji.id === id && emoji.glyph === glyph)) continue;
     row.remove();
     rows.delete(id);
   }
   top.forEach((emoji, rank) => {
     if (!rows.has(emoji.id)) rows.set(emoji.id, makeRow(emoji));
-    const { row, share, count } = rows.get(emoji.id);
+    const { row, label, share, count } = rows.get(emoji.id);
+    label.textContent = emoji.name || "retired";
     // The place is a transform and the order of elements stays: changes of rank glide and never lay out.
     row.style.setProperty("--rank", rank);
     row.style.setProperty("--part", emoji.share / top[0].share);
@@ -225,16 +238,16 @@ function showRows(top) {
   });
 }
 
-function makeRow({ id, name, glyph }) {
+function makeRow({ id, glyph }) {
   const row = element("li");
-  const label = element("span", { className: "label", textContent: name });
+  const label = element("span", { className: "label" });
   const share = element("b");
   const count = element("span", { className: "count" });
   row.dataset.emoji = id;
   row.append(picture(glyph), label, share, count, element("i"));
   paint(row, glyph);
   at("bars").append(row);
-  return { row, share, count };
+  return { row, glyph, label, share, count };
 }
 
 function percentOf(share) {
@@ -281,7 +294,7 @@ function say(words) {
 
 function summarise({ top, total }) {
   if (performance.now() - saidAtMs < SUMMARY_EVERY_MS) return;
-  const lead = top.length ? `${top[0].name} leads with ${percentOf(top[0].share)}. ` : "";
+  const lead = top.length ? `${top[0].name || top[0].glyph} leads with ${percentOf(top[0].share)}. ` : "";
   say(`${lead}${compact.format(total)} taps in ${windowMs / 1000} seconds.`);
 }
 
@@ -289,7 +302,8 @@ let toasting;
 
 /** For a moment, what is said is also seen. */
 function showRefused({ code }) {
-  say(/limit|many/.test(code) ? "That was fast: some taps were not counted." : `Some taps were not counted (${code}).`);
+  const were = /^unanswered$|^http_/.test(code) ? "may not have been" : "were not";
+  say(`${/limit|many/.test(code) ? "That was fast: some" : "Some"} taps ${were} counted (${code}).`);
   at("said").className = "toast";
   clearTimeout(toasting);
   toasting = setTimeout(() => (at("said").className = "unseen"), TOAST_MS);
@@ -298,10 +312,6 @@ function showRefused({ code }) {
 function element(tag, properties) {
   return Object.assign(document.createElement(tag), properties);
 }
-
-// A session that nobody closes is a viewer to the node until it is found to be silent.
-addEventListener("pagehide", () => uproar?.close());
-addEventListener("pageshow", ({ persisted }) => persisted && uproar?.state.reason === "closed" && connect());
 
 if (/^\d{1,10}$/.test(room) && Number(room) < 2 ** 32) connect();
 else showLost(`“${room.slice(0, 40)}” is not the number of a room.`);

@@ -5,19 +5,19 @@
 //
 // By WebTransport where both sides have it, else by server-sent events and fetch.
 //
-// Invariants: frames are given in the order of their time, each once; taps are sent once, or again only when the node
-// said that it did not count them; what waits is bounded by the limits below; nothing runs after close().
-//
-// Not here: drawing, and several rooms over one connection.
+// Invariants: frames are given in the order of their time, each once; taps count for the emoji that was meant; they are
+// sent once, or again when they are known not to be counted; what waits is bounded by the limits below; nothing runs
+// after close(). Not here: drawing, and several rooms over one connection.
 
 /** A message of taps begins this long after the one before, at least. */
 const GATHER_MS = 250;
 /** Taps that waited for longer are "expired": their moment is over. More entries than this are "too_many". */
 const TAPS_WAIT_MS = 30_000, TAPS_WAITING_MAX = 1000;
-/** A post without an answer for this long is "unanswered". After one that was refused as "draining" comes a pause. */
-const ANSWER_MS = 10_000, REFUSED_PAUSE_MS = 2_000;
-/** Waits between attempts are random, up to a bound that doubles from the one to the other. */
-const BACKOFF_MS = 500, BACKOFF_MS_MAX = 15_000;
+/** A post without an answer for this long is "unanswered"; before one is sent again comes a pause. A session is closed
+ * this much later at most when the browser has not taken the last datagram yet. */
+const ANSWER_MS = 10_000, AGAIN_MS = 2_000, CLOSE_MS = 1_000;
+/** Waits between attempts are random, up to the first and the time since the connection was lost, but not beyond. */
+const BACKOFF_MS = 1_000, BACKOFF_MS_MAX = 15_000, DRAINING_MS_MAX = 5_000;
 /** The palette comes within this, or the attempt has failed: a firewall that drops UDP does not tell. */
 const OPEN_MS = { webtransport: 3_000, sse: 10_000 };
 /** A connection that was open for less has failed, and WebTransport that failed is tried again after the pause. */
@@ -26,21 +26,24 @@ const HELD_MS = 5_000, WEBTRANSPORT_PAUSE_MS = 300_000;
 const SILENCE_WINDOWS = 5, SILENCE_MS_MIN = 10_000, WINDOW_MS_MAX = 60_000;
 /** A frame older than the last by this much is no repetition: a clock was set back. */
 const CLOCK_BACK_MS = 120_000;
+/** The first frame of a connection is stale when its window ended more than this many windows ago. */
+const STALE_WINDOWS = 3;
+/** Of one message. So many records fit the 64 KiB that may outlive a page, and nodes take so many taps. */
+const RECORDS_MAX = 200, RECORD_TAPS_MAX = 600, MESSAGE_TAPS_MAX = 2400;
 
-// Taps of one message that a node takes, unless limits.taps_per_request says otherwise.
-const MESSAGE_TAPS = 2400;
-const MESSAGE_MAX = 1 << 20, RECORDS_MAX = 296, COUNT_MAX = 65_535, LABEL_MAX = 256;
+const MESSAGE_MAX = 1 << 20, COUNT_MAX = 65_535, LABEL_MAX = 256;
 const CLOSE_REASONS = ["done", "draining", "bad_hello", "hello_timeout", "no_rooms", "full", "room_deleted"];
 /** After these, another attempt would end alike. */
-const FATAL = ["bad_hello", "no_rooms", "room_deleted"];
+const FATAL = ["bad_hello", "no_rooms", "room_deleted", "origin_not_allowed"];
+const OPTIONS = ["room", "transport", "webTransportUrl", "certificateHashes", "clientId", "signal"];
 
 /**
  * @typedef {"webtransport" | "sse"} Transport
- * @typedef {{ id: number, name: string, glyph: string }} Emoji  glyph: the emoji, or the address of an image
+ * @typedef {{ id: number, name: string, glyph: string, retired?: true }} Emoji  glyph: it, or the address of an image
  * @typedef {{ room: number, name: string, emoji: Emoji[] }} Palette
  * @typedef {ReturnType<typeof decodeFrame>} WireFrame
  * @typedef {Omit<WireFrame, "top"> & { top: (WireFrame["top"][0] & Emoji)[], receivedAt: number,
- *   transport: Transport }} Frame
+ *   transport: Transport, stale: boolean }} Frame
  * @typedef {{ phase: "connecting" | "open" | "waiting" | "closed", transport: Transport | null, attempt: number,
  *   reason: string | null, retryInMs: number | null }} State  reason: why the last connection ended
  * @typedef {{ emoji: string | number, count: number, sinceMs: number }} Taps
@@ -48,7 +51,9 @@ const FATAL = ["bad_hello", "no_rooms", "room_deleted"];
  * @typedef {{ room: number, url?: string, transport?: "auto" | Transport, webTransportUrl?: string,
  *   certificateHashes?: string[], clientId?: bigint, signal?: AbortSignal }} Options
  * @typedef {Options & { url: string, transport: "auto" | Transport, clientId: bigint }} Place
- * @typedef {(datagram: Uint8Array<ArrayBuffer>) => Promise<string | null>} Send  a code when they were refused
+ * @typedef {Taps & { meant: string | number, refusedBy?: Palette | null }} Waiting  meant: a glyph when one is known
+ * @typedef {(taps: (Emoji & { count: number })[]) => Promise<string | null>} Send  a code when they were refused
+ * @typedef {{ session: WebTransport, over: boolean, writing: Promise<string | null> | null }} Link
  * @typedef {{ send?: Send, palette?: Palette, frame?: WireFrame }} News  of a connection; {} is a sign of life
  */
 
@@ -79,11 +84,15 @@ export function decodeFrame(archive) {
  * @throws {RangeError} when it is not one */
 export function decodePalette(archive) {
   const view = viewOf(archive), root = view.byteLength - 20;
-  const emoji = listAt(view, root, 12, 16).map((at, id) => {
-    return { id, name: textAt(view, at), glyph: textAt(view, at + 8) };
-  });
+  const emoji = listAt(view, root, 12, 16).map((at, id) => entryOf(id, textAt(view, at), textAt(view, at + 8)));
   return { room: view.getUint32(root, true), name: textAt(view, root + 4), emoji };
 }
+
+/** Only what is retired has no name. @param {number} id @param {string} name @param {string} glyph @returns {Emoji} */
+const entryOf = (id, name, glyph) => ({ id, name, glyph, ...(name ? {} : { retired: true }) });
+
+/** Names and glyphs are the same when this is. @param {string | number} label */
+const plain = (label) => (typeof label === "string" ? label.replace(/[\ufe0e\ufe0f]/g, "").normalize("NFC") : label);
 
 /** @param {DataView | Uint8Array} bytes */
 const viewOf = ({ buffer, byteOffset, byteLength }) => new DataView(buffer, byteOffset, byteLength);
@@ -150,10 +159,8 @@ export function encodeControl(kind, body) {
 
 /** The hello that asks for one room. @param {number} room */
 export function encodeHello(room) {
-  const body = new Uint8Array(10), view = viewOf(body);
-  body[0] = 1;
-  view.setUint16(2, 1, true);
-  view.setUint32(6, room, true);
+  const body = Uint8Array.of(1, 0, 1, 0, 0, 0, 0, 0, 0, 0);
+  viewOf(body).setUint32(6, room, true);
   return encodeControl(1, body);
 }
 
@@ -181,7 +188,7 @@ function frameOfJson(json) {
 function paletteOfJson(json) {
   const { id, name, palette } = JSON.parse(json);
   if (!Array.isArray(palette)) throw new RangeError("not a palette");
-  return { room: id, name, emoji: palette };
+  return { room: id, name, emoji: palette.map(({ name, glyph }, id) => entryOf(id, name, glyph)) };
 }
 
 // Transports: each gives the news of one connection to its end, and then throws why it ended.
@@ -194,12 +201,12 @@ class Ending extends Error {
   }
 }
 
-/** @param {Place} place @param {AbortSignal} signal @param {number} [lastWindow] @returns {AsyncGenerator<News>} */
-async function* bySse(place, signal, lastWindow) {
-  const headers = new Headers(lastWindow ? { "last-event-id": `${lastWindow}` } : {});
-  const response = await fetch(`${place.url}/v1/rooms/${place.room}/stream`, { headers, signal, cache: "no-store" });
+/** @param {Place} place @param {AbortSignal} signal @returns {AsyncGenerator<News>} */
+async function* bySse(place, signal) {
+  // Without Last-Event-ID: it would need a preflight, whose refusal no page can read.
+  const response = await fetch(`${place.url}/v1/rooms/${place.room}/stream`, { signal, cache: "no-store" });
   if (!response.ok || !response.body) throw await endingOf(response);
-  yield { send: (datagram) => post(place, datagram) };
+  yield { send: (taps) => post(place, taps) };
   let rest = "";
   for await (const text of chunksOf(response.body.pipeThrough(new TextDecoderStream()))) {
     yield {};
@@ -225,38 +232,56 @@ async function* byWebTransport(place, signal) {
     return { algorithm: "sha-256", value: Uint8Array.from(hash.match(/../g) ?? [], (pair) => parseInt(pair, 16)) };
   });
   const session = new WebTransport(url, hashes.length > 0 ? { serverCertificateHashes } : {});
-  signal.addEventListener("abort", () => session.close());
+  /** @type {Link} */
+  const link = { session, over: false, writing: null };
+  const close = () => session.close();
+  signal.addEventListener("abort", async () => {
+    // What the browser has not taken yet would be lost.
+    const timer = setTimeout(close, CLOSE_MS);
+    await link.writing;
+    clearTimeout(timer);
+    close();
+  });
+  // A page that goes away cannot wait, and a session that nobody closes is a viewer until it is found silent.
+  globalThis.addEventListener?.("pagehide", close);
   const closed = session.closed.then(({ closeCode = 0 }) => new Ending(CLOSE_REASONS[closeCode] ?? "done"));
-  closed.catch(() => {});
+  closed.catch(() => {}).then(() => globalThis.removeEventListener?.("pagehide", close));
   try {
-    yield* converse(place, session);
+    yield* converse(place, link);
   } catch (error) {
     if (error instanceof RangeError) throw error;
   }
   // A session's streams end a moment before it tells why.
+  link.over = true;
   throw await closed;
 }
 
-/** @param {Place} place @param {WebTransport} session @returns {AsyncGenerator<News>} */
-async function* converse(place, session) {
+/** @param {Place} place @param {Link} link @returns {AsyncGenerator<News>} */
+async function* converse({ room, clientId }, link) {
+  const { session } = link, { datagrams } = session;
   await session.ready;
   // The welcome is not read: that the one room is refused, the close code says.
   const requests = (await session.createBidirectionalStream()).writable.getWriter();
-  await requests.write(encodeHello(place.room));
-  const { datagrams } = session;
+  await requests.write(encodeHello(room));
   // Newer drafts of the standard have createWritable() in its place.
   const unreliable = (datagrams.writable ?? /** @type {any} */ (datagrams).createWritable?.())?.getWriter();
   // Browsers may forget a write that is under way when the session ends.
   let lose = () => {};
-  session.closed.then(() => lose(), () => lose());
-  yield {
-    send: (datagram) => new Promise((resolve) => {
-      const fits = unreliable && datagram.length <= datagrams.maxDatagramSize;
-      const sent = fits ? unreliable.write(datagram) : requests.write(encodeControl(6, datagram));
+  const end = () => ((link.over = true), lose());
+  session.closed.then(end, end);
+  /** Nothing answers a datagram: when the browser has taken it, it is on its way. @type {Send} */
+  const send = async (taps) => {
+    if (link.over) return "closed";
+    const datagram = encodeReactions(room, clientId, taps.map(({ id, count }) => [id, count]));
+    const fits = unreliable && datagram.length <= datagrams.maxDatagramSize;
+    const taken = fits ? unreliable.write(datagram) : requests.write(encodeControl(6, datagram));
+    link.writing = new Promise((resolve) => {
       lose = () => resolve("unanswered");
-      sent.then(() => resolve(null), lose);
-    }),
+      taken.then(() => resolve(null), lose);
+    });
+    return link.writing;
   };
+  yield { send };
   const { value: stream } = await session.incomingUnidirectionalStreams.getReader().read();
   const messages = new RoomMessages();
   for await (const chunk of chunksOf(stream)) {
@@ -281,14 +306,15 @@ async function whereIsWebTransport({ url, webTransportUrl, certificateHashes: ha
   return { url: where, hashes: hashes ?? told.certificate_hashes };
 }
 
-/** Sends taps by HTTP; with `keepalive` they outlive the page. @param {Place} place
- * @param {Uint8Array<ArrayBuffer>} body @returns {ReturnType<Send>} */
-async function post({ url, room }, body, keepalive = false) {
-  const headers = { "content-type": "application/octet-stream" }, signal = AbortSignal.timeout(ANSWER_MS);
+/** Sends taps by HTTP, in a way that outlives the page, and by glyph: another node may answer, which has other ids.
+ * @param {Place} place @param {Parameters<Send>[0]} taps @returns {ReturnType<Send>} */
+async function post({ url, room, clientId }, taps) {
+  const headers = { "content-type": "application/json", ...(clientId ? { "x-client-id": `${clientId}` } : {}) };
+  const body = JSON.stringify(taps.map(({ glyph, count }) => ({ emoji: glyph, count })));
   try {
-    const address = `${url}/v1/rooms/${room}/reactions`;
-    const response = await fetch(address, { method: "POST", headers, body, keepalive, signal });
-    if (!response.ok) return (await endingOf(response)).message;
+    const signal = AbortSignal.timeout(ANSWER_MS), address = `${url}/v1/rooms/${room}/reactions`;
+    const response = await fetch(address, { method: "POST", headers, body, keepalive: true, signal });
+    if (response.status !== 202) return (await endingOf(response)).message;
     // It is empty, but browsers take an answer that nobody reads for one that was given up.
     await response.text().catch(() => {});
     return null;
@@ -312,10 +338,8 @@ async function* chunksOf(stream) {
   for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
 }
 
-/**
- * One room, connected until close(). Its events have as `detail`: "state" a State, "palette" a Palette when it is new,
- * "frame" a Frame, "refused" a Refused: taps that were not counted, or that nobody knows of.
- */
+/** One room, connected until close(). Its events have as `detail`: "state" a State, "palette" a Palette when it is new,
+ * "frame" a Frame, "refused" a Refused: taps that were not counted, or that nobody knows of. */
 export class Uproar extends EventTarget {
   /** @type {Place} */
   #place;
@@ -334,8 +358,12 @@ export class Uproar extends EventTarget {
   #timer = 0;
   /** Ends a pause. @type {(_?: unknown) => void} */
   #wake = () => {};
+  /** When waits began to grow. */
+  #lostAt = 0;
 
-  /** @type {Taps[]} */
+  /** Those that may be tapped, by id, name and glyph. @type {Map<string | number, Emoji>} */
+  #active = new Map();
+  /** @type {Waiting[]} */
   #taps = [];
   /** Only while open. @type {Send | null} */
   #send = null;
@@ -349,10 +377,18 @@ export class Uproar extends EventTarget {
     if (!(room >= 0 && room < 2 ** 32 && Number.isInteger(room))) throw new RangeError("room: 0 to 2^32 - 1");
     if (BigInt.asUintN(64, clientId) !== clientId) throw new RangeError("clientId: 0n to 2n ** 64n - 1n");
     if (!["auto", "webtransport", "sse"].includes(transport)) throw new RangeError(`no such transport: ${transport}`);
-    this.#place = { ...options, transport, clientId, url: new URL(url).href.replace(/\/+$/, "") };
+    const unknown = Object.keys(options).filter((name) => !OPTIONS.includes(name));
+    if (unknown.length > 0) console.warn(`Uproar: unknown options: ${unknown.join(", ")}`);
+    const { origin, pathname } = new URL(url);
+    this.#place = { ...options, transport, clientId, url: origin + pathname.replace(/\/+$/, "") };
     const listen = { signal: this.#end.signal };
-    const wake = () => globalThis.document?.hidden || this.#wake();
-    for (const back of ["online", "visibilitychange"]) globalThis.addEventListener?.(back, wake, listen);
+    const back = () => {
+      // A page that is hidden may never be run again.
+      if (globalThis.document?.hidden) return this.#send && this.#sendLast();
+      this.#lostAt = Date.now();
+      this.#wake();
+    };
+    for (const type of ["online", "visibilitychange", "pageshow"]) globalThis.addEventListener?.(type, back, listen);
     globalThis.addEventListener?.("pagehide", () => this.#sendLast(), listen);
     signal?.addEventListener("abort", () => this.close(), listen);
     if (signal?.aborted) this.close();
@@ -370,20 +406,20 @@ export class Uproar extends EventTarget {
     return this.#palette;
   }
 
-  /**
-   * Taps. They are sent at once, or 250 ms after those before them, with all that came meanwhile.
+  /** Taps. They are sent at once, or 250 ms after those before them, with all that came meanwhile.
    * @param {string | number} emoji  a name, a glyph or an id @param {number} [count]  1 to 65535
-   * @throws {RangeError} when the count is out of range, or the palette is known and has no such emoji
-   */
+   * @throws {RangeError} when the count is out of range, or the palette is known and has no such emoji */
   react(emoji, count = 1) {
     if (!(count >= 1 && count <= COUNT_MAX && Number.isInteger(count))) throw new RangeError("count: 1 to 65535");
-    const known = this.#find(emoji);
+    const known = this.#find(emoji), sinceMs = Date.now();
     if ((this.#palette && !known) || String(emoji).length > LABEL_MAX) throw new RangeError(`no such emoji: ${emoji}`);
-    // By its name it is found again when a new palette has another order.
-    const taps = { emoji: known?.name ?? emoji, count, sinceMs: Date.now() };
-    if (this.#end.signal.aborted) return this.#refuse("closed", [taps]);
-    if (this.#taps.length < TAPS_WAITING_MAX) this.#taps.push(taps);
-    else this.#refuse("too_many", [taps]);
+    const { name, glyph } = known ?? { name: emoji, glyph: emoji };
+    const taps = Array.from({ length: Math.ceil(count / RECORD_TAPS_MAX) }, (_, part) => {
+      return { emoji: name, meant: glyph, count: Math.min(RECORD_TAPS_MAX, count - part * RECORD_TAPS_MAX), sinceMs };
+    });
+    if (this.#end.signal.aborted) return this.#refuse("closed", taps);
+    this.#taps.push(...taps.splice(0, Math.max(0, TAPS_WAITING_MAX - this.#taps.length)));
+    this.#refuse("too_many", taps);
     void this.#sendTaps();
   }
 
@@ -405,22 +441,24 @@ export class Uproar extends EventTarget {
 
   async #run() {
     const { transport: wanted } = this.#place;
-    let attempt = 0, webTransportAgainAt = 0;
+    let attempt = 0, webTransportAgainAt = 0, goesOn = false;
+    this.#lostAt = Date.now();
     while (!this.#end.signal.aborted) {
       const may = "WebTransport" in globalThis && Date.now() >= webTransportAgainAt;
       const transport = wanted !== "auto" ? wanted : may ? "webtransport" : "sse";
-      attempt += 1;
+      // WebTransport and the SSE after it are one attempt.
+      if (!goesOn) attempt += 1;
       const { ending, openMs } = await this.#connect(transport, attempt);
       if (this.#end.signal.aborted) return;
       const { message: reason, fatal } = ending, held = openMs >= HELD_MS;
-      if (held) attempt = 0;
+      if (held || (openMs >= 0 && reason === "draining")) [attempt, this.#lostAt] = [0, Date.now()];
       // Where nothing opens it is the node, and not WebTransport.
       if (transport === "sse" && openMs < 0) webTransportAgainAt = 0;
-      const stays = wanted !== "auto" || transport === "sse" || held || reason === "draining" || FATAL.includes(reason);
+      goesOn = !(wanted !== "auto" || transport === "sse" || held || reason === "draining" || FATAL.includes(reason));
       this.#state = { ...this.#state, reason };
-      if (!stays) webTransportAgainAt = Date.now() + WEBTRANSPORT_PAUSE_MS;
+      if (goesOn) webTransportAgainAt = Date.now() + WEBTRANSPORT_PAUSE_MS;
       else if (fatal) this.#finish(reason);
-      else await this.#pause(attempt);
+      else await this.#pause(reason);
     }
   }
 
@@ -430,10 +468,10 @@ export class Uproar extends EventTarget {
     const connection = (this.#connection = new AbortController()), { signal } = connection;
     this.#setTimer(OPEN_MS[transport], () => connection.abort(new Ending("timeout")));
     this.#become({ phase: "connecting", transport, attempt, retryInMs: null });
-    let openedAt = Infinity;
+    let openedAt = Infinity, isFirst = true;
     const carry = async () => {
       let send = null;
-      for await (const news of TRANSPORTS[transport](this.#place, signal, this.#frame?.window)) {
+      for await (const news of TRANSPORTS[transport](this.#place, signal)) {
         if (signal.aborted) return;
         send = news.send ?? send;
         const opens = news.palette && openedAt === Infinity;
@@ -442,7 +480,8 @@ export class Uproar extends EventTarget {
         const silenceMs = Math.max(SILENCE_MS_MIN, SILENCE_WINDOWS * Math.min(windowMs, WINDOW_MS_MAX));
         if (openedAt < Infinity) this.#setTimer(silenceMs, () => connection.abort(new Ending("silent")));
         if (news.palette) this.#handlePalette(news.palette);
-        if (news.frame) this.#handleFrame(news.frame, transport);
+        if (news.frame) this.#handleFrame(news.frame, transport, isFirst);
+        isFirst &&= !news.frame;
         // Whoever was told may have closed it.
         if (!opens || signal.aborted) continue;
         this.#send = send;
@@ -459,10 +498,13 @@ export class Uproar extends EventTarget {
     return { ending, openMs: Date.now() - openedAt };
   }
 
-  /** Until its time has come, or the page is back. @param {number} attempt */
-  #pause(attempt) {
-    // Random: clients that were cut off together do not come back together.
-    const retryInMs = Math.floor(Math.random() * Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** attempt));
+  /** Until its time has come, or the page is back. Clients that were cut off together do not come back together, nor
+   * stay away for much longer than the node did. @param {string} reason */
+  #pause(reason) {
+    this.#expire();
+    const mostMs = reason === "draining" ? DRAINING_MS_MAX : BACKOFF_MS_MAX;
+    const boundMs = Math.min(mostMs, BACKOFF_MS + Math.max(0, Date.now() - this.#lostAt));
+    const retryInMs = Math.floor(Math.random() * boundMs);
     return new Promise((resolve) => {
       this.#wake = resolve;
       this.#setTimer(retryInMs, resolve);
@@ -480,28 +522,36 @@ export class Uproar extends EventTarget {
   #handlePalette(palette) {
     if (JSON.stringify(palette) === JSON.stringify(this.#palette)) return;
     this.#palette = palette;
+    const active = palette.emoji.filter(({ retired }) => !retired);
+    this.#active.clear();
+    // Glyphs last: an emoji is its glyph, and names may change.
+    for (const label of /** @type {const} */ (["id", "name", "glyph"])) {
+      for (const emoji of active) this.#active.set(plain(emoji[label]), emoji);
+    }
+    for (const taps of this.#taps) taps.meant = this.#find(taps.meant)?.glyph ?? taps.meant;
     this.#tell("palette", palette);
   }
 
-  /** @param {WireFrame} wire @param {Transport} transport */
-  #handleFrame(wire, transport) {
+  /** @param {WireFrame} wire @param {Transport} transport @param {boolean} isFirst */
+  #handleFrame(wire, transport, isFirst) {
     // By time, as windows of another length have other numbers.
     const last = this.#frame, age = last ? last.startMs - wire.startMs : -1;
     // A process that follows another has a frame of its own of the window in which it came.
     if (age === 0 ? last?.total === wire.total : age > 0 && age < CLOCK_BACK_MS) return;
-    const top = wire.top.map((entry) => ({ name: `#${entry.id}`, glyph: "", ...this.#find(entry.id), ...entry }));
-    this.#frame = { ...wire, top, receivedAt: Date.now(), transport };
+    const receivedAt = Date.now();
+    const emojiOf = (/** @type {number} */ id) => this.#palette?.emoji[id] ?? { name: `#${id}`, glyph: "" };
+    const top = wire.top.map((entry) => ({ ...emojiOf(entry.id), ...entry }));
+    const stale = isFirst && receivedAt > wire.startMs + (1 + STALE_WINDOWS) * wire.windowMs;
+    this.#frame = { ...wire, top, receivedAt, transport, stale };
     this.#tell("frame", this.#frame);
     for (const wake of this.#loops.splice(0)) wake();
   }
 
   // Taps.
 
-  /** @param {string | number} emoji */
+  /** The emoji that this means, if it can be tapped. @param {string | number} emoji */
   #find(emoji) {
-    const all = this.#palette?.emoji;
-    if (typeof emoji === "number") return all?.[emoji];
-    return all?.find(({ name }) => name === emoji) ?? all?.find(({ glyph }) => glyph === emoji);
+    return this.#active.get(plain(emoji));
   }
 
   /** One message at a time: taps gather while its answer, or the time of the next, is awaited. */
@@ -512,44 +562,49 @@ export class Uproar extends EventTarget {
       const nextAt = Date.now() + GATHER_MS;
       const counted = await this.#sendMessage(this.#send);
       if (this.#end.signal.aborted) return;
-      const ms = counted ? Math.max(0, nextAt - Date.now()) : REFUSED_PAUSE_MS;
+      const ms = counted ? Math.max(0, nextAt - Date.now()) : AGAIN_MS;
       await new Promise((resolve) => (this.#tapTimer = setTimeout(resolve, ms)));
     }
     this.#sending = false;
   }
 
-  /** Sends what waits in a way that outlives the page. */
+  /** Sends all that waits at once. */
   #sendLast() {
-    while (this.#palette && this.#taps.length > 0) {
-      void this.#sendMessage((datagram) => post(this.#place, datagram, true));
-    }
-  }
-
-  /** How many of those that wait go into one message. Taps that are too many by themselves go alone. */
-  #fitting() {
-    let sum = 0;
-    const beyond = this.#taps.findIndex(({ count }) => (sum += count) > MESSAGE_TAPS);
-    return Math.min(RECORDS_MAX, beyond < 0 ? this.#taps.length : Math.max(1, beyond));
+    while (this.#palette && this.#taps.length > 0) void this.#sendMessage((taps) => post(this.#place, taps));
   }
 
   /** False when the node cannot count now, and the taps wait again. @param {Send} send */
   async #sendMessage(send) {
-    const all = this.#taps.splice(0, this.#fitting()), due = Date.now() - TAPS_WAIT_MS;
-    const fresh = all.filter(({ sinceMs }) => sinceMs > due), taps = fresh.filter(({ emoji }) => this.#find(emoji));
-    this.#refuse("expired", all.filter((one) => !fresh.includes(one)));
-    this.#refuse("unknown_emoji", fresh.filter((one) => !taps.includes(one)));
-    const records = taps.map(({ emoji, count }) => [this.#find(emoji)?.id ?? 0, count]);
-    const { room, clientId } = this.#place;
-    const code = taps.length > 0 ? await send(encodeReactions(room, clientId, records)) : null;
-    const again = code === "draining" && !this.#end.signal.aborted;
+    this.#expire();
+    const palette = this.#palette;
+    let size = 0, sum = 0;
+    for (const { count } of this.#taps.slice(0, RECORDS_MAX)) if ((sum += count) <= MESSAGE_TAPS_MAX) size += 1;
+    const all = this.#taps.splice(0, size);
+    const taps = all.filter(({ meant, refusedBy }) => refusedBy !== palette && this.#find(meant));
+    const records = taps.map(({ meant, count }) => ({ .../** @type {Emoji} */ (this.#find(meant)), count }));
+    this.#refuse("unknown_emoji", all.filter((one) => !taps.includes(one)));
+    const code = taps.length > 0 ? await send(records) : null;
+    // The connection had ended.
+    if (code === "closed" && this.#send === send) this.#send = null;
+    // The node may have a palette that has not come yet.
+    if (code === "unknown_emoji") for (const one of taps) one.refusedBy = palette;
+    const again = ["closed", "draining", "unknown_emoji"].includes(code ?? "") && !this.#end.signal.aborted;
     if (again) this.#taps.unshift(...taps);
     else if (code) this.#refuse(code, taps);
-    return !again;
+    return !again || code === "closed";
   }
 
-  /** @param {string} code @param {Taps[]} taps */
+  /** Gives up what has waited for too long. */
+  #expire() {
+    const due = Date.now() - TAPS_WAIT_MS, all = this.#taps;
+    this.#taps = all.filter(({ sinceMs }) => sinceMs > due);
+    this.#refuse("expired", all.filter(({ sinceMs }) => sinceMs <= due));
+  }
+
+  /** @param {string} code @param {Waiting[]} taps */
   #refuse(code, taps) {
-    if (taps.length > 0) this.#tell("refused", { code, taps });
+    if (taps.length === 0) return;
+    this.#tell("refused", { code, taps: taps.map(({ emoji, count, sinceMs }) => ({ emoji, count, sinceMs })) });
   }
 
   /** @param {Partial<State>} change */

@@ -51,6 +51,26 @@ test("a room is made, and deleted after a question", async (t) => {
   await context.close();
 });
 
+test("a room that is put again shows what it retires, and the form puts active emoji only", async (t) => {
+  const server = await Server.start(t);
+  const { page, complaints, context } = await openAdmin(server);
+  const row = page.locator("#list tbody tr", { hasText: "Final" });
+  const palette = page.locator("#edit [name=palette]");
+  await row.getByRole("button", { name: /edit/i }).click();
+  await palette.fill("fire 🔥\nbravo 👏");
+  await page.getByRole("button", { name: "Replace" }).click();
+  await row.getByText("retired: ❤️ ⚽").waitFor();
+  await row.getByRole("button", { name: /edit/i }).click();
+  assert.equal(await palette.inputValue(), "fire 🔥\nbravo 👏");
+  await palette.fill("fire 🔥\nbravo 👏\nheart ❤");
+  await page.getByRole("button", { name: "Replace" }).click();
+  await row.getByText("🔥 ❤ 👏").waitFor();
+  const [room] = await server.rooms();
+  assert.deepEqual(room.palette.map(({ name }) => name), ["fire", "heart", "", "bravo"]);
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
 test("a room that cannot be is refused with the reason", async (t) => {
   const server = await Server.start(t);
   const { page, context } = await openAdmin(server);

@@ -11,6 +11,8 @@ export class Frames {
   #text = "";
   #reader;
   #events;
+  /** The newest name of each emoji, by its id: one that is retired has none any more. */
+  #names = [];
   /** Total taps of each frame so far, by its window. */
   totals = new Map();
 
@@ -23,7 +25,9 @@ export class Frames {
     const frames = new Frames();
     frames.#reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     frames.#events = frames.#read();
-    assert.equal((await frames.#events.next()).value.event, "palette");
+    const { value: first } = await frames.#events.next();
+    assert.equal(first.event, "palette");
+    frames.#keepNames(first.data);
     return frames;
   }
 
@@ -33,13 +37,18 @@ export class Frames {
     while (!isEnough(sum)) {
       const { value: message, done } = await this.#events.next();
       assert(!done, "the stream has ended");
+      if (message.event === "palette") this.#keepNames(message.data);
       if (message.event === "frame") {
         const { window, total, top } = JSON.parse(message.data);
         this.totals.set(window, total);
-        for (const { id, count } of top) sum[palette[id].name] += count;
+        for (const { id, count } of top) sum[this.#names[id]] += count;
       }
     }
     return sum;
+  }
+
+  #keepNames(data) {
+    for (const { id, name } of JSON.parse(data).palette) if (name) this.#names[id] = name;
   }
 
   async *#read() {

@@ -42,10 +42,11 @@ describe("a page of another origin", () => {
     test(`is refused by ${transport} when another is listed`, async (t) => {
       const server = await Server.start(t, { web: { origins: ["https://www.example.com"] } });
       const page = await embed(server, transport);
-      await page.waitForFunction(() => ["waiting", "closed"].includes(globalThis.uproar.state.phase));
+      await page.waitForFunction(() => globalThis.uproar.state.phase === "closed");
+      assert.equal(await page.evaluate(() => globalThis.uproar.state.reason), "origin_not_allowed");
       assert.equal(await page.evaluate(() => globalThis.frames), 0);
       const tap = await page.evaluate(tapByFetch, `${server.url}/v1/rooms/${ROOM}/reactions`);
-      assert.equal(tap, "TypeError", "the page cannot even see the answer");
+      assert.equal(tap, "TypeError", "the preflight is refused");
       const counted = ["http", "webtransport", "quic", "udp"].map((proto) =>
         server.metric(`uproar_reactions_total{proto="${proto}"}`),
       );

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { launch } from "./chromium.js";
 import { Frames } from "./frames.js";
 import { Screen } from "./screen.js";
-import { ROOM, Server } from "./server.js";
+import { PALETTE, ROOM, Server } from "./server.js";
 
 const BADGE = `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"><circle cx="20" cy="20" r="20" fill="green"/></svg>`;
 
@@ -57,6 +57,56 @@ test("names and glyphs are text, whatever they say", async (t) => {
   assert.equal(await screen.page.locator("h1").textContent(), element);
   assert.equal(await screen.page.locator("main img, main b b, header img").count(), 0);
   assert.notEqual(await screen.page.title(), "taken");
+  assert.deepEqual(screen.complaints, []);
+});
+
+for (const transport of ["webtransport", "sse"]) {
+  test(`a palette that changes under a page that comes by ${transport} changes its buttons, and no tap's emoji`, async (t) => {
+    const server = await Server.start(t, { windowMs: 1000 });
+    const frames = await Frames.of(t, server);
+    const screen = await Screen.open(browser, server, { query: `room=1&transport=${transport}` });
+    await screen.connected(transport);
+    await screen.button(/heart/).click();
+    // The element itself is to stay, with the taps that it shows and whatever finger is on it.
+    await screen.page.evaluate(() => (document.querySelector("#buttons [title=heart]").marked = true));
+    await server.tap({ emoji: "goal", count: 5 });
+    const [fire, heart, goal, clap] = PALETTE;
+    await server.putRoom(ROOM, { name: "Second half", palette: [{ name: "party", glyph: "🎉" }, heart, { ...clap, name: "bravo" }, fire] });
+    await screen.button(/party/).click();
+    const names = await screen.page.locator("#buttons button").evaluateAll((all) => all.map(({ title }) => title));
+    assert.deepEqual(names, ["fire", "heart", "bravo", "party"], "in the order of ids, which do not change");
+    const kept = await screen.page.evaluate(() => {
+      const { marked, dataset } = document.querySelector("#buttons [title=heart]");
+      return [marked, dataset.own];
+    });
+    assert.deepEqual(kept, [true, "1"]);
+    // Counts of what is retired are shown, under its glyph.
+    await screen.page.waitForFunction((glyph) => {
+      const rows = [...document.querySelectorAll("#bars li")].map((row) => [row.querySelector(".glyph").textContent, row.dataset.count]);
+      return rows.some(([shown, count]) => shown === glyph && count === "5");
+    }, goal.glyph);
+    const all = [...PALETTE, { name: "party", glyph: "🎉" }];
+    const sum = await frames.sumUntil(all, (sum) => sum.heart + sum.goal + sum.party >= 7);
+    assert.deepEqual(sum, { fire: 0, heart: 1, goal: 5, clap: 0, party: 1 });
+    assert.deepEqual(screen.complaints, []);
+    await screen.close();
+  });
+}
+
+test("an emoji is tapped with and without its variation selector, as the page's SDK sends it", async (t) => {
+  const server = await Server.start(t);
+  const frames = await Frames.of(t, server);
+  const screen = await Screen.open(browser, server);
+  await screen.connected("webtransport");
+  await screen.page.evaluate(async () => {
+    const { Uproar } = await import("./uproar.js");
+    for (const transport of ["webtransport", "sse"]) {
+      const uproar = new Uproar({ url: location.origin, room: 1, transport });
+      for (const heart of ["❤", "❤\ufe0f", "❤\ufe0e"]) uproar.react(heart);
+    }
+  });
+  const sum = await frames.sumUntil(PALETTE, ({ heart }) => heart >= 6);
+  assert.deepEqual(sum, { fire: 0, heart: 6, goal: 0, clap: 0 });
   assert.deepEqual(screen.complaints, []);
 });
 

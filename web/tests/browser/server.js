@@ -25,6 +25,9 @@ export const PALETTE = [
 const SETPRIV = ["/usr/bin/setpriv", "--pdeathsig", "KILL"];
 const WITH_US = spawnSync(SETPRIV[0], [...SETPRIV.slice(1), "true"]).status === 0 ? SETPRIV : [];
 
+// Tests tap for crowds; limits that a test does not leave to the server are none.
+const NO_LIMITS = { taps_per_record: 65_535, taps_per_request: 65_535 * 1_024 };
+
 const PORTS = ["reactions", "quic", "http", "admin"];
 const ANYWHERE = Object.fromEntries(PORTS.map((port) => [port, "127.0.0.1:0"]));
 
@@ -39,14 +42,15 @@ export class Server {
   /**
    * Starts a server that ends with the test at the latest, and waits until it is ready.
    * @param {{ after(end: () => Promise<void>): void }} test
-   * @param {{ web?: Record<string, unknown>, windowMs?: number, drainMs?: number, listen?: Record<string, string> }} [settings]
+   * @param {{ web?: Record<string, unknown>, windowMs?: number, drainMs?: number, listen?: Record<string, string>,
+   *   limits?: Record<string, number> }} [settings]
    */
-  static async start(test, { web = {}, windowMs = 500, drainMs = 0, listen = ANYWHERE } = {}) {
+  static async start(test, { web = {}, windowMs = 500, drainMs = 0, listen = ANYWHERE, limits = NO_LIMITS } = {}) {
     const program = process.env.UPROAR_SERVER;
     assert(program, "UPROAR_SERVER names the program: run these tests with cargo test --test browser");
     const directory = await mkdtemp(join(tmpdir(), "uproar-"));
     const config = join(directory, "uproar.toml");
-    await writeFile(config, toml({ web, windowMs, drainMs, listen }));
+    await writeFile(config, toml({ web, windowMs, drainMs, listen, limits }));
     const server = new Server();
     server.#directory = directory;
     // The environment is configuration too.
@@ -144,7 +148,7 @@ export class Server {
   }
 }
 
-function toml({ web, windowMs, drainMs, listen }) {
+function toml({ web, windowMs, drainMs, listen, limits }) {
   const pairs = (table) => Object.entries(table).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`).join("");
   const palette = PALETTE.map(({ name, glyph }) => `{ name = "${name}", glyph = "${glyph}" }`).join(", ");
   return `shards = 2
@@ -152,7 +156,8 @@ window = "${windowMs}ms"
 ${"" /* Quiet but for what may explain a failure. */}log = "warn"
 [listen]
 ${pairs(listen)}[web]
-${pairs(web)}[drain]
+${pairs(web)}[limits]
+${pairs(limits)}[drain]
 duration = "${drainMs}ms"
 timeout = "2s"
 [[rooms]]

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { launch } from "./chromium.js";
+import { launch, openPage } from "./chromium.js";
 import { Frames } from "./frames.js";
 import { Screen } from "./screen.js";
-import { PALETTE, Server } from "./server.js";
+import { PALETTE, ROOM, Server } from "./server.js";
 
 let browser;
 before(async () => (browser = await launch()));
@@ -44,6 +44,51 @@ for (const transport of ["webtransport", "sse"]) {
       assert.deepEqual(screen.complaints, []);
       const proto = transport === "sse" ? "http" : "webtransport";
       assert.equal(await server.metric(`uproar_reactions_total{proto="${proto}"}`), 6);
+      await screen.close();
+    });
+
+    test("taps at the very end of a page's connection are counted, and none of them is told as lost", async (t) => {
+      const server = await Server.start(t);
+      const frames = await Frames.of(t, server);
+      const { page, context } = await openPage(browser);
+      await page.goto(`${server.url}/page.css`);
+      await page.evaluate(tapAndClose, { url: server.url, room: ROOM, transport });
+      const sum = await frames.sumUntil(PALETTE, ({ fire, goal, clap }) => fire + goal + clap >= 30);
+      assert.deepEqual(sum, { fire: 10, heart: 0, goal: 10, clap: 10 });
+      // The one that is left is the stream of `frames`.
+      while ((await subscribers(server)) > 1);
+      assert.deepEqual(await page.evaluate(() => globalThis.refused), []);
+      await context.close();
+    });
+
+    test("more taps at once than the server takes by default are counted, all of them", async (t) => {
+      const server = await Server.start(t, { limits: {} });
+      const frames = await Frames.of(t, server);
+      const screen = await Screen.open(browser, server, { query });
+      await screen.connected(transport);
+      await screen.page.evaluate(async (transport) => {
+        const { Uproar } = await import("./uproar.js");
+        new Uproar({ url: location.origin, room: 1, transport }).react("fire", 7_001);
+      }, transport);
+      const sum = await frames.sumUntil(PALETTE, ({ fire }) => fire >= 7_001);
+      assert.deepEqual(sum, { fire: 7_001, heart: 0, goal: 0, clap: 0 });
+      const proto = transport === "sse" ? "http" : "webtransport";
+      assert.equal(await server.metric(`uproar_rejected_total{proto="${proto}",reason="too_many_taps"}`), 0);
+      assert.deepEqual(screen.complaints, []);
+      await screen.close();
+    });
+
+    test("taps of a page that is left at once are counted", async (t) => {
+      const server = await Server.start(t);
+      const frames = await Frames.of(t, server);
+      const screen = await Screen.open(browser, server, { query });
+      await screen.connected(transport);
+      await screen.page.evaluate(() => {
+        for (const name of ["fire", "goal", "fire"]) document.querySelector(`#buttons [title=${name}]`).click();
+        location.href = "about:blank";
+      });
+      const sum = await frames.sumUntil(PALETTE, ({ fire, goal }) => fire + goal >= 3);
+      assert.deepEqual(sum, { fire: 2, heart: 0, goal: 1, clap: 0 });
       await screen.close();
     });
 
@@ -93,6 +138,45 @@ test("two pages see each other's taps, each by its own way", async (t) => {
     await screen.close();
   }
 });
+
+test("a page that comes to a quiet room does not show its last noise as what is felt now", async (t) => {
+  const windowMs = 250;
+  const server = await Server.start(t, { windowMs });
+  await server.tap({ emoji: "goal", count: 41 });
+  const newest = async () => (await fetch(`${server.url}/v1/rooms/${ROOM}/frame`)).json();
+  let frame = await newest();
+  while (frame.total !== 41) frame = await newest();
+  // Nobody watches, so that no frame follows it.
+  while (Date.now() < frame.start_ms + 6 * windowMs) await newest();
+  assert.equal((await newest()).window, frame.window);
+  const screen = await Screen.open(browser, server);
+  await screen.connected("webtransport");
+  await server.tap({ emoji: "goal", count: 7 });
+  await screen.hasShown(7);
+  const shown = await screen.framesShown();
+  assert.deepEqual(shown.filter(({ total }) => total > 0).map(({ total }) => total), [7]);
+  assert.deepEqual(screen.complaints, []);
+  await screen.close();
+});
+
+async function subscribers(server) {
+  const of = (proto) => server.metric(`uproar_subscribers{proto="${proto}"}`);
+  return (await of("webtransport")) + (await of("http"));
+}
+
+/** Runs in the page: 10 times three taps, after which it closes at once; `refused` is what it was told of. */
+async function tapAndClose(options) {
+  const { Uproar } = await import("./uproar.js");
+  globalThis.refused = [];
+  const turns = Array.from({ length: 10 }, async () => {
+    const uproar = new Uproar(options);
+    uproar.addEventListener("refused", ({ detail }) => globalThis.refused.push(detail.code));
+    while (uproar.state.phase !== "open") await new Promise((done) => uproar.addEventListener("state", done, { once: true }));
+    for (const name of ["fire", "goal", "clap"]) uproar.react(name);
+    uproar.close();
+  });
+  await Promise.all(turns);
+}
 
 /** Presses Tab until an element has the focus. */
 async function tabTo(page, element) {

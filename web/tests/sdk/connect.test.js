@@ -6,20 +6,152 @@ import { Uproar, encodeHello } from "../../uproar.js";
 import { FRAME_TOP8, PALETTE } from "./samples.js";
 import { World, problem } from "./world.js";
 
-test("waits are random up to a bound that doubles and stops", async () => {
-  for (const chance of [0, 0.5, 1 - Number.EPSILON]) {
-    const world = Object.assign(new World(), { chance });
-    world.onStream = () => { throw new TypeError("fetch failed"); };
-    const uproar = await world.join({ transport: "sse" });
-    for (let failures = 1; failures <= 1100; failures++) {
-      const bound = Math.min(15_000, 500 * 2 ** failures);
-      assert.deepEqual([uproar.state.attempt, uproar.state.retryInMs], [failures, Math.floor(chance * bound)]);
-      // A chance of 0 leaves no time between the attempts: each is let go by hand.
-      world.events.dispatchEvent(new Event("online"));
-      await world.untilWaiting(failures + 1);
+/** All connections fail until what this gives back is called. */
+function breakDown(world) {
+  const { onStream, onPost, onWebTransport } = world;
+  world.onStream = world.onPost = world.onWebTransport = () => { throw new TypeError("fetch failed"); };
+  return () => Object.assign(world, { onStream, onPost, onWebTransport });
+}
+
+/** A page that has been open for long enough. */
+async function settled(options, settings = {}) {
+  const world = Object.assign(new World(), settings);
+  await world.join(options);
+  for (const session of world.sessions) (session.open(), await world.settle(), session.send("palette"));
+  for (const stream of world.streams) stream.palette();
+  await world.advance(5_000);
+  return world;
+}
+
+const waits = ({ states }) => states.filter(({ phase }) => phase === "waiting").map(({ retryInMs }) => retryInMs);
+
+test("waits are random, up to a second and the time since the connection was lost", async () => {
+  for (const chance of [0.001, 0.5, 1 - Number.EPSILON]) {
+    const world = await settled({ transport: "sse" }, { chance });
+    breakDown(world);
+    world.streams[0].cut();
+    const lostAt = world.time;
+    for (let failures = 1; failures <= 100; failures++) {
+      await world.settle();
+      const bound = Math.min(15_000, 1_000 + world.time - lostAt);
+      const { retryInMs } = world.uproar.state;
+      assert.equal(retryInMs, Math.floor(chance * bound));
+      await world.advance(retryInMs);
     }
+    world.uproar.close();
+  }
+});
+
+test("a page is away for at most as long again as its node was, and a second", async () => {
+  for (const transport of ["auto", "webtransport", "sse"]) {
+    for (const chance of [0.1, 0.5, 0.9, 1 - Number.EPSILON]) {
+      for (const awayMs of [100, 2_500, 6_000, 20_000]) {
+        const world = await settled({ transport }, { chance });
+        const mend = breakDown(world);
+        if (transport === "sse") world.streams[0].cut();
+        else world.sessions[0].lose();
+        await world.advance(awayMs);
+        mend();
+        const asked = world.asked.length;
+        await world.advance(Math.min(15_000, awayMs + 1_000));
+        assert.ok(world.asked.length > asked, `${transport} ${chance} ${awayMs}`);
+        world.uproar.close();
+      }
+    }
+  }
+});
+
+test("WebTransport and the SSE after it are one attempt", async () => {
+  const world = await settled({});
+  breakDown(world);
+  world.sessions[0].lose();
+  await world.advance(20_000);
+  const tries = world.states.filter(({ phase }) => phase === "connecting").slice(1);
+  assert.ok(tries.length >= 8, `${tries.length} tries`);
+  const pairs = tries.map(({ transport, attempt }) => [transport, attempt]);
+  const expected = pairs.map((_, at) => [at % 2 ? "sse" : "webtransport", 1 + Math.floor(at / 2)]);
+  assert.deepEqual(pairs, expected);
+  world.uproar.close();
+});
+
+test("a node that said it drains is asked again soon, for as long as it drains", async () => {
+  const world = new World();
+  world.chance = 1 - Number.EPSILON;
+  await world.join();
+  world.sessions[0].open();
+  await world.settle();
+  world.sessions[0].send("palette");
+  await world.settle();
+  world.onWebTransport = world.onStream = () => problem(503, "draining");
+  await world.advance(1_000);
+  // It has not been open for the time after which a connection counts as good.
+  world.sessions[0].endWith(1);
+  await world.advance(60_000);
+  assert.deepEqual(world.states.filter(({ phase }) => phase === "connecting").map(({ attempt }) => attempt).slice(0, 4), [1, 1, 2, 3]);
+  assert.deepEqual([waits(world)[0], Math.max(...waits(world))], [999, 4_999]);
+  world.uproar.close();
+});
+
+test("a page that is back begins with short waits again", async () => {
+  const world = await settled({ transport: "sse" });
+  breakDown(world);
+  world.streams[0].cut();
+  await world.advance(60_000);
+  assert.ok(waits(world).at(-1) > 5_000);
+  world.events.dispatchEvent(new Event("online"));
+  await world.settle();
+  assert.equal(waits(world).at(-1), 500);
+  world.uproar.close();
+});
+
+test("options that are unknown are told, and all others are not", async () => {
+  const world = new World();
+  const uproar = await world.join({ transport: "sse", rooom: 8, clientID: 7n });
+  assert.deepEqual(world.warnings, ["Uproar: unknown options: rooom, clientID"]);
+  uproar.close();
+  const known = new World();
+  const options = { webTransportUrl: "https://a.example/", certificateHashes: [], clientId: 1n, transport: "auto" };
+  (await known.join({ ...options, signal: new AbortController().signal })).close();
+  assert.deepEqual(known.warnings, []);
+});
+
+test("a node below a path is asked there", async () => {
+  for (const url of ["http://node.example/live", "http://node.example/live/", "http://node.example/live/?room=7#top"]) {
+    const world = new World();
+    const uproar = await world.join({ url });
+    assert.equal(world.sessions[0].url, "https://node.example:7443/v1/webtransport");
+    world.sessions[0].refuse(new Error("refused"));
+    world.sessions[0].tellLost(new Error("refused"));
+    await world.settle();
+    const live = "http://node.example/live/v1";
+    assert.deepEqual(world.asked, [`${live}/webtransport`, `${live}/rooms/7/stream`]);
     uproar.close();
   }
+});
+
+test("a page of another origin that may not is told so, and asks no more", async () => {
+  for (const transport of ["auto", "webtransport", "sse"]) {
+    const world = new World();
+    world.onWebTransport = world.onStream = () => problem(403, "origin_not_allowed");
+    const uproar = await world.join({ transport });
+    await world.advance(600_000);
+    assert.deepEqual([uproar.state.phase, uproar.state.reason, world.asked.length], ["closed", "origin_not_allowed", 1]);
+    assert.equal(world.timers.size, 0);
+  }
+});
+
+test("a page that goes away closes its session at once, and comes back when it does", async () => {
+  const world = await settled({});
+  world.sessions[0].takes = () => new Promise(() => {});
+  world.uproar.react("fire");
+  world.events.dispatchEvent(new Event("pagehide"));
+  assert.ok(world.sessions[0].closedByClient);
+  world.sessions[0].roomController.error(new Error("session closed"));
+  await world.settle();
+  world.events.dispatchEvent(new Event("pageshow"));
+  await world.settle();
+  assert.equal(world.sessions.length, 2);
+  world.uproar.close();
 });
 
 test("options out of range are refused", () => {
@@ -54,6 +186,7 @@ test("WebTransport is taken where browser and node have it", async () => {
   assert.deepEqual(frame.top[6], { ...FRAME_TOP8.top[6], name: "#1023", glyph: "" });
   assert.deepEqual([frame.transport, frame.receivedAt], ["webtransport", world.time]);
   uproar.close();
+  await world.settle();
   assert.ok(session.closedByClient);
 });
 
@@ -89,7 +222,7 @@ test("WebTransport that does not open in time is left for SSE at once, and tried
     world.streams.at(-1).palette();
     await world.settle();
     world.streams.at(-1).end();
-    await world.advance(1_000);
+    await world.advance(2_000);
   };
   await reconnect();
   assert.equal(uproar.state.transport, "sse");
@@ -215,25 +348,28 @@ for (const [status, code, phase] of [[404, "unknown_room", "closed"], [403, "ori
   });
 }
 
-test("waits grow with each failure, and begin anew after a connection that held", async () => {
-  const world = new World();
-  const answer = world.onStream;
-  world.onStream = () => { throw new TypeError("fetch failed"); };
-  const uproar = await world.join({ transport: "sse" });
-  await world.advance(120_000);
-  const waits = () => world.states.filter(({ phase }) => phase === "waiting").map(({ retryInMs }) => retryInMs);
-  assert.deepEqual(waits().slice(0, 7), [500, 1000, 2000, 4000, 7500, 7500, 7500]);
-  world.onStream = answer;
-  await world.advance(7_500);
-  world.streams[0].palette();
-  await world.advance(4_999);
-  const { length } = waits();
-  await world.advance(1);
-  world.streams[0].cut();
-  await world.settle();
-  assert.deepEqual(waits().slice(length), [250]);
-  assert.equal(uproar.state.reason, "network");
-  uproar.close();
+test("waits grow with the time that is lost, and begin anew after a connection that held", async () => {
+  for (const [heldMs, next] of [[4_999, [7_500, 2]], [5_000, [500, 0]]]) {
+    const world = new World();
+    const mend = breakDown(world);
+    const uproar = await world.join({ transport: "sse" });
+    await world.advance(120_000);
+    assert.deepEqual(waits(world).slice(0, 9), [500, 750, 1_125, 1_687, 2_531, 3_796, 5_694, 7_500, 7_500]);
+    mend();
+    await world.advance(7_500);
+    world.streams[0].palette();
+    const { attempt } = uproar.state;
+    await world.advance(heldMs);
+    const { length } = waits(world);
+    world.streams[0].cut();
+    await world.settle();
+    assert.deepEqual(waits(world).slice(length), [next[0]]);
+    breakDown(world);
+    await world.advance(next[0]);
+    assert.equal(uproar.state.attempt, next[1] === 0 ? 1 : attempt + 1);
+    assert.equal(uproar.state.reason, "network");
+    uproar.close();
+  }
 });
 
 test("a page that is back or online does not wait", async () => {

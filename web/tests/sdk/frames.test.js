@@ -34,7 +34,7 @@ test("counts of a frame have all their digits", async () => {
   const [frame] = world.frames;
   assert.deepEqual(frame, {
     room: 7, window: 1, startMs: 2000, windowMs: 2000, total: 2n ** 64n - 1n, intensity: 9,
-    receivedAt: world.time, transport: "sse",
+    receivedAt: world.time, transport: "sse", stale: true,
     top: [{ id: 1, name: "goal", glyph: "⚽", count: 2n ** 53n + 1n, share: 4, intensity: 3 }],
   });
   world.uproar.close();
@@ -50,13 +50,12 @@ test("what is no frame ends the connection", async () => {
   }
 });
 
-test("a reconnect names the last window, and gives no frame twice", async () => {
+test("a reconnect asks for nothing that needs a preflight, and gives no frame twice", async () => {
   const world = await opened();
-  assert.equal(world.streams[0].headers["last-event-id"], undefined);
   world.streams[0].frame(100);
   world.streams[0].frame(101);
   const second = await reconnected(world);
-  assert.equal(second.headers["last-event-id"], "101");
+  assert.deepEqual(second.headers, {});
   for (const window of [100, 101, 102]) second.frame(window);
   await world.settle();
   assert.deepEqual(windows(world), [100, 101, 102]);
@@ -96,6 +95,22 @@ test("a palette is told when it is new", async () => {
   assert.equal(world.palettes.length, 2);
   assert.equal(world.frames[0].top[0].name, "moon");
   world.uproar.close();
+});
+
+test("an old frame with which a connection begins is stale, and those after it are not", async () => {
+  for (const [ageMs, stale] of [[0, false], [2_000 + 3 * 2_000, false], [2_001 + 3 * 2_000, true], [-600_000, false]]) {
+    const world = await opened();
+    const window = (world.time - ageMs) / 2_000;
+    world.streams[0].frame(window);
+    // By a clock that is wrong, those that come as they are made seem old too.
+    world.streams[0].frame(window + 1);
+    await world.settle();
+    assert.deepEqual(world.frames.map((frame) => frame.stale), [stale, false], `${ageMs}`);
+    (await reconnected(world)).frame(window + 2);
+    await world.settle();
+    assert.equal(world.frames[2].stale, world.time - world.frames[2].startMs > 8_000);
+    world.uproar.close();
+  }
 });
 
 test("each loop gets the frames, a slow one the newest, and all end at close", async () => {

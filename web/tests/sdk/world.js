@@ -11,10 +11,36 @@ const settle = async () => {
 export const problem = (status, code) => Response.json({ status, code, detail: "" }, { status });
 
 /** A frame as the node's JSON has it. Window n began at n * windowMs. */
-export const frameBody = (window, { total = 5, windowMs = 2000 } = {}) => ({
+export const frameBody = (window, { total = 5, windowMs = 2000, id = 0 } = {}) => ({
   room: 7, window, start_ms: window * windowMs, window_ms: windowMs, total, intensity: 200,
-  top: [{ emoji: "🔥", id: 0, count: total, share: 10000, intensity: 200 }],
+  top: [{ emoji: "🔥", id, count: total, share: 10000, intensity: 200 }],
 });
+
+/** A palette as a message of a room's stream. */
+export function paletteMessage(emoji) {
+  const texts = emoji.flatMap(({ name, glyph }) => [name, glyph]).map((text) => new TextEncoder().encode(text));
+  const long = texts.filter(({ length }) => length > 8), list = long.reduce((sum, { length }) => sum + length, 0);
+  const archive = new Uint8Array(list + 8 * texts.length + 20), view = new DataView(archive.buffer);
+  let free = 0;
+  texts.forEach((text, index) => {
+    const at = list + 8 * index;
+    if (text.length <= 8) return archive.fill(0xff, at, at + 8).set(text, at);
+    view.setUint32(at, 0x80 | (text.length & 0x3f) | ((text.length >> 6) << 8), true);
+    view.setInt32(at + 4, free - at, true);
+    archive.set(text, free);
+    free += text.length;
+  });
+  const root = archive.length - 20;
+  view.setUint32(root, 7, true);
+  archive.fill(0xff, root + 4, root + 12);
+  view.setInt32(root + 12, list - (root + 12), true);
+  view.setUint32(root + 16, emoji.length, true);
+  const message = new Uint8Array(5 + archive.length);
+  new DataView(message.buffer).setUint32(0, 1 + archive.length, true);
+  message[4] = 1;
+  message.set(archive, 5);
+  return message;
+}
 
 /** One GET of the stream, as the node answers it. */
 export class EventStream {
@@ -66,6 +92,9 @@ export class Session {
   send(name) {
     this.roomController.enqueue(sample(name));
   }
+  palette(emoji) {
+    this.roomController.enqueue(paletteMessage(emoji));
+  }
   /** The node ends the session: streams first, then the reason. */
   endWith(closeCode) {
     this.roomController.error(new Error("session ended"));
@@ -94,6 +123,7 @@ export class World {
   frames = [];
   palettes = [];
   refused = [];
+  warnings = [];
   events = new EventTarget();
   /** What the node answers; a function may throw, as fetch does without a network. */
   onStream = (headers) => (this.streams.push(new EventStream(headers)), this.streams.at(-1).response);
@@ -116,6 +146,7 @@ export class World {
       addEventListener: (...args) => world.events.addEventListener(...args),
     });
     Date.now = () => world.time;
+    console.warn = (text) => world.warnings.push(text);
     Math.random = () => world.chance;
   }
 
@@ -127,7 +158,7 @@ export class World {
       this.posts.push({ pathname, headers, body, keepalive });
       return this.onPost();
     }
-    if (pathname === "/v1/webtransport") return this.onWebTransport();
+    if (pathname.endsWith("/v1/webtransport")) return this.onWebTransport();
     const answer = this.onStream(Object.fromEntries(new Headers(headers)));
     const stream = this.streams.at(-1);
     signal?.addEventListener("abort", () => stream && (stream.ended = true));
@@ -153,14 +184,6 @@ export class World {
     return settle();
   }
 
-  /** What it has begun has failed, and it waits after so many attempts. */
-  async untilWaiting(attempt) {
-    const { state } = this.uproar;
-    if (state.phase === "waiting" && state.attempt === attempt) return;
-    await new Promise(setImmediate);
-    await this.untilWaiting(attempt);
-  }
-
   /** Time passes; what it sets off happens at its own time. */
   async advance(ms) {
     const end = this.time + ms;
@@ -179,6 +202,11 @@ export class World {
   get phases() {
     return this.states.map(({ phase, transport }) => (transport ? `${phase} ${transport}` : phase));
   }
+}
+
+/** What a post says was tapped, as [emoji, count]. */
+export function tapsIn(body) {
+  return JSON.parse(body).map(({ emoji, count }) => [emoji, count]);
 }
 
 /** The records of a datagram as [emoji, count]. */
