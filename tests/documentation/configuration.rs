@@ -1,10 +1,13 @@
 //! Configuration in the documentation, judged by `uproar config check`, and scenarios, by the load generator's parser.
 
+use crate::checker::{checker, objection as program_objects};
 use crate::kind::{Kind, examples};
-use crate::page::{Page, files, pages_and_comments, read, root};
+use crate::page::{Block, Page, files, pages_and_comments, read, root};
+use crate::support::Server;
 use std::path::Path;
 use std::process::Command;
 use uproar::config::Config;
+use uproar_client::{Client, Trust};
 use uproar_loadgen::scenario::Scenario;
 
 /// Where the examples have their files, and the pairs of certificate and key that they name.
@@ -37,12 +40,37 @@ fn objection(directory: &Path, toml: &str) -> Option<String> {
 fn every_part_of_a_configuration_is_valid() {
     let directory = directory();
     for block in examples(Kind::Configuration) {
-        assert_eq!(objection(directory.path(), &block.text), None, "{}", block.place);
+        // The sentence before a block may name the section that its lines belong to.
+        let is_section = |span: &&String| span.starts_with('[') && span.ends_with(']');
+        let section = block.introduced_by.iter().find(is_section).filter(|_| !block.text.starts_with('['));
+        let text = format!("{}\n{}", section.map_or("", String::as_str), block.text);
+        assert_eq!(objection(directory.path(), &text), None, "{}", block.place);
     }
     for file in ["deploy/nodes/uproar.toml", "deploy/debian/uproar.toml"] {
         assert_eq!(objection(directory.path(), &read(file)), None, "{file}");
     }
     assert!(objection(directory.path(), "[web]\npages = false").is_some());
+}
+
+/// What the page says about an authority for a trial, typed; a client that trusts only that one connects.
+#[test]
+fn a_certificate_for_a_trial_is_made_as_the_page_says() {
+    let Some(openssl) = checker("openssl") else { return };
+    drop(openssl);
+    let makes = |block: &Block| block.text.contains("openssl ") && block.text.contains("-out certificate.pem");
+    let block = examples(Kind::Commands).into_iter().find(makes).expect("how a certificate is made");
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(program_objects(Command::new("sh").args(["-e", "-c", &block.text]).current_dir(&directory)), None);
+    let [certificate, key, authority] =
+        ["certificate.pem", "key.pem", "ca.pem"].map(|name| directory.path().join(name));
+    let [certificate, key] = [&certificate, &key].map(|path| path.to_str().unwrap());
+    let server = Server::start(&["--shards", "1", "--certificate", certificate, "--private-key", key]);
+    let trust = Trust::roots_from_pem(&std::fs::read(authority).unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (name, connects) in [("taps.example.com", true), ("localhost", false)] {
+        let connected = runtime.block_on(Client::connect(server.quic(), name, trust.clone()));
+        assert_eq!(connected.is_ok(), connects, "{}: {name}: {:?}", block.place, connected.err());
+    }
 }
 
 /// The default file shows values for what has none, and rooms, as comments.
