@@ -1,8 +1,9 @@
 //! Names that pages use: links and their anchors, files, environment variables, metrics.
 
 use crate::page::{Page, Span, files, pages, pages_and_comments, root};
-use crate::support::Server;
+use crate::support::{DEADLINE, Server};
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 /// Directories of the repository that sentences name files of.
@@ -128,4 +129,42 @@ fn every_metric_that_is_named_is_on_the_page() {
     }
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));
     assert!(named > 80, "{named}");
+}
+
+/// Methods that requests in sentences begin with.
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
+
+/// What is said of a path that a port does not have.
+const NO_PATH: &str = "\"code\":\"not_found\"";
+
+/// What one of the ports answers first: the status, and as much as came with it.
+fn answer(port: std::net::SocketAddr, method: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(port).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let mut start = vec![0; 4096];
+    let read = stream.read(&mut start).unwrap();
+    String::from_utf8_lossy(&start[..read]).into_owned()
+}
+
+#[test]
+fn every_request_that_is_named_is_one_that_a_port_takes() {
+    let server = Server::start(&["--shards", "1", "--window", "100ms"]);
+    let mut wrong = Vec::new();
+    let mut named = 0;
+    for span in of_today() {
+        let Some((method, path)) = span.text.split_once(' ') else { continue };
+        let path = path.replace("{room}", "1").replace("{id}", "1");
+        if !METHODS.contains(&method) || !path.starts_with('/') || path.contains(['{', '*', ' ']) {
+            continue;
+        }
+        named += 1;
+        let is_taken = |answer: String| !answer.contains(NO_PATH) && !answer.starts_with("HTTP/1.1 405 ");
+        if ![server.http(), server.admin()].into_iter().any(|port| is_taken(answer(port, method, &path))) {
+            wrong.push(format!("{}: {}", span.place, span.text));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(named > 25, "{named}");
+    assert!(answer(server.http(), "GET", "/v1/nothing").contains(NO_PATH), "it would be found");
 }
