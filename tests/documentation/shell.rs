@@ -2,8 +2,9 @@
 
 /// What ends one command and begins another. What a redirection names is a file, and no command.
 const JOINTS: [&str; 5] = ["&&", "||", "|", ";", "&"];
-/// Put before a command by those who may not do what it does.
+/// Put before a command by those who may not do what it does, and what names an account for it.
 const SUDO: &str = "sudo";
+const ACCOUNT: &str = "-u";
 
 /// Whole commands of a block, lines that end with a backslash or within quotes joined.
 pub(crate) fn lines(text: &str) -> Vec<String> {
@@ -37,8 +38,10 @@ pub(crate) fn commands(line: &str) -> Option<Vec<Vec<String>>> {
     }
     for command in &mut commands {
         let is_set = |word: &String| word.split_once('=').is_some_and(|(name, _)| is_variable(name));
-        let from = command.iter().position(|word| word != SUDO && !is_set(word)).unwrap_or(command.len());
-        command.drain(..from);
+        while command.first().is_some_and(|word| word == SUDO || is_set(word)) {
+            let has_account = command[0] == SUDO && command.get(1).is_some_and(|word| word == ACCOUNT);
+            command.drain(..if has_account { 3.min(command.len()) } else { 1 });
+        }
     }
     commands.retain(|command| !command.is_empty());
     Some(commands)
@@ -101,7 +104,7 @@ fn grow<'a>(words: &'a mut Vec<(String, bool)>, is_within: &mut bool, text: &str
 
 #[test]
 fn a_block_falls_into_commands() {
-    let text = "a 'b c' \"d\" # not\n\nsudo e \\\n  -f >out && X=1 g | h\ni -d 'j\nk'\n";
+    let text = "a 'b c' \"d\" # not\n\nsudo e \\\n  -f >out && X=1 sudo -u y g | h\ni -d 'j\nk'\n";
     let lines = lines(text);
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert_eq!(commands(&lines[0]).unwrap(), [vec!["a", "b c", "d"]]);
