@@ -161,3 +161,25 @@ fn every_proxy_asks_readiness_and_none_sends_proxy_headers() {
     }
     assert!(checks >= 4, "HAProxy, Envoy, AWS and Google: {checks}");
 }
+
+/// The guide says that the defaults fit: no proxy keeps an idle connection for longer than a node, or gives up a silent stream
+/// before the node's heartbeat.
+#[test]
+fn the_defaults_suit_the_time_outs_of_the_guide() {
+    let http = uproar::config::Config::default().http;
+    let guide = crate::page::read("docs/BALANCERS.md");
+    let seconds = |text: &str| text.trim_end_matches(['s', ';']).parse::<u64>().ok();
+    let settings = ["keepalive_timeout", "proxy_read_timeout", "timeout client", "timeout server", "pool-purge-delay"];
+    let mut compared = 0;
+    for setting in settings {
+        let (_, value) = guide.split_once(&format!(" {setting} ")).unwrap_or_else(|| panic!("no {setting}"));
+        let value = value.split_whitespace().find_map(seconds).unwrap_or_else(|| panic!("{setting}"));
+        let is_of_streams = setting.contains("read") || setting.starts_with("timeout");
+        let limit =
+            if is_of_streams { http.stream_heartbeat.as_secs()..u64::MAX } else { 0..http.idle_timeout.as_secs() };
+        assert!(limit.contains(&value), "{setting} is {value} s");
+        compared += 1;
+    }
+    assert_eq!(compared, settings.len());
+    assert_eq!(http.idle_timeout.as_secs(), 10 * 60 + 20, "and that of Google's balancers, 600 s");
+}
