@@ -11,7 +11,7 @@ mod top;
 mod tune;
 
 use crate::config::{Config, Overrides};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use serve::ServeArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -52,6 +52,12 @@ enum ConfigCommand {
         /// The file.
         file: PathBuf,
     },
+}
+
+/// The command line, as clap knows it: every subcommand and flag.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Does what `args` (the program's name first) ask for.

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 pub(super) struct TuneArgs {
     #[command(subcommand)]
     command: TuneCommand,
-    /// What the machine is for: edge, fanout, loadgen or dev.
+    /// What the machine is for: edge (takes taps), fanout (has viewers, or does everything), loadgen or dev.
     #[arg(long, global = true, value_name = "PROFILE", default_value = "edge")]
     profile: Profile,
     /// The network interface that carries the traffic [default: that of the default route].

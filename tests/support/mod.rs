@@ -4,7 +4,7 @@
 //! Invariant: nothing here waits without a deadline, and no deadline is an expectation: it is far beyond what a slow
 //! machine needs, and a test that meets it fails. Not here: what the server should do; that is each test's own.
 
-#![allow(dead_code, reason = "several targets of tests speak this language, and none says everything")]
+#![allow(dead_code, unused_imports, reason = "several targets of tests speak this language, and none says everything")]
 
 pub(crate) mod audience;
 pub(crate) mod hostile;

@@ -2,6 +2,7 @@
 //!
 //! Not here: whether their values are good, which only measuring says.
 
+use super::Machine;
 use uproar::tune::profile::{self, Profile};
 use uproar::tune::saved::STATE_DIR;
 
@@ -51,4 +52,21 @@ fn no_sysctl_profile_decides_who_may_use_io_uring() {
         let names: Vec<_> = profile::parse(profile.sysctl_file()).unwrap().into_iter().map(|set| set.name).collect();
         assert!(!names.iter().any(|name| name.contains("io_uring")), "{profile}: {names:?}");
     }
+}
+
+/// A node that does everything takes one profile: no setting of `edge` is missing in `fanout`, or wanted higher.
+#[test]
+fn fanout_is_enough_for_a_node_that_takes_taps_too() {
+    let machine = Machine::new();
+    assert_eq!(machine.tune("apply --profile fanout").code, Some(0));
+    for profile in ["fanout", "edge"] {
+        let left = machine.tune(&format!("check --profile {profile}"));
+        assert_eq!(left.code, Some(0), "{profile}: {}", left.out);
+    }
+    assert_eq!(machine.tune("check --profile loadgen").code, Some(1), "what no profile but that one sets is missed");
+    let names = |profile: Profile| {
+        let settings = profile::parse(profile.sysctl_file()).unwrap().into_iter();
+        settings.map(|setting| setting.name).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert!(names(Profile::Fanout).is_superset(&names(Profile::Edge)));
 }

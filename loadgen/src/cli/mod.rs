@@ -6,7 +6,7 @@ mod run;
 
 use crate::plan;
 use crate::{demo, fan_out, watch};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -138,6 +138,12 @@ enum Failure {
     Usage(String),
     /// It went wrong.
     Run(String),
+}
+
+/// The command line, as clap knows it: every subcommand and flag.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the process's arguments and does what they say.
