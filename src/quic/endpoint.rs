@@ -6,10 +6,12 @@
 mod browsers;
 mod ends;
 mod newcomers;
+mod strangers;
 
 use super::addresses::Addresses;
 use super::dirty::Dirty;
 use super::handshakes::Handshakes;
+use super::refusal::Line;
 use super::session::{Heard, Session};
 use super::slots::{Slot, Slots};
 use super::timers::Timers;
@@ -20,12 +22,12 @@ use super::{Arrival, Prefetch, QuicConfig, QuicEvent, QuicSettings, WriteOutcome
 use crate::limits::{
     self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_RESPONSES_BYTES, QUIC_SEND_STREAMS_MAX, QUIC_TRAIN_DATAGRAMS,
 };
-use crate::metrics::{Http3Refusal, Http3Status, Latency, Outcome};
+use crate::metrics::{Http3Refusal, Http3Status, Latency, Outcome, QuicRefusal};
 use crate::origins::Origins;
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
-    Connection, ConnectionEvent, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent,
-    StreamId, VarInt, WriteError,
+    Connection, ConnectionEvent, ConnectionHandle, ConnectionId, DatagramEvent, Dir, Endpoint, Event, Incoming, Side,
+    StreamEvent, StreamId, VarInt, WriteError,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -43,7 +45,9 @@ pub struct Quic {
     dirty: Dirty,
     events: VecDeque<QuicEvent>,
     /// Who waits for a handshake, and since when.
-    handshakes: Handshakes<(Instant, Incoming)>,
+    handshakes: Handshakes<Waiting>,
+    /// The same clients by what their further packets name.
+    line: Line,
     /// Received datagrams are copied into this once; all that QUIC keeps of them are slices of it.
     received: BytesMut,
     /// What quinn writes a packet or a train to.
@@ -55,6 +59,7 @@ pub struct Quic {
     responses: TransmitBatch,
     responses_taken: usize,
     outcomes: [u64; Outcome::COUNT],
+    refused: [u64; QuicRefusal::COUNT],
     /// Whose pages may have a session of WebTransport, if it is spoken.
     webtransport: Option<Arc<Origins>>,
     webtransport_requests: [u64; Http3Status::COUNT],
@@ -69,6 +74,14 @@ pub struct Quic {
     refusing: bool,
     #[cfg(test)]
     pub(super) polls: usize,
+}
+
+/// A client that waits for its handshake.
+struct Waiting {
+    came_at: Instant,
+    /// The connection id that its first packet names.
+    id: ConnectionId,
+    incoming: Incoming,
 }
 
 impl Quic {
@@ -89,6 +102,7 @@ impl Quic {
             dirty: Dirty::default(),
             events: VecDeque::new(),
             handshakes: Handshakes::new(settings.handshakes),
+            line: Line::default(),
             received: BytesMut::with_capacity(QUIC_ARENA_BYTES),
             scratch: Vec::with_capacity(TRAIN_BYTES_MAX),
             routed: VecDeque::with_capacity(limits::QUIC_ROUTED_MAX),
@@ -96,6 +110,7 @@ impl Quic {
             responses: TransmitBatch::new(QUIC_RESPONSES_BYTES),
             responses_taken: 0,
             outcomes: [0; Outcome::COUNT],
+            refused: [0; QuicRefusal::COUNT],
             webtransport: config.webtransport.clone(),
             webtransport_requests: [0; Http3Status::COUNT],
             webtransport_refused: [0; Http3Refusal::COUNT],
@@ -138,15 +153,15 @@ impl Quic {
     fn route(&mut self, now: Instant, arrival: Arrival<'_>) {
         let Arrival { remote, local_ip, ecn, bytes } = arrival;
         if bytes.is_empty() || bytes.len() > DATAGRAM_BUFFER {
-            return;
+            return self.count_refusal(QuicRefusal::Malformed);
         }
         let datagram = self.copy(bytes);
         self.scratch.clear();
         match self.endpoint.handle(now, remote, local_ip, ecn, datagram, &mut self.scratch) {
-            None => {}
+            None => self.handle_ignored(bytes),
             Some(DatagramEvent::ConnectionEvent(ConnectionHandle(conn), event)) => self.routed.push_back((conn, event)),
-            Some(DatagramEvent::NewConnection(incoming)) => self.handle_incoming(now, incoming),
-            Some(DatagramEvent::Response(transmit)) => self.respond(&transmit),
+            Some(DatagramEvent::NewConnection(incoming)) => self.handle_incoming(now, incoming, bytes),
+            Some(DatagramEvent::Response(answer)) => self.handle_answered(bytes, &answer),
         }
     }
 
@@ -159,9 +174,12 @@ impl Quic {
                 self.prefetch(next);
             }
             // A drained connection waits only for its slot to be freed.
-            if let Some(slot) = self.slots.slot_mut(conn).filter(|slot| slot.drained.is_none()) {
-                slot.connection.handle_event(event);
-                self.settle(now, conn);
+            match self.slots.slot_mut(conn).filter(|slot| slot.drained.is_none()) {
+                Some(slot) => {
+                    slot.connection.handle_event(event);
+                    self.settle(now, conn);
+                }
+                None => self.count_refusal(QuicRefusal::ConnectionOver),
             }
         }
     }
@@ -366,12 +384,6 @@ impl Quic {
         self.received.split()
     }
 
-    fn respond(&mut self, transmit: &quinn_proto::Transmit) {
-        if !self.responses.is_full() {
-            self.responses.push(transmit, &self.scratch);
-        }
-    }
-
     /// Takes what `conn` reports after an input, and notes that it may have output.
     fn settle(&mut self, now: Instant, conn: usize) {
         self.dirty.mark(conn);
@@ -477,8 +489,8 @@ impl Quic {
 /// QUIC wants to hear of every first packet what became of it.
 impl Drop for Quic {
     fn drop(&mut self) {
-        while let Some((_, incoming)) = self.handshakes.poll_waiting() {
-            self.endpoint.ignore(incoming);
+        while let Some(waiting) = self.handshakes.poll_waiting() {
+            self.endpoint.ignore(waiting.incoming);
         }
     }
 }

@@ -156,6 +156,10 @@ impl Quic {
         let Some(Slot { connection, web: Some(web), .. }) = self.slots.slot_mut(conn) else { return };
         match event {
             Event::Stream(event) => web.handle_farewell_event(now, connection, event),
+            Event::DatagramReceived => {
+                let count = std::iter::from_fn(|| connection.datagrams().recv()).count() as u64;
+                self.events.push_back(QuicEvent::Stray { conn, count });
+            }
             Event::ConnectionLost { .. } => self.end_farewell(now, conn),
             _ => {}
         }

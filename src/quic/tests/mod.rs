@@ -1,6 +1,7 @@
 //! Subscribers against one shard's QUIC, in memory and virtual time. A seed that fails is the bug report.
 
 mod pair;
+mod refusals;
 mod requests;
 mod storm;
 mod webtransport;
