@@ -121,6 +121,10 @@ pub const PREFETCH_AHEAD: usize = 3;
 pub const QUIC_TIMEOUTS_PER_CALL: usize = 256;
 /// QUIC connections polled for output before the loop looks at arrivals again.
 pub const TRANSMIT_SLICE: usize = 64;
+/// A subscriber that joins a room gets its newest frame only if that is of one of this many windows before the open one. The
+/// last window's frame may not have been made yet; an older one shows what the room no longer does, and the next frame is at
+/// most a window away.
+pub const NEWEST_FRAME_WINDOWS: u64 = 2;
 /// Rooms merged or framed before the loop looks at arrivals again.
 pub const MERGE_SLICE: usize = 512;
 /// Small deltas merged before the loop looks at arrivals again; a large one takes slices of its own.

@@ -4,7 +4,7 @@
 //! sent the subscriber away: then it keeps what it has, and is told by the close.
 
 use super::Subscribed;
-use super::{Shard, frame_message};
+use super::{Shard, newest_message};
 use crate::fanout::Link;
 use crate::metrics::RoomRefusal;
 use crate::window::Now;
@@ -56,7 +56,7 @@ impl Shard {
             return refusal;
         }
         let palette = state.room.palette_message().clone();
-        let newest = state.newest.as_ref().map(frame_message);
+        let newest = newest_message(state, self.window.open());
         let Some(stream) = self.quic.open_room_stream(conn) else {
             return RoomStatus::NoStream;
         };
