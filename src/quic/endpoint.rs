@@ -3,12 +3,14 @@
 //! Every input ends in [`Quic::settle`], which moves what a connection reports into the queue of events while its
 //! memory is still in the cache, and leaves its output to [`Quic::poll_transmit`], once for all inputs of a turn.
 
+mod answers;
 mod browsers;
 mod ends;
 mod newcomers;
 mod strangers;
 
 use super::addresses::Addresses;
+use super::closes::Closes;
 use super::dirty::Dirty;
 use super::handshakes::Handshakes;
 use super::refusal::Line;
@@ -58,6 +60,7 @@ pub struct Quic {
     /// Answers that belong to no connection, and how many of them have been handed out.
     responses: TransmitBatch,
     responses_taken: usize,
+    closes: Closes,
     outcomes: [u64; Outcome::COUNT],
     refused: [u64; QuicRefusal::COUNT],
     /// Whose pages may have a session of WebTransport, if it is spoken.
@@ -69,6 +72,8 @@ pub struct Quic {
     accepted: u64,
     handshake_times: Latency,
     established: usize,
+    /// Connections that are not closed.
+    open: usize,
     max_connections: usize,
     hello_timeout: Duration,
     refusing: bool,
@@ -109,6 +114,7 @@ impl Quic {
             prefetch: config.prefetch,
             responses: TransmitBatch::new(QUIC_RESPONSES_BYTES),
             responses_taken: 0,
+            closes: Closes::default(),
             outcomes: [0; Outcome::COUNT],
             refused: [0; QuicRefusal::COUNT],
             webtransport: config.webtransport.clone(),
@@ -118,6 +124,7 @@ impl Quic {
             accepted: 0,
             handshake_times: Latency::new(),
             established: 0,
+            open: 0,
             max_connections: settings.max_connections,
             hello_timeout: config.hello_timeout,
             refusing: false,
@@ -315,6 +322,11 @@ impl Quic {
         self.established
     }
 
+    /// Connections that are not closed, those whose handshake is under way included.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
     /// Connections ever accepted. Each ends in one of [`Self::outcomes`].
     pub fn accepted(&self) -> u64 {
         self.accepted
@@ -344,6 +356,7 @@ impl Quic {
             self.responses.clear();
             self.responses_taken = 0;
         }
+        let is_repeating = self.closes.poll(batch);
         for _ in 0..slice {
             if batch.is_full() {
                 break;
@@ -351,7 +364,7 @@ impl Quic {
             let Some(conn) = self.dirty.take() else { break };
             self.transmit(now, conn, batch);
         }
-        !self.dirty.is_empty() || !self.responses.is_empty()
+        is_repeating || !self.dirty.is_empty() || !self.responses.is_empty()
     }
 
     fn transmit(&mut self, now: Instant, conn: usize, batch: &mut TransmitBatch) {
@@ -363,7 +376,12 @@ impl Quic {
         while !batch.is_full() {
             self.scratch.clear();
             match slot.connection.poll_transmit(now, QUIC_TRAIN_DATAGRAMS, &mut self.scratch) {
-                Some(transmit) => batch.push(&transmit, &self.scratch),
+                Some(transmit) => {
+                    batch.push(&transmit, &self.scratch);
+                    if self.closes.is_keeping() && slot.connection.is_closed() {
+                        self.closes.keep(&transmit, &self.scratch);
+                    }
+                }
                 None => {
                     self.timers.arm(now, conn, slot.deadline());
                     return;

@@ -16,6 +16,7 @@
 //! means (`ingest`).
 
 mod addresses;
+mod closes;
 mod connection_id;
 mod crypto;
 mod dirty;

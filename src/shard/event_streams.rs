@@ -232,6 +232,11 @@ impl EventStreams {
         })
     }
 
+    /// Whether the kernel has not taken what the event stream at `place` was sent.
+    pub(super) fn is_stalled(&self, place: usize) -> bool {
+        self.streams.get(place).is_some_and(|stream| stream.is_stalled)
+    }
+
     fn find(&mut self, conn: HttpConn, key: EventStreamKey) -> Option<&mut EventStream> {
         self.streams.get_mut(key.0 as usize).filter(|stream| stream.conn == conn)
     }

@@ -207,6 +207,11 @@ impl Shard {
         self.subscribers.held(conn).iter().all(|subscribed| self.fanout.is_caught_up(subscribed.subscription))
     }
 
+    /// Whether a stream of a connection takes no more bytes, as its peer does not read on.
+    pub(super) fn is_blocked(&self, conn: usize) -> bool {
+        self.subscribers.held(conn).iter().any(|subscribed| self.fanout.is_blocked(subscribed.subscription))
+    }
+
     /// Ends whatever a connection watches. If it lives, what was written to it still arrives.
     pub(super) fn end_subscriptions(&mut self, conn: usize) {
         for subscribed in self.subscribers.take(conn).as_slice() {

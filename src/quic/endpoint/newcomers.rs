@@ -99,6 +99,7 @@ impl Quic {
         match self.endpoint.accept(incoming, now, &mut self.scratch, None) {
             Ok((ConnectionHandle(conn), connection)) => {
                 self.accepted += 1;
+                self.open += 1;
                 self.handshakes.handle_begun();
                 self.addresses.add(client);
                 self.slots.insert(conn, Slot::new(connection, client, came_at, now + limits::HANDSHAKE_TIMEOUT));

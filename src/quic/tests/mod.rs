@@ -494,3 +494,21 @@ proptest! {
         });
     }
 }
+
+#[test]
+fn a_close_that_is_lost_comes_again() {
+    let mut pair = Pair::new(40);
+    let client = pair.connected();
+    pair.subscribe(client, 1);
+    pair.run_for(Duration::from_secs(1));
+    pair.impairment.loss_percent = 100;
+    pair.server.drain(pair.now, CloseCode::Draining, "the server is going away");
+    pair.server.close_all(pair.now, CloseCode::Draining, "the server is going away");
+    pair.flush();
+    pair.impairment.loss_percent = 0;
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.clients[client].lost, None);
+    pair.server.repeat_closes();
+    pair.run_until(|pair| pair.clients[client].lost.is_some());
+    assert_eq!(pair.clients[client].close_code(), code(CloseCode::Draining));
+}
