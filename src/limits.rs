@@ -121,6 +121,10 @@ pub const PREFETCH_AHEAD: usize = 3;
 pub const QUIC_TIMEOUTS_PER_CALL: usize = 256;
 /// QUIC connections polled for output before the loop looks at arrivals again.
 pub const TRANSMIT_SLICE: usize = 64;
+/// A subscriber that joins a room gets its newest frame only if that is of one of this many windows before the open one. The
+/// last window's frame may not have been made yet; an older one shows what the room no longer does, and the next frame is at
+/// most a window away.
+pub const NEWEST_FRAME_WINDOWS: u64 = 2;
 /// Rooms merged or framed before the loop looks at arrivals again.
 pub const MERGE_SLICE: usize = 512;
 /// Small deltas merged before the loop looks at arrivals again; a large one takes slices of its own.
@@ -164,6 +168,26 @@ pub const WEBTRANSPORT_FAREWELL: Duration = Duration::from_secs(1);
 /// How long the connection lasts beyond that: a browser acknowledges the end of its session before it acts on it, and takes
 /// the end of the connection for a loss if that is first.
 pub const WEBTRANSPORT_LINGER: Duration = Duration::from_millis(100);
+/// How long a subscriber may leave everything unacknowledged before a node that is going away closes its connection: two
+/// round trips of a distant phone, so that one lost packet does not end it. Taps are accepted meanwhile.
+pub const DRAIN_SILENCE: Duration = Duration::from_millis(700);
+/// How often a node that is going away looks whether subscribers have answered.
+pub const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often such a node asks a subscriber that has not answered. QUIC itself sends again after three round trips where it
+/// has measured few of them; an answer to a later packet tells it sooner that an earlier one is lost.
+pub const DRAIN_ASK_EVERY: Duration = Duration::from_millis(150);
+/// Subscribers looked at in one turn, or asked for an answer: about a tenth of a millisecond.
+pub const DRAIN_SLICE: usize = 64;
+/// How long the last frames, once sent, may stay unacknowledged: a round trip of a distant phone, and a lost packet that is
+/// sent again. Taps are refused meanwhile, and a client that retries after a second finds the next process.
+pub const DRAIN_DELIVERY: Duration = Duration::from_millis(600);
+/// How long browsers have to read why their session ends once [`DRAIN_DELIVERY`] has passed.
+pub const DRAIN_PARTING: Duration = Duration::from_millis(200);
+/// Time between the last close and the copies of all closes: nobody acknowledges a close, so each leaves twice, far enough
+/// apart that one burst of losses does not take both.
+pub const DRAIN_REPEAT_AFTER: Duration = Duration::from_millis(30);
+/// Bytes of closes kept to be sent twice: of more than ten thousand connections. The others are closed once.
+pub const QUIC_CLOSES_BYTES: usize = 1 << 20;
 /// Bytes of out-of-order handshake kept for a connection: a ClientHello of two packets with room to spare.
 pub const QUIC_CRYPTO_BUFFER: usize = 4096;
 /// Datagrams of one connection that leave as one train (GSO). A frame is one or two; a palette fills the train.
@@ -247,6 +271,11 @@ pub const INCIDENT_LOOK_EVERY: Duration = Duration::from_secs(1);
 pub const INCIDENT_SAID_EVERY: Duration = Duration::from_secs(10);
 
 const _: () = assert!(LAST_WORDS.as_millis() > LOG_FLUSH_TIMEOUT.as_millis(), "a panic is written before the end");
+const _: () = assert!(
+    DRAIN_DELIVERY.as_millis() + DRAIN_PARTING.as_millis() + DRAIN_REPEAT_AFTER.as_millis() < 1000,
+    "a tap that is refused during a drain can be accepted a second later"
+);
+const _: () = assert!(DRAIN_PARTING.as_millis() > WEBTRANSPORT_LINGER.as_millis(), "a browser reads why it is closed");
 const _: () = assert!(FILES_TO_START_A_SHARD < FILES_OF_A_SHARD && FILES_TO_START < FILES_OF_THE_PROCESS);
 const _: () = assert!(SHARDS_MAX <= 256, "a connection id carries its shard in one byte");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX <= HTTP_BODY_MAX, "a datagram fits an HTTP body");

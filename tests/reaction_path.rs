@@ -291,8 +291,12 @@ fn a_room_is_deleted_while_taps_are_open() {
 #[test]
 fn a_drain_loses_nothing() {
     let mut simulation = Simulation::new(12);
-    simulation.network.impairment =
-        Impairment { loss_percent: 5, duplicate_percent: 5, jitter: Duration::from_millis(20) };
+    simulation.network.impairment = Impairment {
+        loss_percent: 5,
+        duplicate_percent: 5,
+        jitter: Duration::from_millis(20),
+        ..Impairment::default()
+    };
     let viewers: Vec<_> = (0..8).map(|number| simulation.viewer(number % SHARDS)).collect();
     viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
     for shard in 0..SHARDS {
@@ -360,8 +364,12 @@ fn leaving_loses_nothing() {
         let viewers: Vec<_> = (0..20).map(|number| simulation.viewer(number % SHARDS)).collect();
         viewers.iter().for_each(|&viewer| simulation.run_until_watching(viewer));
         simulation.network.mesh_delay_max = Duration::from_millis(700);
-        simulation.network.impairment =
-            Impairment { loss_percent: 5, duplicate_percent: 5, jitter: Duration::from_millis(20) };
+        simulation.network.impairment = Impairment {
+            loss_percent: 5,
+            duplicate_percent: 5,
+            jitter: Duration::from_millis(20),
+            ..Impairment::default()
+        };
         simulation.request_drain();
         for turn in 0..60 {
             let way = if turn % 3 == 0 { Way::Quic(viewers[turn / 3]) } else { Way::Udp(turn % SHARDS) };

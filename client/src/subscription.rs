@@ -26,7 +26,7 @@ const CHUNK_MAX: usize = 64 * 1024;
 pub enum RoomEvent {
     /// What the emoji ids of the room's frames mean from here on.
     Palette(RoomId, Palette),
-    /// The picture of the window that just closed, or the newest one there is right after subscribing.
+    /// The picture of the window that just closed, or of the one before it right after subscribing.
     Frame(Frame),
 }
 

@@ -250,7 +250,8 @@ pub(super) const KNOBS: [Knob; 41] = [
     knob(
         "drain.timeout",
         Field::Time(|c| &mut c.drain.timeout, 0..=10 * MINUTE),
-        "When no more taps are taken, connections have this long to take the last frames.",
+        "After drain.duration, subscribers that are behind and still acknowledge have this long to catch up, while taps are \
+         counted. The last frames have 0.6 s of their own once taps are refused, or this if it is shorter.",
     ),
 ];
 

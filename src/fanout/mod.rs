@@ -245,6 +245,12 @@ impl Fanout {
         seat.is_none_or(|seat| self.audiences[seat.audience].is_caught_up(seat.place))
     }
 
+    /// Whether the link of a subscription takes no more bytes until it says it is writable.
+    pub fn is_blocked(&self, id: SubscriptionId) -> bool {
+        let seat = self.subscriptions.get(id.index()).and_then(|subscription| subscription.seat);
+        seat.is_some_and(|seat| self.audiences[seat.audience].members[seat.place].state == State::Blocked)
+    }
+
     /// Frames of which the last byte was handed over.
     pub fn frames_sent(&self) -> u64 {
         self.counts.sent

@@ -19,8 +19,9 @@ pub struct FrameMessage {
     pub window: WindowSeq,
     /// The whole message: prefix and archive.
     pub bytes: Bytes,
-    /// When it was encoded, from which its delivery is measured.
-    pub encoded_at: Instant,
+    /// When it was encoded, from which its delivery is measured; `None` for one that was there before its subscriber came, as
+    /// its age says nothing of the delivery.
+    pub encoded_at: Option<Instant>,
 }
 
 /// What became of bytes that were handed to a link.

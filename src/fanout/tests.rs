@@ -113,7 +113,7 @@ impl Streams {
     }
 
     fn frame(&self, window: u64) -> FrameMessage {
-        FrameMessage { window: WindowSeq(window), bytes: message(b'f', window), encoded_at: self.begin }
+        FrameMessage { window: WindowSeq(window), bytes: message(b'f', window), encoded_at: Some(self.begin) }
     }
 
     fn offer(&mut self, room: RoomId, window: u64) {

@@ -146,6 +146,66 @@ label! {
 }
 
 label! {
+    /// Why a datagram on the QUIC port reached no connection.
+    QuicRefusal {
+        /// It has no header of QUIC.
+        Malformed = "malformed",
+        /// A version that is not spoken, in a datagram too small to be answered.
+        BadVersion = "bad_version",
+        /// A version that is not spoken; the answer lists those that are.
+        VersionNegotiated = "version_negotiated",
+        /// A packet of a connection that is not known; the answer is a stateless reset.
+        Reset = "reset",
+        /// The same, of a kind that is not answered, or smaller than a reset.
+        UnknownConnection = "unknown_connection",
+        /// A packet of a connection that is over.
+        ConnectionOver = "connection_over",
+        /// A first packet in a datagram of less than 1,200 bytes.
+        TooSmall = "too_small",
+        /// A first packet whose connection id is too short; the answer is a close.
+        BadConnectionId = "bad_connection_id",
+        /// A first packet with a token that is expired, or not of this node; the answer is a close.
+        BadToken = "bad_token",
+        /// A first packet that cannot be decrypted.
+        Undecryptable = "undecryptable",
+        /// A first packet while there are as many connections as may be; the answer is a close.
+        Full = "full",
+        /// A first packet while the node is going away; the answer is a close.
+        Draining = "draining",
+        /// A first packet of an address that has as many connections as it may have; the answer is a close.
+        AddressFull = "address_full",
+        /// A first packet while too many handshakes are under way or waiting.
+        HandshakesFull = "handshakes_full",
+        /// A first packet whose sender has to show that its address is its own; the answer is a Retry.
+        Retried = "retried",
+        /// A further packet of a client whose handshake waits, beyond what is kept of those.
+        WaitingFull = "waiting_full",
+        /// One that is answered otherwise, but as many answers have been given in this turn as may be.
+        Unanswered = "unanswered",
+    }
+}
+
+label! {
+    /// Why a room was not given to a subscriber that asked for it by QUIC, or not taken from it.
+    RoomRefusal {
+        /// There is no such room.
+        UnknownRoom = "unknown_room",
+        /// The client permits no stream for it, or has not confirmed the ends of those before.
+        NoStream = "no_stream",
+        /// It is subscribed to already.
+        AlreadySubscribed = "already_subscribed",
+        /// The client has as many rooms as it may have.
+        TooManyRooms = "too_many_rooms",
+        /// It is not subscribed to, so it cannot be left.
+        NotSubscribed = "not_subscribed",
+        /// There are as many subscribers as may be.
+        Full = "full",
+        /// The node is going away; the answer is the close.
+        Draining = "draining",
+    }
+}
+
+label! {
     /// A datagram socket whose losses the kernel reports.
     Socket {
         /// The reaction port.

@@ -14,8 +14,8 @@ mod render;
 mod text;
 
 pub use label::{
-    HTTP_CODE_COUNT, HTTP_CODES, Http3Refusal, Http3Status, Outcome, Proto, Reject, Reload, Skip, Socket,
-    StreamRefusal, http_code_index,
+    HTTP_CODE_COUNT, HTTP_CODES, Http3Refusal, Http3Status, Outcome, Proto, QuicRefusal, Reject, Reload, RoomRefusal,
+    Skip, Socket, StreamRefusal, http_code_index,
 };
 pub use latency::Latency;
 pub use process::ProcessMetrics;
@@ -38,6 +38,10 @@ pub struct ShardMetrics {
     pub webtransport_requests: [u64; Http3Status::COUNT],
     /// Streams over HTTP/3 that were cut off, by [`Http3Refusal::index`].
     pub webtransport_refused: [u64; Http3Refusal::COUNT],
+    /// Datagrams on the QUIC port that reached no connection, by [`QuicRefusal::index`].
+    pub quic_refused: [u64; QuicRefusal::COUNT],
+    /// Rooms that subscribers by QUIC asked for in vain, by [`RoomRefusal::index`].
+    pub rooms_refused: [u64; RoomRefusal::COUNT],
     /// Datagrams and requests that were not counted, by how they came and why.
     pub rejected: [[u64; Reject::COUNT]; Proto::COUNT],
     /// Datagrams that the kernel dropped because a socket's buffer was full.
@@ -168,6 +172,8 @@ impl ShardMetrics {
             http_requests,
             webtransport_requests,
             webtransport_refused,
+            quic_refused,
+            rooms_refused,
             rejected,
             socket_drops,
             windows,
@@ -194,6 +200,8 @@ impl ShardMetrics {
         add(&mut self.http_requests, http_requests);
         add(&mut self.webtransport_requests, webtransport_requests);
         add(&mut self.webtransport_refused, webtransport_refused);
+        add(&mut self.quic_refused, quic_refused);
+        add(&mut self.rooms_refused, rooms_refused);
         add(self.rejected.as_flattened_mut(), rejected.as_flattened());
         add(&mut self.socket_drops, socket_drops);
         // All shards close the same windows.

@@ -5,7 +5,8 @@
 //! the process is left out. Not here: how lines are written ([`super::text`]).
 
 use super::label::{
-    HTTP_CODES, Http3Refusal, Http3Status, Outcome, Proto, Reject, Reload, Skip, Socket, StreamRefusal,
+    HTTP_CODES, Http3Refusal, Http3Status, Outcome, Proto, QuicRefusal, Reject, Reload, RoomRefusal, Skip, Socket,
+    StreamRefusal,
 };
 use super::text::{Kind, Text, Writer};
 use super::{ProcessMetrics, ShardMetrics};
@@ -164,6 +165,12 @@ const FAMILIES: &[Family] = &[
             out.each(&Http3Refusal::ALL, |r| ("code", r.label()), |r| m.webtransport_refused[r.index()]);
         },
     ),
+    counter("uproar_quic_refused_total", "Datagrams on the QUIC port that reached no connection, by why.", |out, m| {
+        out.each(&QuicRefusal::ALL, |r| ("reason", r.label()), |r| m.quic_refused[r.index()]);
+    }),
+    counter("uproar_rooms_refused_total", "Rooms that subscribers by QUIC asked for in vain, by why.", |out, m| {
+        out.each(&RoomRefusal::ALL, |r| ("reason", r.label()), |r| m.rooms_refused[r.index()]);
+    }),
     counter("uproar_rejected_total", "Datagrams and requests that were not counted, by why.", |out, m| {
         for proto in Proto::ALL {
             for reason in Reject::ALL {

@@ -3,13 +3,17 @@
 //! Every input ends in [`Quic::settle`], which moves what a connection reports into the queue of events while its
 //! memory is still in the cache, and leaves its output to [`Quic::poll_transmit`], once for all inputs of a turn.
 
+mod answers;
 mod browsers;
 mod ends;
 mod newcomers;
+mod strangers;
 
 use super::addresses::Addresses;
+use super::closes::Closes;
 use super::dirty::Dirty;
 use super::handshakes::Handshakes;
+use super::refusal::Line;
 use super::session::{Heard, Session};
 use super::slots::{Slot, Slots};
 use super::timers::Timers;
@@ -20,12 +24,12 @@ use super::{Arrival, Prefetch, QuicConfig, QuicEvent, QuicSettings, WriteOutcome
 use crate::limits::{
     self, DATAGRAM_BUFFER, QUIC_ARENA_BYTES, QUIC_RESPONSES_BYTES, QUIC_SEND_STREAMS_MAX, QUIC_TRAIN_DATAGRAMS,
 };
-use crate::metrics::{Http3Refusal, Http3Status, Latency, Outcome};
+use crate::metrics::{Http3Refusal, Http3Status, Latency, Outcome, QuicRefusal};
 use crate::origins::Origins;
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
-    Connection, ConnectionEvent, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, Incoming, Side, StreamEvent,
-    StreamId, VarInt, WriteError,
+    Connection, ConnectionEvent, ConnectionHandle, ConnectionId, DatagramEvent, Dir, Endpoint, Event, Incoming, Side,
+    StreamEvent, StreamId, VarInt, WriteError,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -43,7 +47,9 @@ pub struct Quic {
     dirty: Dirty,
     events: VecDeque<QuicEvent>,
     /// Who waits for a handshake, and since when.
-    handshakes: Handshakes<(Instant, Incoming)>,
+    handshakes: Handshakes<Waiting>,
+    /// The same clients by what their further packets name.
+    line: Line,
     /// Received datagrams are copied into this once; all that QUIC keeps of them are slices of it.
     received: BytesMut,
     /// What quinn writes a packet or a train to.
@@ -54,7 +60,9 @@ pub struct Quic {
     /// Answers that belong to no connection, and how many of them have been handed out.
     responses: TransmitBatch,
     responses_taken: usize,
+    closes: Closes,
     outcomes: [u64; Outcome::COUNT],
+    refused: [u64; QuicRefusal::COUNT],
     /// Whose pages may have a session of WebTransport, if it is spoken.
     webtransport: Option<Arc<Origins>>,
     webtransport_requests: [u64; Http3Status::COUNT],
@@ -64,11 +72,21 @@ pub struct Quic {
     accepted: u64,
     handshake_times: Latency,
     established: usize,
+    /// Connections that are not closed.
+    open: usize,
     max_connections: usize,
     hello_timeout: Duration,
     refusing: bool,
     #[cfg(test)]
     pub(super) polls: usize,
+}
+
+/// A client that waits for its handshake.
+struct Waiting {
+    came_at: Instant,
+    /// The connection id that its first packet names.
+    id: ConnectionId,
+    incoming: Incoming,
 }
 
 impl Quic {
@@ -89,13 +107,16 @@ impl Quic {
             dirty: Dirty::default(),
             events: VecDeque::new(),
             handshakes: Handshakes::new(settings.handshakes),
+            line: Line::default(),
             received: BytesMut::with_capacity(QUIC_ARENA_BYTES),
             scratch: Vec::with_capacity(TRAIN_BYTES_MAX),
             routed: VecDeque::with_capacity(limits::QUIC_ROUTED_MAX),
             prefetch: config.prefetch,
             responses: TransmitBatch::new(QUIC_RESPONSES_BYTES),
             responses_taken: 0,
+            closes: Closes::default(),
             outcomes: [0; Outcome::COUNT],
+            refused: [0; QuicRefusal::COUNT],
             webtransport: config.webtransport.clone(),
             webtransport_requests: [0; Http3Status::COUNT],
             webtransport_refused: [0; Http3Refusal::COUNT],
@@ -103,6 +124,7 @@ impl Quic {
             accepted: 0,
             handshake_times: Latency::new(),
             established: 0,
+            open: 0,
             max_connections: settings.max_connections,
             hello_timeout: config.hello_timeout,
             refusing: false,
@@ -138,15 +160,15 @@ impl Quic {
     fn route(&mut self, now: Instant, arrival: Arrival<'_>) {
         let Arrival { remote, local_ip, ecn, bytes } = arrival;
         if bytes.is_empty() || bytes.len() > DATAGRAM_BUFFER {
-            return;
+            return self.count_refusal(QuicRefusal::Malformed);
         }
         let datagram = self.copy(bytes);
         self.scratch.clear();
         match self.endpoint.handle(now, remote, local_ip, ecn, datagram, &mut self.scratch) {
-            None => {}
+            None => self.handle_ignored(bytes),
             Some(DatagramEvent::ConnectionEvent(ConnectionHandle(conn), event)) => self.routed.push_back((conn, event)),
-            Some(DatagramEvent::NewConnection(incoming)) => self.handle_incoming(now, incoming),
-            Some(DatagramEvent::Response(transmit)) => self.respond(&transmit),
+            Some(DatagramEvent::NewConnection(incoming)) => self.handle_incoming(now, incoming, bytes),
+            Some(DatagramEvent::Response(answer)) => self.handle_answered(bytes, &answer),
         }
     }
 
@@ -159,9 +181,12 @@ impl Quic {
                 self.prefetch(next);
             }
             // A drained connection waits only for its slot to be freed.
-            if let Some(slot) = self.slots.slot_mut(conn).filter(|slot| slot.drained.is_none()) {
-                slot.connection.handle_event(event);
-                self.settle(now, conn);
+            match self.slots.slot_mut(conn).filter(|slot| slot.drained.is_none()) {
+                Some(slot) => {
+                    slot.connection.handle_event(event);
+                    self.settle(now, conn);
+                }
+                None => self.count_refusal(QuicRefusal::ConnectionOver),
             }
         }
     }
@@ -297,6 +322,11 @@ impl Quic {
         self.established
     }
 
+    /// Connections that are not closed, those whose handshake is under way included.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
     /// Connections ever accepted. Each ends in one of [`Self::outcomes`].
     pub fn accepted(&self) -> u64 {
         self.accepted
@@ -326,6 +356,7 @@ impl Quic {
             self.responses.clear();
             self.responses_taken = 0;
         }
+        let is_repeating = self.closes.poll(batch);
         for _ in 0..slice {
             if batch.is_full() {
                 break;
@@ -333,7 +364,7 @@ impl Quic {
             let Some(conn) = self.dirty.take() else { break };
             self.transmit(now, conn, batch);
         }
-        !self.dirty.is_empty() || !self.responses.is_empty()
+        is_repeating || !self.dirty.is_empty() || !self.responses.is_empty()
     }
 
     fn transmit(&mut self, now: Instant, conn: usize, batch: &mut TransmitBatch) {
@@ -345,7 +376,12 @@ impl Quic {
         while !batch.is_full() {
             self.scratch.clear();
             match slot.connection.poll_transmit(now, QUIC_TRAIN_DATAGRAMS, &mut self.scratch) {
-                Some(transmit) => batch.push(&transmit, &self.scratch),
+                Some(transmit) => {
+                    batch.push(&transmit, &self.scratch);
+                    if self.closes.is_keeping() && slot.connection.is_closed() {
+                        self.closes.keep(&transmit, &self.scratch);
+                    }
+                }
                 None => {
                     self.timers.arm(now, conn, slot.deadline());
                     return;
@@ -364,12 +400,6 @@ impl Quic {
         }
         self.received.extend_from_slice(bytes);
         self.received.split()
-    }
-
-    fn respond(&mut self, transmit: &quinn_proto::Transmit) {
-        if !self.responses.is_full() {
-            self.responses.push(transmit, &self.scratch);
-        }
     }
 
     /// Takes what `conn` reports after an input, and notes that it may have output.
@@ -477,8 +507,8 @@ impl Quic {
 /// QUIC wants to hear of every first packet what became of it.
 impl Drop for Quic {
     fn drop(&mut self) {
-        while let Some((_, incoming)) = self.handshakes.poll_waiting() {
-            self.endpoint.ignore(incoming);
+        while let Some(waiting) = self.handshakes.poll_waiting() {
+            self.endpoint.ignore(waiting.incoming);
         }
     }
 }

@@ -102,6 +102,11 @@ impl<I> Handshakes<I> {
         !self.waiting.is_empty() && self.pace.next.is_none_or(|next| next <= now)
     }
 
+    /// Whether more wait than may, as they may after the limits have changed: QUIC then takes no first packet.
+    pub(super) fn is_saturated(&self) -> bool {
+        self.waiting.len() > self.limits.max
+    }
+
     /// Begun and not complete.
     pub(super) fn under_way(&self) -> usize {
         self.under_way

@@ -16,6 +16,7 @@
 //! means (`ingest`).
 
 mod addresses;
+mod closes;
 mod connection_id;
 mod crypto;
 mod dirty;
@@ -23,6 +24,7 @@ mod endpoint;
 mod handshakes;
 mod keys;
 mod outcome;
+mod refusal;
 mod session;
 mod slots;
 mod tickets;
@@ -155,7 +157,8 @@ pub enum QuicEvent {
         /// How it speaks.
         proto: Proto,
     },
-    /// It sent datagrams that belong to no session of WebTransport, or came on a stream.
+    /// It sent datagrams that belong to no session of WebTransport, or came on a stream. May come after [`Self::Closed`], while
+    /// the client of a session that is over has not heard of that.
     Stray {
         /// Whose.
         conn: usize,
@@ -176,7 +179,7 @@ pub enum QuicEvent {
         /// Which, as [`Quic::open_room_stream`] named it.
         stream: u64,
     },
-    /// It is over: the last event of this connection. The slot is used again some time after.
+    /// It is over: the last event of this connection but for [`Self::Stray`]. The slot is used again some time after.
     Closed {
         /// Whose.
         conn: usize,

@@ -27,6 +27,7 @@ impl Shard {
         metrics.subscribers[Proto::Http.index()] = self.event_streams.len() as u64;
         metrics.webtransport_requests = *self.quic.webtransport_requests();
         metrics.webtransport_refused = *self.quic.webtransport_refused();
+        metrics.quic_refused = *self.quic.refused();
         metrics.connections[Proto::Quic.index()] = *self.quic.outcomes();
         metrics.connections[Proto::Quic.index()][Outcome::Accepted.index()] = self.quic.accepted();
         metrics.draining = draining;

@@ -17,6 +17,7 @@ mod ending;
 use super::Shard;
 use super::http::{HttpConn, frame_event, palette_event};
 use super::rooms::Rooms;
+use super::subscribers::{newest_message, record_delivery};
 use crate::fanout::{Fanout, FrameMessage, Link, Links, SubscriptionId, Wrote};
 use crate::limits;
 use crate::metrics::{ShardMetrics, Skip};
@@ -113,7 +114,7 @@ impl Links for Writer<'_> {
     }
 
     fn handle_delivered(&mut self, frame: &FrameMessage) {
-        self.metrics.fanout.record(self.now.saturating_duration_since(frame.encoded_at));
+        record_delivery(self.metrics, self.now, frame);
     }
 }
 
@@ -231,6 +232,11 @@ impl EventStreams {
         })
     }
 
+    /// Whether the kernel has not taken what the event stream at `place` was sent.
+    pub(super) fn is_stalled(&self, place: usize) -> bool {
+        self.streams.get(place).is_some_and(|stream| stream.is_stalled)
+    }
+
     fn find(&mut self, conn: HttpConn, key: EventStreamKey) -> Option<&mut EventStream> {
         self.streams.get_mut(key.0 as usize).filter(|stream| stream.conn == conn)
     }
@@ -275,8 +281,8 @@ impl Shard {
     /// Has a connection watch a room, if that exists; `seen` is the window of the newest frame that its client knows.
     pub(super) fn watch(&mut self, conn: HttpConn, room: RoomId, seen: Option<u64>) -> Option<EventStreamKey> {
         let state = self.rooms.find(room)?;
-        let newest = state.newest.as_ref().filter(|newest| Some(newest.window.0) != seen);
-        let key = self.event_streams.join(conn, &state.room, newest.map(super::subscribers::frame_message));
+        let newest = newest_message(state, self.window.open()).filter(|newest| Some(newest.window.0) != seen);
+        let key = self.event_streams.join(conn, &state.room, newest);
         self.tally.set_watched(room, true);
         Some(key)
     }

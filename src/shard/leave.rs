@@ -1,7 +1,7 @@
 //! Leaving: before a drain, subscribers are sent away evenly over a time, so that they do not all come to other nodes at
 //! one moment. Everything else goes on: taps are counted, windows close, and whoever is still here gets each frame.
 //!
-//! The coordinating shard ends it by asking for the drain, which is for whoever is left. It lasts its whole time, also
+//! The coordinating shard ends it by asking all shards to settle ([`super::settle`]), and then to drain whoever is left. It lasts its whole time, also
 //! without subscribers, as those who send taps find out by the readiness of the node.
 //!
 //! Invariant: a subscriber is sent away between two frames, never in the middle of one that it was offered.
@@ -18,7 +18,7 @@ use uproar_wire::hello::CloseCode;
 pub(super) struct Leave {
     quic: Walk,
     event_streams: Walk,
-    /// When to ask for the drain; none where another shard does, or once it was asked for.
+    /// When to ask all shards to settle; none where another shard does, or once it was asked for.
     ends_at: Option<Instant>,
 }
 
@@ -84,7 +84,7 @@ impl Shard {
         let is_over = leave.ends_at.is_some_and(|ends_at| ends_at <= now.instant);
         if is_over {
             leave.ends_at = None;
-            self.broadcast(|| MeshMessage::Drain);
+            self.broadcast(|| MeshMessage::Settle);
         }
         self.drain.handle_leave(leave);
         is_over || has_more

@@ -52,6 +52,11 @@ pub enum MeshMessage {
     /// Coordinator to every shard: take no new subscribers and send away those you have, until told to drain. Lost: the
     /// subscribers of that shard are sent away all at once.
     Leave,
+    /// Coordinator to every shard: close the connections of subscribers that no longer answer. Lost: the process does not
+    /// end.
+    Settle,
+    /// Every shard to the coordinator: all subscribers that are left answer. Lost: the process does not end.
+    Settled,
     /// Coordinator to every shard: take nothing more, close the window, deliver, stop. Lost: the process does not end.
     Drain,
     /// Every shard to every merger: no delta follows. Lost: the last frames wait for the drain's time limit.

@@ -23,6 +23,7 @@ pub mod mesh_message;
 mod reactions;
 mod reload;
 mod rooms;
+mod settle;
 mod subscribers;
 
 pub use config::{ReadProcess, ShardConfig, WebConfig};
@@ -161,6 +162,8 @@ impl Shard {
                 self.coordinate(|coordinator| coordinator.handle_scraped(scrape, from.index(), *metrics));
             }
             MeshMessage::Leave => self.begin_leaving(now),
+            MeshMessage::Settle => self.begin_settling(now),
+            MeshMessage::Settled => self.handle_settled(),
             MeshMessage::Drain => self.drain.handle_request(),
             MeshMessage::DeltasEnd => self.handle_deltas_end(),
             MeshMessage::FramesEnd => self.drain.handle_frames_end(),
@@ -197,11 +200,12 @@ impl Shard {
         let fanning_out = self.serve_fanout(now);
         let streaming = self.serve_event_streams(now);
         let leaving = self.serve_leave(now);
+        let settling = self.serve_settle(now);
         let writing = self.serve_page();
         let draining = self.serve_drain(now);
         // After the frames: who comes waits for those who watch.
         let beginning = self.begin_handshakes(now, fanning_out || streaming);
-        merging || fanning_out || streaming || leaving || draining || beginning || writing
+        merging || fanning_out || streaming || leaving || settling || draining || beginning || writing
     }
 
     /// The next message for another shard. Those of the shard to itself are handled on the way.
@@ -225,7 +229,11 @@ impl Shard {
 
     /// QUIC datagrams to send, into `batch`; true while more are due.
     pub fn poll_transmit(&mut self, now: Now, batch: &mut TransmitBatch) -> bool {
-        self.quic.poll_transmit(now.instant, limits::TRANSMIT_SLICE, batch)
+        let has_more = self.quic.poll_transmit(now.instant, limits::TRANSMIT_SLICE, batch);
+        if !has_more {
+            self.drain.handle_sent(now.instant);
+        }
+        has_more
     }
 
     fn send(&mut self, to: ShardId, message: MeshMessage) {

@@ -12,6 +12,7 @@ mod requests;
 
 use super::Shard;
 use super::mesh_message::SharedFrame;
+use super::rooms::RoomState;
 use crate::fanout::{FrameMessage, Link, Links, SubscriptionId, Wrote};
 use crate::limits;
 use crate::metrics::{Proto, Reject, ShardMetrics};
@@ -21,8 +22,8 @@ use crate::window::Now;
 use bytes::Bytes;
 use held::{Held, Subscribed};
 use std::time::Instant;
-use uproar_wire::RoomId;
 use uproar_wire::hello::{CloseCode, RoomStatus};
+use uproar_wire::{RoomId, WindowSeq};
 
 /// Which subscriptions each connection holds, by the connection's slot.
 pub(super) struct Subscribers {
@@ -128,7 +129,25 @@ impl Subscribers {
 /// The frame as fan-out wants it: its reference count is this shard's own, so that thousands of subscribers on
 /// different cores do not fight over one cache line.
 pub(super) fn frame_message(frame: &SharedFrame) -> FrameMessage {
-    FrameMessage { window: frame.window, bytes: Bytes::from_owner(frame.message.clone()), encoded_at: frame.encoded_at }
+    FrameMessage {
+        window: frame.window,
+        bytes: Bytes::from_owner(frame.message.clone()),
+        encoded_at: Some(frame.encoded_at),
+    }
+}
+
+/// The newest frame of a room for a subscriber that joins it, if it is recent enough to be what the room shows now.
+pub(super) fn newest_message(state: &RoomState, open: WindowSeq) -> Option<FrameMessage> {
+    let newest = state.newest.as_ref()?;
+    let is_recent = newest.window.0 + limits::NEWEST_FRAME_WINDOWS >= open.0;
+    is_recent.then(|| FrameMessage { encoded_at: None, ..frame_message(newest) })
+}
+
+/// Counts how long a frame took to a subscriber.
+pub(super) fn record_delivery(metrics: &mut ShardMetrics, now: Instant, frame: &FrameMessage) {
+    if let Some(encoded_at) = frame.encoded_at {
+        metrics.fanout.record(now.saturating_duration_since(encoded_at));
+    }
 }
 
 /// The streams of subscribers, as fan-out writes to them.
@@ -152,7 +171,7 @@ impl Links for Streams<'_> {
     }
 
     fn handle_delivered(&mut self, frame: &FrameMessage) {
-        self.metrics.fanout.record(self.now.saturating_duration_since(frame.encoded_at));
+        record_delivery(self.metrics, self.now, frame);
     }
 }
 
@@ -186,6 +205,11 @@ impl Shard {
     /// Whether a connection has been handed every frame that it was offered.
     pub(super) fn is_caught_up(&self, conn: usize) -> bool {
         self.subscribers.held(conn).iter().all(|subscribed| self.fanout.is_caught_up(subscribed.subscription))
+    }
+
+    /// Whether a stream of a connection takes no more bytes, as its peer does not read on.
+    pub(super) fn is_blocked(&self, conn: usize) -> bool {
+        self.subscribers.held(conn).iter().any(|subscribed| self.fanout.is_blocked(subscribed.subscription))
     }
 
     /// Ends whatever a connection watches. If it lives, what was written to it still arrives.

@@ -23,6 +23,7 @@ mod malformed;
 mod match_play;
 mod metrics;
 mod page;
+mod refusals;
 mod reload;
 mod restart;
 mod rooms;

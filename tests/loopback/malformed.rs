@@ -35,6 +35,7 @@ fn junk_on_every_port_leaves_the_server_serving() {
             refused += 1;
         }
     }
+    server.await_metric("uproar_quic_refused_total", 300);
     server.await_metric("uproar_datagrams_total", datagrams.len() as u64);
     server.await_metric("uproar_rejected_total{proto=\"udp\"}", datagrams.len() as u64);
     server.await_metric("uproar_rejected_total{proto=\"http\"}", refused);

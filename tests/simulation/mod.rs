@@ -5,6 +5,7 @@
 //! seed of a run that panics is printed.
 
 mod event_loop;
+mod going_away;
 mod ledger;
 mod network;
 mod plain_frame;
@@ -234,9 +235,14 @@ impl Simulation {
 
     /// Runs until all shards have drained.
     pub(crate) fn run_until_drained(&mut self) {
-        self.run_until("the end of the drain", |simulation| simulation.ended.iter().all(|&ended| ended));
+        self.run_until_ended();
         // What is still on its way to subscribers arrives.
         self.run_for(Duration::from_secs(1));
+    }
+
+    /// Runs until the loops of all shards have ended.
+    pub(crate) fn run_until_ended(&mut self) {
+        self.run_until("the end of the drain", |simulation| simulation.ended.iter().all(|&ended| ended));
     }
 
     /// The number of the window that is open by the wall clock.
@@ -276,6 +282,23 @@ impl Simulation {
     pub(crate) fn set_reading(&mut self, Viewer(viewer): Viewer, reads: bool) {
         self.subscribers[viewer].reads = reads;
         self.touched.insert(viewer);
+    }
+
+    /// The viewer is gone without a word.
+    pub(crate) fn vanish(&mut self, Viewer(viewer): Viewer) {
+        self.subscribers[viewer].has_vanished = true;
+        self.touched.insert(viewer);
+    }
+
+    /// The viewer asks to watch another room.
+    pub(crate) fn ask_for(&mut self, Viewer(viewer): Viewer, room: u32) {
+        self.subscribers[viewer].ask_for(room);
+        self.touched.insert(viewer);
+    }
+
+    /// How much time has passed since the beginning.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.now - self.started
     }
 
     /// The counters of all shards, added up.

@@ -20,6 +20,8 @@ pub(crate) struct Impairment {
     pub(crate) duplicate_percent: u32,
     /// Up to this is added to a packet's delay, which reorders.
     pub(crate) jitter: Duration,
+    /// Added to every packet's delay.
+    pub(crate) distance: Duration,
 }
 
 /// Something under way.
@@ -65,13 +67,13 @@ impl Network {
     }
 
     pub(crate) fn send_packet(&mut self, now: Instant, packet: impl Fn() -> Flight) {
-        let Impairment { loss_percent, duplicate_percent, jitter } = self.impairment;
+        let Impairment { loss_percent, duplicate_percent, jitter, distance } = self.impairment;
         if self.rng.random_range(0..100) < loss_percent {
             return;
         }
         let copies = 1 + u32::from(self.rng.random_range(0..100) < duplicate_percent);
         for _ in 0..copies {
-            let at = now + PACKET_DELAY + self.up_to(jitter);
+            let at = now + PACKET_DELAY + distance + self.up_to(jitter);
             self.depart(at, packet());
         }
     }

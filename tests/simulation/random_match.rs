@@ -32,6 +32,7 @@ impl RandomMatch {
             loss_percent: rng.random_range(0..8),
             duplicate_percent: rng.random_range(0..8),
             jitter: Duration::from_millis(rng.random_range(0..30)),
+            ..Impairment::default()
         };
         // The grace is 500 ms: beyond it deltas are late.
         let mesh_delay_max = Duration::from_micros(*[50, 5000, 700_000, 2_500_000].choose(rng).unwrap());

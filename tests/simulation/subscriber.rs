@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 use uproar::quic::{ALPN, MasterSecret, ServerCrypto, Tickets, TimeSource, server_crypto, tls_config};
 use uproar_wire::RoomId;
+use uproar_wire::control::{Change, RoomsRequest};
 use uproar_wire::hello::Hello;
 
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 7443);
@@ -43,6 +44,8 @@ pub(crate) struct Subscriber {
     lost: Option<ConnectionError>,
     /// Whether it reads its room streams.
     pub(crate) reads: bool,
+    /// Whether it sends and receives nothing any more, and has told nobody.
+    pub(crate) has_vanished: bool,
     /// When it wants to be asked again.
     pub(crate) deadline: Option<Instant>,
 }
@@ -119,6 +122,7 @@ impl Subscriber {
             started: now,
             lost: None,
             reads: true,
+            has_vanished: false,
             deadline: None,
         }
     }
@@ -153,7 +157,19 @@ impl Subscriber {
         }
     }
 
+    /// Asks for another room; nothing happens before it is connected or when it is over.
+    pub(crate) fn ask_for(&mut self, room: u32) {
+        if let Some(control) = self.control.filter(|_| self.lost.is_none()) {
+            let mut request = Vec::new();
+            RoomsRequest { change: Change::Subscribe, rooms: vec![RoomId(room)] }.encode(&mut request);
+            let _ = self.connection.send_stream(control).write(&request);
+        }
+    }
+
     pub(crate) fn handle_packet(&mut self, now: Instant, bytes: &[u8]) {
+        if self.has_vanished {
+            return;
+        }
         let event = self.endpoint.handle(now, SERVER, None, None, BytesMut::from(bytes), &mut Vec::new());
         if let Some(DatagramEvent::ConnectionEvent(_, event)) = event {
             self.connection.handle_event(event);
@@ -168,6 +184,9 @@ impl Subscriber {
 
     /// Takes in what has come and hands each packet that is due to `send`; sets its deadline anew.
     pub(crate) fn flush(&mut self, now: Instant, mut send: impl FnMut(&[u8])) {
+        if self.has_vanished {
+            return self.deadline = None;
+        }
         self.settle(now);
         let mut buffer = Vec::new();
         while let Some(transmit) = self.connection.poll_transmit(now, 1, &mut buffer) {

@@ -82,6 +82,16 @@ pub(crate) struct HostilePeer {
 impl HostilePeer {
     /// Completes the handshake under the protocol name `alpn`, if the server does.
     pub(crate) fn connect(server: &Server, identity: &Identity, alpn: &[u8]) -> Result<Self, quinn::ConnectionError> {
+        Self::connect_with(server, identity, alpn, |_| {})
+    }
+
+    /// The same, with another transport.
+    pub(crate) fn connect_with(
+        server: &Server,
+        identity: &Identity,
+        alpn: &[u8],
+        configure: impl FnOnce(&mut quinn::TransportConfig),
+    ) -> Result<Self, quinn::ConnectionError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots.add(identity.certificate.clone()).unwrap();
@@ -96,6 +106,7 @@ impl HostilePeer {
         let mut transport = quinn::TransportConfig::default();
         // Who does not read takes little.
         transport.stream_receive_window(quinn::VarInt::from_u32(8192));
+        configure(&mut transport);
         config.transport_config(Arc::new(transport));
         let endpoint = runtime.block_on(async { quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap() });
         let connection = shake_hands(&runtime, &endpoint, &config, server)?;

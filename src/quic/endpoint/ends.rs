@@ -37,7 +37,10 @@ impl Quic {
 
     /// Closes every connection, each as soon as its peer has everything of its finished streams; those without streams
     /// at once. Finish the streams first. The only pass over all connections.
+    ///
+    /// The closes that leave from now on are kept for [`Self::repeat_closes`].
     pub fn drain(&mut self, now: Instant, code: CloseCode, reason: &'static str) {
+        self.closes.begin();
         for conn in self.slots.numbers() {
             self.part(now, conn, code, reason);
         }
@@ -49,6 +52,11 @@ impl Quic {
         for conn in self.slots.numbers() {
             self.close(now, conn, code, reason);
         }
+    }
+
+    /// Sends the closes since [`Self::drain`] once more, as a peer that misses one waits for its idle time-out.
+    pub fn repeat_closes(&mut self) {
+        self.closes.repeat();
     }
 
     /// Connections whose session of WebTransport is over and that wait for its end to be known, which they do for no
@@ -114,6 +122,7 @@ impl Quic {
     pub(super) fn report_closed(&mut self, conn: usize, outcome: Outcome) {
         let Some(slot) = self.slots.slot_mut(conn) else { return };
         slot.closed = true;
+        self.open -= 1;
         self.established -= usize::from(slot.established);
         self.outcomes[outcome.index()] += 1;
         self.addresses.remove(slot.client);
@@ -156,6 +165,10 @@ impl Quic {
         let Some(Slot { connection, web: Some(web), .. }) = self.slots.slot_mut(conn) else { return };
         match event {
             Event::Stream(event) => web.handle_farewell_event(now, connection, event),
+            Event::DatagramReceived => {
+                let count = std::iter::from_fn(|| connection.datagrams().recv()).count() as u64;
+                self.events.push_back(QuicEvent::Stray { conn, count });
+            }
             Event::ConnectionLost { .. } => self.end_farewell(now, conn),
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! Subscribers against one shard's QUIC, in memory and virtual time. A seed that fails is the bug report.
 
 mod pair;
+mod refusals;
 mod requests;
 mod storm;
 mod webtransport;
@@ -492,4 +493,22 @@ proptest! {
             client.connected || client.lost.is_some()
         });
     }
+}
+
+#[test]
+fn a_close_that_is_lost_comes_again() {
+    let mut pair = Pair::new(40);
+    let client = pair.connected();
+    pair.subscribe(client, 1);
+    pair.run_for(Duration::from_secs(1));
+    pair.impairment.loss_percent = 100;
+    pair.server.drain(pair.now, CloseCode::Draining, "the server is going away");
+    pair.server.close_all(pair.now, CloseCode::Draining, "the server is going away");
+    pair.flush();
+    pair.impairment.loss_percent = 0;
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.clients[client].lost, None);
+    pair.server.repeat_closes();
+    pair.run_until(|pair| pair.clients[client].lost.is_some());
+    assert_eq!(pair.clients[client].close_code(), code(CloseCode::Draining));
 }

@@ -55,6 +55,8 @@ pub(super) struct Client {
     pub(super) control: Option<StreamId>,
     pub(super) control_received: Vec<u8>,
     pub(super) connected: bool,
+    /// What it sent before it was connected.
+    pub(super) first_datagrams: Vec<Vec<u8>>,
     pub(super) lost: Option<ConnectionError>,
     room_streams: Vec<StreamId>,
 }
@@ -261,6 +263,7 @@ impl Pair {
             control: None,
             control_received: Vec::new(),
             connected: false,
+            first_datagrams: Vec::new(),
             lost: None,
             room_streams: Vec::new(),
         });
@@ -379,11 +382,13 @@ impl Pair {
     pub(super) fn flush(&mut self) {
         for number in 0..self.clients.len() {
             for bytes in self.clients[number].output(self.now) {
-                let client = &self.clients[number];
-                if client.connected {
-                    self.client_packets.push(bytes.clone());
+                let client = &mut self.clients[number];
+                let address = client.address;
+                match client.connected {
+                    true => self.client_packets.push(bytes.clone()),
+                    false => client.first_datagrams.push(bytes.clone()),
                 }
-                self.fly(Flight { from: Some(client.address), to: None, bytes });
+                self.fly(Flight { from: Some(address), to: None, bytes });
             }
         }
         while self.server.begin_handshakes(self.now, false) {}

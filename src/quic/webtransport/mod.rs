@@ -5,7 +5,8 @@
 //!              stream, rooms come on streams of the server, reactions in datagrams --> a capsule tells its end
 //! ```
 //! 1. `client`: what a client says, without QUIC, made of `control` (streams of the connection), `request` (who may
-//!    have a session, and its end), `settings` and `records` (frames and capsules in pieces).
+//!    have a session, and its end), `fields` and `message` (what a request is made of, and whether it is malformed),
+//!    `settings` and `records` (frames and capsules in pieces).
 //! 2. This file: joins that with the streams of a QUIC connection. `farewell`: how a session ends.
 //!
 //! Invariant: a connection has one session at most. Not here: what is said in the session (`session`).
@@ -14,6 +15,8 @@ mod client;
 mod control;
 mod error;
 mod farewell;
+mod fields;
+mod message;
 mod records;
 mod request;
 mod settings;

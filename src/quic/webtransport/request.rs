@@ -5,6 +5,8 @@
 
 use super::control::is_out_of_place_in_request;
 use super::error::{Code, Fault};
+use super::fields::{self, SectionError};
+use super::message;
 use super::records::{Piece, Records, decode_pair, encode_varint};
 use crate::limits::{HTTP3_FIELD_SECTION_BYTES_MAX, WEBTRANSPORT_CLOSE_BYTES_MAX};
 use crate::metrics::Http3Status;
@@ -82,8 +84,7 @@ impl Request {
             }
             if self.records.is_between() && !self.headers.is_empty() {
                 let headers = std::mem::take(&mut self.headers);
-                check_inserts(&headers)?;
-                return judge(ConnectRequest::decode(&mut headers.as_slice()), rules, has_session);
+                return judge(&headers, rules, has_session);
             }
         }
         Ok(Turn::More)
@@ -107,28 +108,40 @@ impl Request {
     }
 }
 
-/// That a HEADERS frame needs no entry of a dynamic table, as there is none (RFC 9204, 4.5.1.1).
-fn check_inserts(mut frame: &[u8]) -> Result<(), Fault> {
-    let section = decode_pair(&mut frame).map(|_| frame);
-    match section.and_then(<[u8]>::first) {
-        Some(0) | None => Ok(()),
+const UNREADABLE: Fault = Fault::new(Code::QpackDecompressionFailed, "a field section that cannot be read");
+
+/// The field section of a HEADERS frame. It needs no entry of a dynamic table, as there is none (RFC 9204, 4.5.1.1).
+fn section(mut frame: &[u8]) -> Result<&[u8], Fault> {
+    let section = decode_pair(&mut frame).map_or(&[][..], |_| frame);
+    match section.first() {
+        Some(0) | None => Ok(section),
         Some(_) => Err(Fault::new(Code::QpackDecompressionFailed, "fields that need a table without room")),
     }
 }
 
-fn judge(request: Result<ConnectRequest, ConnectError>, rules: Rules<'_>, has_session: bool) -> Result<Turn, Fault> {
-    let status = match request {
+/// What comes of a request that has come whole, as a HEADERS frame.
+fn judge(frame: &[u8], rules: Rules<'_>, has_session: bool) -> Result<Turn, Fault> {
+    let fields = match fields::decode(section(frame)?) {
+        Ok(fields) => fields,
+        Err(SectionError::TooLarge) => return Ok(Turn::Answer(Http3Status::TooLarge)),
+        Err(SectionError::Unreadable) => return Err(UNREADABLE),
+    };
+    if !message::is_well_formed(&fields) {
+        return Ok(Turn::Malformed);
+    }
+    let status = match ConnectRequest::decode(&mut &*frame) {
+        Ok(_) if !message::has_one_origin(&fields) => Http3Status::BadRequest,
         Ok(request) if request.url.path() != WEBTRANSPORT_PATH => Http3Status::NotFound,
         Ok(request) if !may_come(&request, rules.origins) => Http3Status::Forbidden,
         Ok(_) if has_session => Http3Status::SecondSession,
         Ok(_) if rules.is_refusing => Http3Status::Draining,
         Ok(_) => Http3Status::Granted,
-        Err(ConnectError::QpackError(_)) => {
-            return Err(Fault::new(Code::QpackDecompressionFailed, "a field section that cannot be read"));
-        }
-        Err(ConnectError::FieldSectionTooLarge) => Http3Status::TooLarge,
+        // Values that are no text.
+        Err(ConnectError::QpackError(_)) => Http3Status::BadRequest,
         Err(ConnectError::WrongMethod(Some(_))) => Http3Status::BadMethod,
         Err(ConnectError::WrongProtocol(_)) => Http3Status::Unsupported,
+        // Those that are not malformed are tunnels.
+        Err(ConnectError::WrongScheme(None)) => Http3Status::Unsupported,
         Err(ConnectError::WrongScheme(_) | ConnectError::InvalidUrl(_) | ConnectError::InvalidProtocol) => {
             Http3Status::BadRequest
         }

@@ -4,8 +4,9 @@
 //! sent the subscriber away: then it keeps what it has, and is told by the close.
 
 use super::Subscribed;
-use super::{Shard, frame_message};
+use super::{Shard, newest_message};
 use crate::fanout::Link;
+use crate::metrics::RoomRefusal;
 use crate::window::Now;
 use uproar_wire::RoomId;
 use uproar_wire::control::{Change, RoomsAnswer, RoomsRequest};
@@ -22,20 +23,29 @@ impl Shard {
         if hello.rooms.iter().all(|&room| self.rooms.find(room).is_none()) {
             return self.quic.close(now.instant, conn, CloseCode::NoRooms, "none of the rooms exists");
         }
-        let rooms = hello.rooms.iter().map(|&room| (room, self.subscribe(conn, room))).collect();
+        let rooms: Vec<_> = hello.rooms.iter().map(|&room| (room, self.subscribe(conn, room))).collect();
+        self.count_refused_rooms(&rooms);
         self.quic.welcome(now.instant, conn, &Welcome { rooms });
     }
 
     pub(super) fn handle_request(&mut self, now: Now, conn: usize, request: &RoomsRequest) {
         if self.drain.is_closed_to_taps() || self.quic.is_parting(conn) {
+            self.metrics.rooms_refused[RoomRefusal::Draining.index()] += request.rooms.len() as u64;
             return;
         }
         let carry_out = |&room| match request.change {
             Change::Subscribe => (room, self.subscribe(conn, room)),
             Change::Unsubscribe => (room, self.unsubscribe(conn, room)),
         };
-        let rooms = request.rooms.iter().map(carry_out).collect();
+        let rooms: Vec<_> = request.rooms.iter().map(carry_out).collect();
+        self.count_refused_rooms(&rooms);
         self.quic.answer(now.instant, conn, &RoomsAnswer { rooms });
+    }
+
+    fn count_refused_rooms(&mut self, rooms: &[(RoomId, RoomStatus)]) {
+        for refusal in rooms.iter().filter_map(|(_, status)| refusal(*status)) {
+            self.metrics.rooms_refused[refusal.index()] += 1;
+        }
     }
 
     fn subscribe(&mut self, conn: usize, room: RoomId) -> RoomStatus {
@@ -46,7 +56,7 @@ impl Shard {
             return refusal;
         }
         let palette = state.room.palette_message().clone();
-        let newest = state.newest.as_ref().map(frame_message);
+        let newest = newest_message(state, self.window.open());
         let Some(stream) = self.quic.open_room_stream(conn) else {
             return RoomStatus::NoStream;
         };
@@ -73,4 +83,17 @@ impl Shard {
             self.unwatch_if_alone(room);
         }
     }
+}
+
+/// The reason that a status gives for not carrying out a request; `None` when it was carried out.
+fn refusal(status: RoomStatus) -> Option<RoomRefusal> {
+    Some(match status {
+        RoomStatus::Subscribed | RoomStatus::Unsubscribed => return None,
+        RoomStatus::UnknownRoom => RoomRefusal::UnknownRoom,
+        RoomStatus::NoStream => RoomRefusal::NoStream,
+        RoomStatus::AlreadySubscribed => RoomRefusal::AlreadySubscribed,
+        RoomStatus::TooManyRooms => RoomRefusal::TooManyRooms,
+        RoomStatus::NotSubscribed => RoomRefusal::NotSubscribed,
+        RoomStatus::Full => RoomRefusal::Full,
+    })
 }

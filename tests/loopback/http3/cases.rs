@@ -145,6 +145,29 @@ pub(super) fn qpack_cases() -> Vec<Case> {
     ]
 }
 
+/// What is the matter, and a field that makes a message malformed (RFC 9114, 4.1.2 to 4.3; RFC 9297, 3.2).
+fn malformed_fields() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let fields = [
+        ("a pseudo-field of responses", ":status", "200"),
+        ("an unknown pseudo-field", ":unknown", "x"),
+        ("an upper-case name", "X-Upper", "x"),
+        ("a name without characters", "", "x"),
+        ("a name that is no token", "a b", "x"),
+        ("a line break in a value", "x", "a\r\nb: c"),
+        ("a zero in a value", "x", "a\0"),
+        ("Connection", "connection", "close"),
+        ("Proxy-Connection", "proxy-connection", "close"),
+        ("Keep-Alive", "keep-alive", "timeout=5"),
+        ("Transfer-Encoding", "transfer-encoding", "chunked"),
+        ("Upgrade", "upgrade", "websocket"),
+        ("TE", "te", "gzip"),
+        ("another host", "host", "other.test"),
+        ("a length of a message with capsules", "content-length", "0"),
+        ("a type of a message with capsules", "content-type", "text/plain"),
+    ];
+    fields.into_iter()
+}
+
 fn connect_lines() -> Vec<u8> {
     CONNECT.iter().flat_map(|(name, value)| line(name, value)).collect()
 }
@@ -153,7 +176,8 @@ pub(super) fn request_cases() -> Vec<Case> {
     let request = |bytes: Vec<u8>| after_settings(Bi(bytes));
     let ended = |bytes: Vec<u8>| after_settings(BiEnded(bytes));
     let unexpected: &[Outcome] = &[Closed(FRAME_UNEXPECTED)];
-    let malformed: &[Outcome] = &[Refused(MESSAGE_ERROR), Answered(400)];
+    let malformed: &[Outcome] = &[Refused(MESSAGE_ERROR)];
+    let with = |name: &str, value: &str| request(headers(&[&CONNECT[..], &[(name, value)]].concat()));
     let too_large: &[Outcome] = &[Answered(431), Refused(EXCESSIVE_LOAD), Closed(EXCESSIVE_LOAD)];
     let many: Vec<_> = (0..2000).map(|_| ("a", "b")).collect();
     let many = headers(&[&CONNECT[..], &many].concat());
@@ -164,13 +188,15 @@ pub(super) fn request_cases() -> Vec<Case> {
         ("a path below", named(":path", Some("/v1/webtransport/x")), &[Answered(404)]),
         ("another method", named(":method", Some("GET")), &[Answered(405)]),
         ("another protocol", named(":protocol", Some("websocket")), &[Answered(501), Answered(400)]),
-        ("no protocol", named(":protocol", None), &[Refused(MESSAGE_ERROR), Answered(400), Answered(501)]),
+        ("no protocol", named(":protocol", None), malformed),
+        ("a tunnel", request(headers(&[CONNECT[0], CONNECT[2]])), &[Answered(501)]),
         ("no path", named(":path", None), malformed),
         ("no scheme", named(":scheme", None), malformed),
-        ("another scheme", named(":scheme", Some("http")), malformed),
+        ("another scheme", named(":scheme", Some("http")), &[Answered(400)]),
+        ("a name of no host", named(":authority", Some("a:b:c")), &[Answered(400)]),
         ("no authority", named(":authority", None), malformed),
-        ("no method", named(":method", None), &[Refused(MESSAGE_ERROR), Answered(400), Answered(405)]),
-        ("no fields", request(section(&[])), &[Refused(MESSAGE_ERROR), Answered(400), Answered(405)]),
+        ("no method", named(":method", None), malformed),
+        ("no fields", request(section(&[])), malformed),
         ("a field of 20 KiB", request(long(20 << 10)), too_large),
         ("a field of 64 KiB", request(long(64 << 10)), too_large),
         ("a field of a mebibyte", request(long(1 << 20)), too_large),
@@ -193,6 +219,21 @@ pub(super) fn request_cases() -> Vec<Case> {
         ("an unknown frame cut off", ended(cut_frame(grease(2), 40, &[0])), &[Closed(FRAME_ERROR)]),
         ("a frame's length cut off", ended(vec![0x01, 0x40]), &[Closed(FRAME_ERROR)]),
     ];
+    cases.extend(malformed_fields().map(|(what, name, value)| (what, with(name, value), malformed)));
+    for (name, usual) in CONNECT {
+        cases.push(("a pseudo-field twice", with(name, usual), malformed));
+        cases.push(("an empty pseudo-field", named(name, Some("")), &[Refused(MESSAGE_ERROR), Answered(501)]));
+    }
+    for target in ["x", "*", "@evil/v1/webtransport", "/v1/webtransport#", "\\v1\\webtransport"] {
+        cases.push(("a path that is none", named(":path", Some(target)), malformed));
+    }
+    for authority in ["user@localhost", "localhost/v1/webtransport?", "a b"] {
+        cases.push(("an authority that is none", named(":authority", Some(authority)), malformed));
+    }
+    let late = headers(&[&[("origin", "https://localhost")], &CONNECT[..]].concat());
+    cases.push(("pseudo-fields behind a field", request(late), malformed));
+    let origins = [("origin", "https://a"), ("origin", "https://b")];
+    cases.push(("two origins", request(headers(&[&CONNECT[..], &origins].concat())), &[Answered(400)]));
     for (name, kind) in
         [("PRIORITY, asked", 2), ("PING, asked", 6), ("WINDOW_UPDATE, asked", 8), ("CONTINUATION, asked", 9)]
     {
@@ -248,9 +289,11 @@ pub(super) fn tolerated_cases() -> Vec<Case> {
     let greased: Vec<_> = (0..20).map(|n| (grease(n), HUGE - n)).collect();
     let frames: Vec<u8> = (0..50).flat_map(|n| frame(grease(n), &vec![7; n as usize * 3])).collect();
     let [tag, cancellation] = [vec![0x20; 3], vec![0x44, 0x7f, 0x12]];
+    let seldom = [("te", "trailers"), ("host", "LOCALHOST"), ("x-empty", ""), ("cookie", "a=1"), ("cookie", "b")];
     let before_fields = [frames.clone(), frame(0x4000_0000, b"unknown"), headers(&CONNECT)].concat();
     vec![
         ("nothing else", vec![Uni(control(&[])), connect()], granted),
+        ("what is seldom sent", vec![Uni(control(&[])), Bi(headers(&[&CONNECT[..], &seldom].concat()))], granted),
         ("settings that nobody knows", vec![Uni(uni(CONTROL, &http3::settings(&greased))), connect()], granted),
         ("no settings at all", vec![Uni(uni(CONTROL, &http3::settings(&[]))), connect()], granted),
         ("unknown frames on the control stream", vec![Uni(control(&frames)), connect()], granted),

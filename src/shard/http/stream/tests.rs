@@ -2,7 +2,9 @@
 
 use super::super::tests::{config, now};
 use crate::fanout::FrameMessage;
-use crate::limits::{FRAME_EVENT_BYTES_MAX, PALETTE_EVENT_BYTES_MAX, STREAM_RETRY_MS, STREAM_SLICE};
+use crate::limits::{
+    DRAIN_SILENCE, FRAME_EVENT_BYTES_MAX, NEWEST_FRAME_WINDOWS, PALETTE_EVENT_BYTES_MAX, STREAM_RETRY_MS, STREAM_SLICE,
+};
 use crate::metrics::{Outcome, Proto, Skip};
 use crate::origins::Origins;
 use crate::room::Room;
@@ -278,7 +280,7 @@ fn the_largest_frame_is_within_its_bound() {
     };
     let mut message = Vec::new();
     uproar_wire::stream::encode_frame(&frame, &mut message);
-    let message = FrameMessage { window: frame.window_seq(), bytes: message.into(), encoded_at: now().instant };
+    let message = FrameMessage { window: frame.window_seq(), bytes: message.into(), encoded_at: Some(now().instant) };
     let event = super::frame_event(&room(&labels), &message);
     assert!((30_000..=FRAME_EVENT_BYTES_MAX).contains(&event.len()), "{}", event.len());
 }
@@ -411,18 +413,50 @@ fn a_drain_hands_over_the_last_frame_and_ends_streams() {
     stage.shard.handle_stream_stalled(conn(stuck));
     stage.shard.request_drain();
     stage.serve();
-    assert_eq!((stage.windows(quick), &stage.ended[..]), (vec![last - 1, last], &[quick][..]));
+    assert!(stage.ended.is_empty(), "taps are taken until the streams have caught up or are given up");
     let (refused, _) = stage.ask("GET /v1/rooms/1/stream HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(stage.sent[&refused].starts_with("HTTP/1.1 503 ") && stage.sent[&refused].contains("\"draining\""));
 
     stage.shard.handle_stream_writable(conn(slow));
     stage.serve();
-    assert_eq!((stage.windows(slow), &stage.ended[..]), (vec![last - 1, last], &[quick, slow][..]));
-    assert!(!stage.shard.is_drained());
-    // The time limit of the drain.
-    stage.pass(Duration::from_secs(1));
+    assert!(!stage.shard.is_drained() && stage.ended.is_empty());
+    stage.pass(DRAIN_SILENCE);
     assert!(stage.shard.is_drained());
+    stage.ended.sort_unstable();
+    assert_eq!(stage.ended, [quick, slow, stuck]);
+    assert_eq!([quick, slow].map(|slot| stage.windows(slot)), [[last - 1, last], [last - 1, last]]);
     assert_eq!(stage.windows(stuck), [last - 1]);
+}
+
+#[test]
+fn a_stream_that_joins_a_quiet_room_is_sent_no_frame_of_long_ago() {
+    let mut stage = Stage::new(8);
+    let before = stage.watch();
+    stage.close_windows(2);
+    let newest = stage.window() - 1;
+    stage.close(before);
+    let recent = stage.watch();
+    assert_eq!(stage.windows(recent), [newest]);
+    stage.close(recent);
+    stage.close_windows(NEWEST_FRAME_WINDOWS as usize);
+    let (frames, late) = (stage.shard.counters().frames, stage.watch());
+    assert_eq!((stage.events(late), frames), (vec!["palette".to_owned()], 2));
+    stage.close_windows(1);
+    assert_eq!(stage.windows(late), [newest + 1 + NEWEST_FRAME_WINDOWS]);
+}
+
+#[test]
+fn the_age_of_a_frame_that_was_there_before_is_no_delivery() {
+    let mut stage = Stage::new(8);
+    let before = stage.watch();
+    stage.close_windows(1);
+    let deliveries = stage.shard.metrics().fanout.count();
+    assert_eq!(deliveries, 1);
+    let late = stage.watch();
+    assert_eq!(stage.windows(late), stage.windows(before));
+    assert_eq!(stage.shard.metrics().fanout.count(), deliveries);
+    stage.close_windows(1);
+    assert_eq!(stage.shard.metrics().fanout.count(), deliveries + 2);
 }
 
 #[test]
