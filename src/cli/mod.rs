@@ -1,6 +1,7 @@
 //! The command line: what was asked for, and the exit code that says how it went.
 //!
-//! Invariant: 0 is done, 1 is a failure while running, 2 is wrong usage or configuration. While serving, standard
+//! Invariant: 0 is done, 1 is a failure while running, 2 is wrong usage or configuration, 141 is a reader of standard output
+//! that has gone ([`output`]). While serving, standard
 //! output carries only the `listening` lines and `ready`; the log and every error go to standard error.
 //!
 //! Not here: ranges of values. Flags are texts that [`crate::config`] judges, so that a wrong flag, variable or line
@@ -11,10 +12,10 @@ mod top;
 mod tune;
 
 use crate::config::{Config, Overrides};
+use crate::edge::output::{self, Unwritten};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use serve::ServeArgs;
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -69,7 +70,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return match answer.print() {
                 _ if wrong => ExitCode::from(USAGE),
                 Ok(()) => ExitCode::SUCCESS,
-                Err(_) => ExitCode::from(FAILURE),
+                Err(error) => Unwritten::from(error).exit_code().into(),
             };
         }
     };
@@ -91,17 +92,15 @@ fn check(file: &Path) -> ExitCode {
     }
 }
 
-/// A reader that went away (`uproar config default | head`) is a failure, not a panic.
 fn print(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    match output::print(&text) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(FAILURE),
+        Err(error) => error.exit_code().into(),
     }
 }
 
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
-    // Nobody is left to tell when standard error is closed; the exit code still says it.
-    let _ = writeln!(std::io::stderr(), "error: {error}");
+    output::complain(error);
     ExitCode::from(code)
 }
 
