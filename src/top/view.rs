@@ -9,6 +9,7 @@ use super::history::{Trail, WAYS};
 use super::screen::{Screen, Table as Shown};
 use super::text;
 use super::words::{self, ROOM_COLUMNS, SHARD_COLUMNS, Tone};
+use crate::edge::terminal::ascii;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize as _};
@@ -59,6 +60,17 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     frame.render_widget(Line::from(" q quit  p pause  ↑↓ scroll  Tab shards/rooms  ? help").dim(), foot);
     if screen.help() {
         draw_help(frame, area);
+    }
+}
+
+/// Draws what is there in ASCII, for terminals that show nothing else.
+pub fn to_ascii(frame: &mut Frame<'_>) {
+    for cell in &mut frame.buffer_mut().content {
+        if !cell.symbol().is_ascii() {
+            // One cell has one character.
+            let ascii = ascii(cell.symbol());
+            cell.set_char(ascii.chars().next().unwrap_or(' '));
+        }
     }
 }
 
