@@ -1,5 +1,5 @@
-//! A signal that asks the program to end: the first one ends what is under way in order, the second one ends the process at
-//! once.
+//! A signal that asks the program to end: the first one ends what is under way in order, another one but SIGHUP ends the
+//! process at once.
 //!
 //! Invariant: a signal that was ignored when the program started stays ignored, so that `nohup` and jobs in the background
 //! keep what they were promised. Deliberately not here: what ending in order means, which is each command's own.
@@ -29,8 +29,8 @@ impl Default for Interrupt {
 }
 
 impl Interrupt {
-    /// Raised by the first signal. The second one ends the process with 128 and the number of the signal, as a shell shows a
-    /// process that a signal ended.
+    /// Raised by the first signal. Another SIGINT or SIGTERM ends the process with 128 and the number of the signal, as a shell
+    /// shows a process that a signal ended.
     ///
     /// # Errors
     /// When the kernel gives no thread, or no handler of signals.
@@ -46,8 +46,13 @@ impl Interrupt {
         let hear = async move {
             let (name, _) = signals.next().await;
             ours.raise(name);
-            let (_, kind) = signals.next().await;
-            std::process::exit(128 + kind.as_raw_value());
+            loop {
+                let (_, kind) = signals.next().await;
+                // The kernel sends it when a terminal is closed, and a shell sends it again.
+                if kind != SignalKind::hangup() {
+                    std::process::exit(128 + kind.as_raw_value());
+                }
+            }
         };
         std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(hear))?;
         Ok(raised)

@@ -43,7 +43,10 @@ pub enum WatchError {
 pub fn run(target: &QuicTarget, room: RoomId, interrupt: &Interrupt) -> Result<(), WatchError> {
     let watching = async {
         let mut view = RoomView::for_terminal();
-        let mut viewer = Viewer::join(target, room).await?;
+        let mut viewer = tokio::select! {
+            viewer = Viewer::join(target, room) => viewer?,
+            () = interrupt.wait() => return Ok(()),
+        };
         loop {
             let ended = tokio::select! {
                 ended = viewer.show(&mut view) => ended,
@@ -64,19 +67,7 @@ pub fn run(target: &QuicTarget, room: RoomId, interrupt: &Interrupt) -> Result<(
             output::say(&format_args!("{}: connected again", target.address));
         }
     };
-    play::runtime().map_err(WatchError::Runtime)?.block_on(async {
-        tokio::select! {
-            ended = watching => ended,
-            // Whoever has just connected is still saying goodbye.
-            () = overdue(interrupt) => Ok(()),
-        }
-    })
-}
-
-/// Some time after the end was asked for: longer than a goodbye takes.
-async fn overdue(interrupt: &Interrupt) {
-    interrupt.wait().await;
-    tokio::time::sleep(GRACE).await;
+    play::runtime().map_err(WatchError::Runtime)?.block_on(watching)
 }
 
 /// Why showing has ended.
