@@ -12,10 +12,11 @@ mod top;
 mod tune;
 
 use crate::config::{Config, Overrides};
-use crate::edge::output::{self, Unwritten};
+use crate::edge::{output, terminal};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use serve::ServeArgs;
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -65,14 +66,7 @@ pub fn command() -> clap::Command {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(answer) => {
-            let wrong = answer.use_stderr();
-            return match answer.print() {
-                _ if wrong => ExitCode::from(USAGE),
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => Unwritten::from(error).exit_code().into(),
-            };
-        }
+        Err(answer) => return answered(&answer),
     };
     match cli.command {
         Command::Serve(args) => serve::run(*args),
@@ -82,6 +76,20 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Tune(args) => tune::run(&args),
         Command::Version => print(concat!("uproar ", env!("CARGO_PKG_VERSION"), "\n")),
     }
+}
+
+/// Prints what the parser of a command line answers instead of a command: help and version, or what is wrong with it.
+pub fn answered(answer: &clap::Error) -> ExitCode {
+    let text = answer.render();
+    let show = |is_terminal: bool| match is_terminal && terminal::has_colours() {
+        true => text.ansi().to_string(),
+        false => text.to_string(),
+    };
+    if answer.use_stderr() {
+        output::say(&show(std::io::stderr().is_terminal()).trim_end());
+        return ExitCode::from(USAGE);
+    }
+    print(&show(std::io::stdout().is_terminal()))
 }
 
 /// Only the file counts: the machine that checks it is rarely the one that serves it.

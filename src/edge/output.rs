@@ -6,7 +6,9 @@
 //! `print!` and `eprint!` panic instead, which is why they are denied in both programs.
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io;
+#[cfg(not(test))]
+use std::io::Write as _;
 
 /// Exit code of a command whose reader has gone: what a shell shows for a program that SIGPIPE ended (128 + 13).
 pub const READER_GONE: u8 = 141;
@@ -40,9 +42,7 @@ impl Unwritten {
 /// # Errors
 /// When it does not take all of it.
 pub fn print(text: &dyn Display) -> Result<(), Unwritten> {
-    let mut out = io::stdout().lock();
-    write!(out, "{text}")?;
-    Ok(out.flush()?)
+    Ok(to_stdout(&text.to_string())?)
 }
 
 /// Writes an error to standard error, as one line that begins with `error: `.
@@ -53,5 +53,30 @@ pub fn complain(error: &dyn Display) {
 /// Writes a line to standard error. When nobody can read it, the exit code still says what happened.
 pub fn say(line: &dyn Display) {
     // One write, so that lines of two programs on one terminal are not mixed.
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = to_stderr(&format!("{line}\n"));
+}
+
+#[cfg(not(test))]
+fn to_stdout(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+#[cfg(not(test))]
+fn to_stderr(text: &str) -> io::Result<()> {
+    io::stderr().write_all(text.as_bytes())
+}
+
+/// What tests of this crate print is kept with them, which only the macros do. Writing is tested on the whole program.
+#[cfg(test)]
+fn to_stdout(text: &str) -> io::Result<()> {
+    print!("{text}");
+    Ok(())
+}
+
+#[cfg(test)]
+fn to_stderr(text: &str) -> io::Result<()> {
+    eprint!("{text}");
+    Ok(())
 }

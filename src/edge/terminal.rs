@@ -19,6 +19,11 @@ pub fn moves_cursor() -> bool {
     std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
+/// Whether to use colours on a terminal.
+pub fn has_colours() -> bool {
+    moves_cursor() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 fn names_utf8(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let set = |name: &&str| variable(name).filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set).unwrap_or_default();

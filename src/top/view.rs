@@ -45,6 +45,10 @@ busy      part of the time for which a shard's loop was awake
 /// Draws everything.
 pub fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     let area = frame.area();
+    // A terminal that nobody has told its size says that it has none.
+    if area.is_empty() {
+        return;
+    }
     let [head, body, foot] =
         Layout::vertical([Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)]).areas(area);
     draw_head(frame, head, screen);

@@ -243,18 +243,10 @@ pub fn command() -> clap::Command {
 pub fn run() -> ExitCode {
     // Thousands of connections need as many; who needs more than may be had is told where they are opened.
     let _ = descriptor::raise_open_files();
-    let code = match Cli::try_parse() {
-        Ok(cli) => match dispatch(cli.command) {
-            Ok(code) => return code,
-            Err(failure) => failure.exit_code(),
-        },
-        Err(answer) => match answer.print() {
-            _ if answer.use_stderr() => USAGE,
-            Ok(()) => 0,
-            Err(error) => Unwritten::from(error).exit_code(),
-        },
-    };
-    ExitCode::from(code)
+    match Cli::try_parse() {
+        Ok(cli) => dispatch(cli.command).unwrap_or_else(|failure| failure.exit_code().into()),
+        Err(answer) => uproar::cli::answered(&answer),
+    }
 }
 
 impl Failure {
