@@ -150,7 +150,7 @@ pub fn serve(config: Config, source: ConfigSource, log: &Log, failure: u8) -> Re
 
     let (events, happened) = mpsc::channel();
     let panicked = events.clone();
-    last_words::on_panic(failure, move |shard| tell(&panicked, ShardEvent::Panicked(shard)));
+    last_words::on_panic(failure, log, move |shard| tell(&panicked, ShardEvent::Panicked(shard)));
     let heard = events.clone();
     let (commander, control) = control::line(signals, move |event| tell(&heard, event)).map_err(kernel("pipe"))?;
     let mut control = Some(control);
@@ -290,11 +290,10 @@ fn spawn(core: usize, start: ShardStart, events: mpsc::Sender<Event>) -> Result<
     // Made here, as the thread may end before it runs anything of ours.
     let watch = ThreadWatch { shard: id, events, has_ended: false };
     LocalExecutorBuilder::new(Placement::Fixed(core))
-        .name(&format!("shard-{id}"))
+        .name(&last_words::thread_name(id))
         .preempt_timer(PREEMPT_AFTER)
         .io_memory(EXECUTOR_IO_MEMORY)
         .spawn(move || async move {
-            last_words::speak_for(id);
             let ended = match ShardLoop::start(start).await {
                 Ok(shard) => {
                     watch.tell(ShardEvent::Started);

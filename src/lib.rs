@@ -17,6 +17,9 @@
 //! Steps 1 to 5 are sans-I/O: bytes and `now` come in by `handle_*`, what to do comes out by `poll_*`. That is why a
 //! whole match replays from one seed in a test. The bytes on the wire are the crate `uproar_wire`.
 
+// Both panic when nobody can read them; `edge::output` does not.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod ids;
 pub mod limits;
 pub mod metrics;

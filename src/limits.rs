@@ -241,6 +241,9 @@ pub const PAGE_SLICE_BYTES: usize = 32_768;
 /// Time from a shard's panic to the end of the process at most: for writing down what happened and where; far below the time
 /// after which a supervisor looks.
 pub const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The same where RUST_BACKTRACE asks for a backtrace, which is written last: the names of its frames take a tenth of a second
+/// in a release build, and seconds in a debug build on a busy machine. What is not written by then is cut off.
+pub const BACKTRACE_MAX: Duration = Duration::from_secs(10);
 /// What a drain may take beyond its configured times: the last window and the ends of the threads.
 pub const STOP_MARGIN: Duration = Duration::from_secs(5);
 /// Time that a supervisor has to take what it must not miss, such as that the server is ready: its queue is a few hundred

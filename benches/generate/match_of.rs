@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uproar_loadgen::crowd::{Crowd, Part};
 use uproar_loadgen::drivers::udp::Lane;
+use uproar_loadgen::interrupt::Interrupt;
 use uproar_loadgen::ledger::{Acted, Grid, Shape};
 use uproar_loadgen::scenario::Scenario;
 use uproar_loadgen::stage::Stage;
@@ -56,5 +57,6 @@ fn stage(pace: &Pace, seed: u64) -> Stage {
         acted: Arc::new(Acted::new(crowd.scenario().people)),
         crowd,
         counters: Arc::default(),
+        interrupt: Interrupt::default(),
     }
 }

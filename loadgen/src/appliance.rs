@@ -4,7 +4,7 @@
 //! Invariant: the child does not outlive its parent, however that ends: it is told to go, killed when its handle is
 //! dropped, and signalled by the kernel when the parent dies without a word.
 
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
@@ -15,11 +15,12 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
+use uproar::edge::output;
 
 /// How long it may take to be ready.
-const READY_MAX: Duration = Duration::from_secs(20);
-/// How long it may take to drain and end.
-const STOP_MAX: Duration = Duration::from_secs(10);
+const READY_MAX: Duration = Duration::from_secs(60);
+/// How long it may take to drain and end: longer than a drain that waits for a page which does not answer.
+const STOP_MAX: Duration = Duration::from_secs(30);
 /// Lines of its log that are kept, for when something goes wrong.
 const LOG_LINES: usize = 40;
 
@@ -53,9 +54,13 @@ pub enum ApplianceError {
 }
 
 /// The child's side: serves until it is told to stop, or its parent is gone.
-pub fn serve(args: Vec<OsString>) -> ExitCode {
+pub fn serve(parent: Option<u32>, args: Vec<OsString>) -> ExitCode {
     if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
-        eprintln!("cannot follow the parent's end: {error}");
+        output::say(&format_args!("cannot follow the parent's end: {error}"));
+    }
+    // It may have ended before the kernel was asked to say so.
+    if parent.is_some_and(|parent| getppid().is_none_or(|now| now.as_raw_nonzero().get() as u32 != parent)) {
+        return ExitCode::FAILURE;
     }
     uproar::cli::run(args)
 }
@@ -105,7 +110,8 @@ impl Appliance {
     pub async fn start(shards: u32, window: &str) -> Result<Self, ApplianceError> {
         let shards = shards.to_string();
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["appliance", "--", "uproar", "serve", "--shards", &shards, "--window", window])
+            .args(["appliance", "--parent", &std::process::id().to_string()])
+            .args(["--", "uproar", "serve", "--shards", &shards, "--window", window])
             .args(["--reactions", "--quic", "--http", "--admin"].into_iter().flat_map(|flag| [flag, "127.0.0.1:0"]))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,41 +1,85 @@
 //! A fleet for a while: one line a window, totals at the end, and whether anybody missed anything.
 
-use crate::fleet::{self, Fleet, FleetConfig, FleetMeasures, FleetTotals, WindowArrivals};
+use crate::fleet::{self, Fleet, FleetConfig, FleetError, FleetMeasures, FleetTotals, WindowArrivals};
+use crate::interrupt::Interrupt;
+use crate::report::file;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use uproar::edge::output::{self, Unwritten};
 
-/// Seats the fleet and watches for `watch`; true when every subscriber had every frame.
-pub fn run(config: FleetConfig, watch: Duration, json: Option<&Path>) -> Result<bool, String> {
+/// How often a fleet that waits looks whether it is interrupted.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each says it in its text")]
+pub enum FanOutError {
+    #[error("the fleet cannot start: {0}")]
+    Start(io::Error),
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    #[error(transparent)]
+    Unwritten(#[from] Unwritten),
+    #[error("{0}: {1}")]
+    File(String, io::Error),
+    #[error("interrupted before all were subscribed; there is no result")]
+    Interrupted,
+}
+
+/// Seats the fleet and watches for `watch`, or until it is interrupted; true when every subscriber had every frame. All
+/// leave in order, however it ends.
+pub fn run(
+    config: FleetConfig,
+    watch: Duration,
+    json: Option<&Path>,
+    interrupt: &Interrupt,
+) -> Result<bool, FanOutError> {
     let subscribers = config.subscribers;
-    let arrive_max = fleet::arrive_max(subscribers);
-    let fleet = Fleet::start(config).map_err(|error| format!("the fleet cannot start: {error}"))?;
+    let fleet = Fleet::start(config).map_err(FanOutError::Start)?;
     let start = Instant::now();
-    fleet.wait_subscribed(arrive_max).map_err(|error| error.to_string())?;
-    let cpu_of_arrival = fleet.cpu().map_err(|error| error.to_string())?;
-    println!(
-        "{subscribers} subscribed in {:.1} s, {:.1} s of CPU",
-        start.elapsed().as_secs_f64(),
-        cpu_of_arrival.as_secs_f64()
-    );
-    let frames_before = fleet.totals().map_err(|error| error.to_string())?.frames;
+    seat(&fleet, fleet::arrive_max(subscribers), interrupt)?;
+    let cpu_of_arrival = fleet.cpu()?;
+    let (taken_s, cpu_s) = (start.elapsed().as_secs_f64(), cpu_of_arrival.as_secs_f64());
+    let mut shown = output::print(&format_args!("{subscribers} subscribed in {taken_s:.1} s, {cpu_s:.1} s of CPU\n"));
+    let frames_before = fleet.totals()?.frames;
 
     let mut windows = Vec::new();
     let end = Instant::now() + watch;
-    while let Some(window) = fleet.next_window(end.saturating_duration_since(Instant::now())) {
-        println!("{}", line(&window));
+    // When nobody reads what is shown, it goes on for the file alone.
+    while !interrupt.is_raised() && Instant::now() < end && (shown.is_ok() || json.is_some()) {
+        let left = end.saturating_duration_since(Instant::now());
+        let Some(window) = fleet.next_window(left.min(LOOK_EVERY)) else { continue };
+        shown = shown.and_then(|()| output::print(&format_args!("{}\n", line(&window))));
         windows.push(window);
     }
-    let cpu = fleet.cpu().map_err(|error| error.to_string())? - cpu_of_arrival;
-    let (totals, measures) = fleet.stop_measured().map_err(|error| error.to_string())?;
+    let cpu = fleet.cpu()? - cpu_of_arrival;
+    let (totals, measures) = fleet.stop_measured()?;
     let cpu_us_per_frame = cpu.as_secs_f64() * 1e6 / (totals.frames - frames_before).max(1) as f64;
-    println!("{}\n{}", summary(&totals, cpu_us_per_frame), durations(&measures));
     if let Some(path) = json {
-        let report = report(&windows, &totals, &measures, cpu_us_per_frame);
-        std::fs::write(path, format!("{report:#}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut report = report(&windows, &totals, &measures, cpu_us_per_frame);
+        report["interrupted"] = interrupt.by().into();
+        let written = file::write(path, format!("{report:#}\n").as_bytes());
+        written.map_err(|error| FanOutError::File(path.display().to_string(), error))?;
     }
+    let interrupted = interrupt.by().map_or_else(String::new, |by| format!("interrupted by {by}\n"));
+    let summary = format!("{interrupted}{}\n{}\n", summary(&totals, cpu_us_per_frame), durations(&measures));
+    shown.and_then(|()| output::print(&summary))?;
     Ok(has_everything(&windows, &totals))
+}
+
+/// Waits until all are subscribed.
+fn seat(fleet: &Fleet, longest: Duration, interrupt: &Interrupt) -> Result<(), FanOutError> {
+    let start = Instant::now();
+    loop {
+        match fleet.wait_subscribed(LOOK_EVERY) {
+            _ if interrupt.is_raised() => return Err(FanOutError::Interrupted),
+            Err(FleetError::Timeout { .. }) if start.elapsed() < longest => {}
+            seated => return Ok(seated?),
+        }
+    }
 }
 
 /// Whether nobody missed a frame, and there was one to miss.

@@ -2,7 +2,7 @@
 //!
 //! 1. [`cli`]: what was asked for. [`scenario`]: the match to play; every knob with its range.
 //! 2. [`crowd`]: who taps what and when, from one seed; [`plan`] says what that comes to. Pure: no clock, no sockets.
-//! 3. [`stage`]: the clock that a match is played by. [`drivers`]: the three ways in, and intruders.
+//! 3. [`stage`]: the clock that a match is played by, and [`interrupt`]: the signal that ends it early. [`drivers`]: the three ways in, and intruders.
 //!    [`ledger`]: what was sent, and when.
 //! 4. [`audience`]: auditors, and the [`fleet`], many thousand real subscribers in one thread. [`audit`]: what their frames
 //!    add up to.
@@ -17,6 +17,8 @@
 //! its dev-dependencies, stay pure.
 
 #![cfg(feature = "edge")]
+// Both panic when nobody can read them; `uproar::edge::output` does not.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 // The generator is the clock's business from end to end: plans against real time is what it is for.
 #![allow(clippy::disallowed_methods)]
 
@@ -32,6 +34,7 @@ pub mod exchange;
 pub mod fan_out;
 pub mod fleet;
 pub mod html;
+pub mod interrupt;
 pub mod ledger;
 pub mod live;
 pub mod metrics_scrape;

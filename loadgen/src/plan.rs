@@ -73,15 +73,14 @@ fn records_max(scenario: &Scenario, way: Transport) -> usize {
     records.unwrap_or(1).into()
 }
 
-/// Prints what a part of a match comes to.
-pub fn run(scenario: Scenario, part: Part, json: bool) {
+/// What a part of a match comes to, for people or as JSON.
+pub fn text(scenario: Scenario, part: Part, json: bool) -> String {
     let crowd = Crowd::new(scenario);
     let sums = sums(&crowd, part);
     if json {
-        println!("{:#}", serde_json::json!(sums));
-        return;
+        return format!("{:#}\n", serde_json::json!(sums));
     }
-    println!("{}, seed {}, part {part}", crowd.scenario().name, crowd.scenario().seed);
+    let mut text = format!("{}, seed {}, part {part}\n", crowd.scenario().name, crowd.scenario().seed);
     for (what, count) in [
         ("sections", sums.sections),
         ("people", sums.people),
@@ -91,9 +90,9 @@ pub fn run(scenario: Scenario, part: Part, json: bool) {
         ("taps a second, at most", sums.taps_a_second_max),
         ("datagrams and requests", sums.batches),
     ] {
-        println!("{what:<24} {:>16}", grouped(count));
+        text += &format!("{what:<24} {:>16}\n", grouped(count));
     }
-    println!("{:<24} {:>16x}", "digest", sums.digest);
+    text + &format!("{:<24} {:>16x}\n", "digest", sums.digest)
 }
 
 #[cfg(test)]

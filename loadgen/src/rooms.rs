@@ -3,6 +3,7 @@
 //! Invariant: a room that was there is neither replaced nor deleted.
 
 use crate::exchange::{Connection, ExchangeError};
+use crate::interrupt::Interrupt;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -44,6 +45,9 @@ pub enum RoomsError {
         /// What the server says.
         body: String,
     },
+    /// The run was interrupted before all were made.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// The rooms that were made.
@@ -62,17 +66,22 @@ impl Made {
     /// Makes those of `rooms` that are not there, each with so many emoji. `progress` is told of each.
     ///
     /// # Errors
-    /// When the admin port does not answer or refuses; what was made until then is remembered.
+    /// When the admin port does not answer or refuses, and [`RoomsError::Interrupted`]; what was made until then is remembered.
     pub async fn make_missing(
         &mut self,
         rooms: &[RoomId],
         emoji: u16,
         mut progress: impl FnMut(),
+        interrupt: &Interrupt,
     ) -> Result<(), RoomsError> {
         let admin = self.admin;
         let mut connection = Connection::new(admin);
         let there = there(&mut connection, admin).await?;
         for room in rooms.iter().filter(|room| !there.contains(&room.0)) {
+            // Between requests, so that no room is made which is not remembered.
+            if interrupt.is_raised() {
+                return Err(RoomsError::Interrupted);
+            }
             let body = specification(*room, emoji);
             let what = format!("PUT /v1/rooms/{room}");
             let head = format!("{what} HTTP/1.1\r\nHost: {admin}\r\nContent-Type: application/json\r\n");

@@ -4,6 +4,7 @@
 //! is written down as unsent.
 
 use crate::crowd::{Crowd, Part, Section, Slice};
+use crate::interrupt::Interrupt;
 use crate::ledger::{Acted, Ledger, Shape, Transport};
 use crate::live::LiveCounters;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct Stage {
     pub acted: Arc<Acted>,
     /// What is shown while they send; told once a slice, not for each tap.
     pub counters: Arc<LiveCounters>,
+    /// Once it is raised nothing more is sent: what has not left is no part of the match.
+    pub interrupt: Interrupt,
 }
 
 impl Stage {

@@ -7,6 +7,7 @@
 use crate::table::grouped;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
+use uproar::edge::terminal;
 use uproar_client::RoomEvent;
 use uproar_wire::frame::{Frame, TopEntry};
 
@@ -27,9 +28,16 @@ pub struct RoomView {
     emoji: Vec<(String, String)>,
     totals: VecDeque<u64>,
     frame: Option<Frame>,
+    /// Whether glyphs cannot be shown.
+    names_only: bool,
 }
 
 impl RoomView {
+    /// One whose text the terminal of this process can show.
+    pub fn for_terminal() -> Self {
+        Self { names_only: !terminal::is_utf8(), ..Self::default() }
+    }
+
     /// Takes what is new; true when there is a new frame to show.
     pub fn handle_event(&mut self, event: RoomEvent) -> bool {
         match event {
@@ -101,7 +109,8 @@ impl RoomView {
 
     fn label(&self, entry: &TopEntry) -> (String, String) {
         let unknown = || (format!("#{}", entry.emoji), String::new());
-        self.emoji.get(usize::from(entry.emoji)).cloned().unwrap_or_else(unknown)
+        let (glyph, name) = self.emoji.get(usize::from(entry.emoji)).cloned().unwrap_or_else(unknown);
+        if self.names_only && !name.is_empty() { (name.clone(), name) } else { (glyph, name) }
     }
 
     fn spark_line(&self) -> String {
@@ -122,7 +131,7 @@ pub struct Screen {
 impl Screen {
     /// Standard output.
     pub fn stdout() -> Self {
-        Self { terminal: io::stdout().is_terminal(), lines: 0 }
+        Self { terminal: io::stdout().is_terminal() && terminal::moves_cursor(), lines: 0 }
     }
 
     /// Shows the newest frame: in place of the one before on a terminal, below it elsewhere.
@@ -130,10 +139,10 @@ impl Screen {
         let mut out = io::stdout().lock();
         if self.terminal {
             let lines = view.lines();
-            out.write_all(redraw(self.lines, &lines).as_bytes())?;
+            out.write_all(terminal::shown(&redraw(self.lines, &lines)).as_bytes())?;
             self.lines = lines.len();
         } else if let Some(line) = view.plain_line() {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", terminal::shown(&line))?;
         }
         out.flush()
     }
@@ -194,6 +203,16 @@ mod tests {
             "window 9         4,000 taps  intensity 100 %  💯 75.00 %  🔥 25.00 %"
         );
         assert_eq!(RoomView::default().plain_line(), None);
+    }
+
+    #[test]
+    fn where_glyphs_cannot_be_shown_there_are_names() {
+        let mut view = view();
+        view.names_only = true;
+        let line = view.plain_line().unwrap();
+        assert!(line.ends_with("a very long name 75.00 %  fire 25.00 %"), "{line}");
+        let drawn = terminal::ascii(&redraw(0, &view.lines())).into_owned();
+        assert!(drawn.is_ascii() && drawn.contains("#####") && drawn.contains(".:#"), "{drawn}");
     }
 
     #[test]

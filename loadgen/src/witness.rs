@@ -12,7 +12,7 @@ use uproar_wire::RoomId;
 use uproar_wire::frame::Palette;
 
 /// What was sent before the server's end is here long before.
-const LAST_FRAME_MAX: Duration = Duration::from_secs(5);
+const LAST_FRAME_MAX: Duration = Duration::from_secs(30);
 
 /// A subscriber on a task of its own.
 pub(crate) struct Witness {

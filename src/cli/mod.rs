@@ -1,6 +1,7 @@
 //! The command line: what was asked for, and the exit code that says how it went.
 //!
-//! Invariant: 0 is done, 1 is a failure while running, 2 is wrong usage or configuration. While serving, standard
+//! Invariant: 0 is done, 1 is a failure while running, 2 is wrong usage or configuration, 141 is a reader of standard output
+//! that has gone ([`output`]). While serving, standard
 //! output carries only the `listening` lines and `ready`; the log and every error go to standard error.
 //!
 //! Not here: ranges of values. Flags are texts that [`crate::config`] judges, so that a wrong flag, variable or line
@@ -11,10 +12,11 @@ mod top;
 mod tune;
 
 use crate::config::{Config, Overrides};
+use crate::edge::{output, terminal};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use serve::ServeArgs;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -64,14 +66,7 @@ pub fn command() -> clap::Command {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(answer) => {
-            let wrong = answer.use_stderr();
-            return match answer.print() {
-                _ if wrong => ExitCode::from(USAGE),
-                Ok(()) => ExitCode::SUCCESS,
-                Err(_) => ExitCode::from(FAILURE),
-            };
-        }
+        Err(answer) => return answered(&answer),
     };
     match cli.command {
         Command::Serve(args) => serve::run(*args),
@@ -83,6 +78,20 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Prints what the parser of a command line answers instead of a command: help and version, or what is wrong with it.
+pub fn answered(answer: &clap::Error) -> ExitCode {
+    let text = answer.render();
+    let show = |is_terminal: bool| match is_terminal && terminal::has_colours() {
+        true => text.ansi().to_string(),
+        false => text.to_string(),
+    };
+    if answer.use_stderr() {
+        output::say(&show(std::io::stderr().is_terminal()).trim_end());
+        return ExitCode::from(USAGE);
+    }
+    print(&show(std::io::stdout().is_terminal()))
+}
+
 /// Only the file counts: the machine that checks it is rarely the one that serves it.
 fn check(file: &Path) -> ExitCode {
     match Config::load(Some(file), std::iter::empty(), Overrides::default()) {
@@ -91,17 +100,15 @@ fn check(file: &Path) -> ExitCode {
     }
 }
 
-/// A reader that went away (`uproar config default | head`) is a failure, not a panic.
 fn print(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    match output::print(&text) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(FAILURE),
+        Err(error) => error.exit_code().into(),
     }
 }
 
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
-    // Nobody is left to tell when standard error is closed; the exit code still says it.
-    let _ = writeln!(std::io::stderr(), "error: {error}");
+    output::complain(error);
     ExitCode::from(code)
 }
 

@@ -3,7 +3,7 @@
 use super::{FAILURE, USAGE, fail};
 use crate::appliance;
 use crate::config::{ConfigSource, Overrides};
-use crate::edge::log;
+use crate::edge::{last_words, log};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -95,6 +95,7 @@ pub(super) fn run(mut args: ServeArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::say_failure(format, &error);
+            last_words::await_backtraces();
             ExitCode::from(FAILURE)
         }
     }

@@ -1,6 +1,7 @@
 //! `uproar top`: its flags, and which of its forms they ask for.
 
-use super::{FAILURE, USAGE, fail, print};
+use super::{FAILURE, fail, print};
+use crate::edge::{output, terminal};
 use crate::top::scrape::{AdminAddress, Scraper};
 use crate::top::{self, INTERVAL, INTERVAL_LIVE, INTERVAL_ONCE};
 use clap::Args;
@@ -32,9 +33,8 @@ pub(super) fn run(args: TopArgs) -> ExitCode {
         return once(&mut scraper, args.interval.unwrap_or(INTERVAL_ONCE), args.json);
     }
     // Keys come from standard input, or from the terminal itself when that is something else.
-    if !std::io::stdout().is_terminal() {
-        let remedy = "standard output is not a terminal: add --once for plain text, or --json";
-        return fail(USAGE, &remedy);
+    if !std::io::stdout().is_terminal() || !terminal::moves_cursor() {
+        return follow(&mut scraper, args.interval.unwrap_or(INTERVAL_ONCE));
     }
     match top::watch::run(scraper, args.interval.unwrap_or(INTERVAL_LIVE)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,10 +48,18 @@ fn once(scraper: &mut Scraper, interval: Duration, json: bool) -> ExitCode {
         Err(error) => return fail(FAILURE, &error),
     };
     if !json {
-        return print(&top::text::page(&scraper.address().to_string(), &figures));
+        return print(&terminal::shown(&top::text::page(&scraper.address().to_string(), &figures)));
     }
     match serde_json::to_string_pretty(&figures) {
         Ok(text) => print(&(text + "\n")),
+        Err(error) => fail(FAILURE, &error),
+    }
+}
+
+/// Page after page, until a signal or the reader ends it.
+fn follow(scraper: &mut Scraper, interval: Duration) -> ExitCode {
+    match top::follow::follow(scraper, interval, |page| output::print(&terminal::shown(page))) {
+        Ok(unwritten) => unwritten.exit_code().into(),
         Err(error) => fail(FAILURE, &error),
     }
 }

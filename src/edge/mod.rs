@@ -9,7 +9,8 @@
 //! the process is told by [`notify`] how it is. What the kernel knows about the [`process`] is asked when somebody scrapes,
 //! and about the [`machine`] before anything starts, when the [`checks`] are made. The [`opening`] says how the node was
 //! started. What an operator must know goes to the [`log`]; a running shard finds it among its [`incidents`], the process in
-//! its [`life`], and a shard that panics has [`last_words`]. Unsafe code is in [`sys`] only.
+//! its [`life`], and a shard that panics has [`last_words`]. What a command that ends prints is [`output`], as far as the
+//! [`terminal`] can show it. Unsafe code is in [`sys`] only.
 
 pub mod admission;
 pub mod attention;
@@ -30,6 +31,7 @@ pub mod mesh;
 pub mod notify;
 pub mod opening;
 pub mod outlet;
+pub mod output;
 pub mod placement;
 pub mod process;
 pub mod shard_loop;
@@ -37,6 +39,7 @@ pub mod sleep;
 pub mod socket_buffer;
 pub mod sys;
 pub mod tcp;
+pub mod terminal;
 pub mod tls;
 pub mod token;
 pub mod udp;

@@ -3,12 +3,14 @@
 //! In the order in which a figure comes to the screen: [`scrape`] asks the admin port, [`samples`] finds the numbers in
 //! the text, [`rates`] compares them with those before, [`figures`] says what they mean, and [`history`] keeps what later
 //! readings need. [`words`] turns figures into what people read, [`text`] into a page of it, and [`view`] into a picture
-//! of the [`screen`], which [`watch`] keeps up to date.
+//! of the [`screen`], which [`watch`] keeps up to date. Where there is no terminal to draw on, [`follow`] prints page after
+//! page.
 //!
 //! Invariant: a program of its own beside the server, which knows of it only what its admin port tells everybody.
 //! Not here: flags and exit codes, which are the command line's.
 
 pub mod figures;
+pub mod follow;
 pub mod history;
 pub mod rates;
 pub mod samples;

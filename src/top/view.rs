@@ -9,6 +9,7 @@ use super::history::{Trail, WAYS};
 use super::screen::{Screen, Table as Shown};
 use super::text;
 use super::words::{self, ROOM_COLUMNS, SHARD_COLUMNS, Tone};
+use crate::edge::terminal::ascii;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize as _};
@@ -44,6 +45,10 @@ busy      part of the time for which a shard's loop was awake
 /// Draws everything.
 pub fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     let area = frame.area();
+    // A terminal that nobody has told its size says that it has none.
+    if area.is_empty() {
+        return;
+    }
     let [head, body, foot] =
         Layout::vertical([Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)]).areas(area);
     draw_head(frame, head, screen);
@@ -59,6 +64,17 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     frame.render_widget(Line::from(" q quit  p pause  ↑↓ scroll  Tab shards/rooms  ? help").dim(), foot);
     if screen.help() {
         draw_help(frame, area);
+    }
+}
+
+/// Draws what is there in ASCII, for terminals that show nothing else.
+pub fn to_ascii(frame: &mut Frame<'_>) {
+    for cell in &mut frame.buffer_mut().content {
+        if !cell.symbol().is_ascii() {
+            // One cell has one character.
+            let ascii = ascii(cell.symbol());
+            cell.set_char(ascii.chars().next().unwrap_or(' '));
+        }
     }
 }
 

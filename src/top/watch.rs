@@ -1,8 +1,9 @@
 //! The live view: who waits for what, and the terminal that is given back.
 //!
-//! Three threads: one reads the server, one waits for keys, and this one draws what they send. So a server that does not
-//! answer keeps nobody from quitting. Invariant: when [`run`] returns or panics, the terminal is as it was; a signal
-//! that asks the process to end makes it return.
+//! Four threads: one reads the server, one waits for keys, one looks for signals and whether the terminal is still there, and
+//! this one draws what they send. So a server that does not answer keeps nobody from quitting, and neither does a terminal
+//! that is gone, whose end of input the thread for keys may never see. Invariant: when [`run`] returns or panics, the
+//! terminal is as it was, if it is there; a signal that asks the process to end makes it return.
 //! Not here: what keys mean ([`super::screen`]), what is drawn ([`super::view`]).
 
 use super::figures::Reading;
@@ -10,18 +11,23 @@ use super::scrape::{ScrapeError, Scraper};
 use super::screen::Screen;
 use super::view;
 use crate::edge::sys::descriptor;
+use crate::edge::terminal::is_utf8;
 use ratatui::Terminal;
-use ratatui::backend::Backend;
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{self, Event as Input};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use std::fs::File;
-use std::io;
+use std::io::{self, IsTerminal as _, Stdout};
+use std::mem::ManuallyDrop;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-/// How long a signal may wait: it is looked for between keys.
-const SIGNAL_EVERY: Duration = Duration::from_millis(250);
+/// How long a signal may wait, and the end of the terminal.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What the view waits for.
 #[derive(Debug)]
@@ -44,16 +50,40 @@ pub fn run(scraper: Scraper, interval: Duration) -> io::Result<()> {
     let mut screen = Screen::new(scraper.address().clone(), interval);
     // Before any thread starts, as threads inherit it. A signal that ended the process would leave the terminal as it is.
     let signals = descriptor::signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
-    // Taken before any key is waited for, so that none is read while the terminal still shows it. This also sets a panic
-    // hook that gives the terminal back.
-    let mut terminal = ratatui::try_init()?;
+    // Taken before any key is waited for, so that none is read while the terminal still shows it.
+    let mut terminal = take_terminal()?;
     let watched =
         follow(scraper, interval, signals).and_then(|follow| watch(&mut terminal, &mut screen, &follow.events));
-    let restored = ratatui::try_restore();
-    watched.and(restored)
+    watched.and(give_terminal_back())
 }
 
-/// What comes from the two other threads. They end when it is dropped, the one that waits for keys with the process.
+/// Never dropped: dropping it shows the cursor, and panics when neither the terminal nor standard error is there any more.
+type TakenTerminal = ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>;
+
+/// Takes the whole terminal, and sets a panic hook that gives it back before anything is written on it.
+fn take_terminal() -> io::Result<TakenTerminal> {
+    let write = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // Whether it is there or not: the panic is told next.
+        let _ = give_terminal_back();
+        write(panic);
+    }));
+    let taken = enable_raw_mode()
+        .and_then(|()| execute!(io::stdout(), EnterAlternateScreen))
+        .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+    taken.map(ManuallyDrop::new).inspect_err(|_| {
+        // The error that is told is the first one.
+        let _ = give_terminal_back();
+    })
+}
+
+/// Every step is tried, whatever comes of the others.
+fn give_terminal_back() -> io::Result<()> {
+    let shown = execute!(io::stdout(), LeaveAlternateScreen, Show);
+    disable_raw_mode().and(shown)
+}
+
+/// What comes from the three other threads. They end when it is dropped, the one that waits for keys with the process.
 struct Follow {
     events: Receiver<Event>,
     _stop: Sender<()>,
@@ -63,7 +93,8 @@ fn follow(scraper: Scraper, interval: Duration, signals: File) -> io::Result<Fol
     let (sender, events) = mpsc::channel();
     let (stop, stopped) = mpsc::channel();
     spawn("server", sender.clone(), move |events| read_server(scraper, interval, events, &stopped))?;
-    spawn("terminal", sender, move |events| read_keys(&signals, events))?;
+    spawn("terminal", sender.clone(), read_keys)?;
+    spawn("terminal", sender, move |events| read_signals(&signals, events))?;
     Ok(Follow { events, _stop: stop })
 }
 
@@ -96,18 +127,20 @@ fn read_server(mut scraper: Scraper, interval: Duration, events: &Sender<Event>,
     {}
 }
 
-fn read_keys(signals: &File, events: &Sender<Event>) {
-    let mut told = true;
-    while told {
-        let sent =
-            match event::poll(SIGNAL_EVERY).and_then(|came| if came { event::read().map(Some) } else { Ok(None) }) {
-                Ok(Some(input)) => events.send(Event::Input(input)),
-                Ok(None) if descriptor::next_signal(signals).is_some() => events.send(Event::End),
-                Ok(None) => Ok(()),
-                // That the terminal is gone is said by the end of this thread.
-                Err(_) => return,
-            };
-        told = sent.is_ok();
+/// That the keys cannot be read is said by the end of this thread.
+fn read_keys(events: &Sender<Event>) {
+    while event::read().is_ok_and(|input| events.send(Event::Input(input)).is_ok()) {}
+}
+
+/// Looks for signals. That the terminal is gone is said by the end of this thread: a process that is not in the foreground is
+/// not hung up on, and one that reads a terminal which is gone may read nothing for ever.
+#[allow(clippy::disallowed_methods, reason = "nothing announces that the terminal is gone")]
+fn read_signals(signals: &File, events: &Sender<Event>) {
+    while io::stdout().is_terminal() {
+        if descriptor::next_signal(signals).is_some() && events.send(Event::End).is_err() {
+            return;
+        }
+        thread::sleep(LOOK_EVERY);
     }
 }
 
@@ -116,8 +149,15 @@ fn watch<B: Backend>(terminal: &mut Terminal<B>, screen: &mut Screen, inbox: &Re
 where
     B::Error: Send + Sync + 'static,
 {
+    let is_utf8 = is_utf8();
     loop {
-        terminal.draw(|frame| view::draw(frame, screen)).map_err(io::Error::other)?;
+        let draw = |frame: &mut ratatui::Frame<'_>| {
+            view::draw(frame, screen);
+            if !is_utf8 {
+                view::to_ascii(frame);
+            }
+        };
+        terminal.draw(draw).map_err(io::Error::other)?;
         let Ok(event) = inbox.recv() else { return Err(io::Error::other("nothing is left to wait for")) };
         // What has come in one go, such as the sizes of a window that is dragged, is drawn once.
         for event in std::iter::once(event).chain(inbox.try_iter()) {

@@ -20,6 +20,7 @@ fn every_test_it_names_exists() {
             ["reaction_path", _] => tests.join("reaction_path.rs"),
             ["reaction_path", module, _] => tests.join(module).join("mod.rs"),
             [target @ ("failures" | "loopback"), file, _] => tests.join(target).join(file).with_extension("rs"),
+            ["programs", file, _] => tests.join("../loadgen/tests/programs").join(file).with_extension("rs"),
             _ => continue,
         };
         let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{span}: {error}"));

@@ -23,6 +23,7 @@ struct control {
 	int32_t disk_is_full;    /* writing to regular files fails */
 	char thread[16];         /* beginning of that thread's name */
 	int32_t stops;           /* that thread stands still when it next reads a clock */
+	int32_t backtrace_stops; /* a backtrace takes for ever */
 };
 
 static struct control nothing;
@@ -108,4 +109,15 @@ ssize_t write(int file, const void *bytes, size_t len)
 		return -1;
 	}
 	return next_write(file, bytes, len);
+}
+
+/* Of the unwinder's library: it collects the frames of a backtrace, and unwinds nothing. */
+int _Unwind_Backtrace(void *handle_frame, void *argument);
+
+int _Unwind_Backtrace(void *handle_frame, void *argument)
+{
+	while (__atomic_load_n(&control->backtrace_stops, __ATOMIC_ACQUIRE))
+		pause();
+	int (*next)(void *, void *) = (int (*)(void *, void *))dlsym(RTLD_NEXT, "_Unwind_Backtrace");
+	return next ? next(handle_frame, argument) : 5 /* the end of the stack */;
 }

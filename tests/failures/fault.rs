@@ -29,7 +29,8 @@ const DISK_IS_FULL: u64 = 12;
 const THREAD: u64 = 16;
 const THREAD_LEN: usize = 16;
 const STOPS: u64 = THREAD + THREAD_LEN as u64;
-const CONTROL_LEN: u64 = STOPS + 8;
+const BACKTRACE_STOPS: u64 = STOPS + 4;
+const CONTROL_LEN: u64 = BACKTRACE_STOPS + 8;
 
 impl Fault {
     /// None so far.
@@ -69,6 +70,11 @@ impl Fault {
     pub(crate) fn stop_shard(&self, shard: u8) {
         self.choose(shard);
         self.write(STOPS, &1_i32.to_ne_bytes());
+    }
+
+    /// A backtrace that is begun from now on never ends.
+    pub(crate) fn stop_backtraces(&self) {
+        self.write(BACKTRACE_STOPS, &1_i32.to_ne_bytes());
     }
 
     fn choose(&self, shard: u8) {

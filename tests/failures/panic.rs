@@ -10,9 +10,40 @@ fn assert_says_which_shard(ended: &Ended, shard: u8) {
     assert_eq!((ended.code, ended.drained), (Some(1), None), "{}", ended.log);
     assert!(ended.log.contains(&format!("thread 'shard-{shard}-")), "{}", ended.log);
     assert!(ended.log.contains("panicked at"), "{}", ended.log);
-    let last = ended.log.lines().last().unwrap_or_default();
-    assert!(last.starts_with(&format!("error: shard {shard}: ")), "{}", ended.log);
-    assert!(last.contains("the process ends so that no half of it serves on"), "{}", ended.log);
+    let error = format!("\nerror: shard {shard}: ");
+    let Some((before, after)) = ended.log.split_once(&error) else { panic!("no {error:?} in\n{}", ended.log) };
+    assert!(before.contains("panicked at"), "{}", ended.log);
+    assert!(!before.contains(BACKTRACE), "it waited for the backtrace: {}", ended.log);
+    let rest = after.lines().next().unwrap_or_default();
+    assert!(rest.contains("the process ends so that no half of it serves on"), "{}", ended.log);
+}
+
+/// How the standard library begins a backtrace.
+const BACKTRACE: &str = "stack backtrace:";
+
+#[test]
+fn a_backtrace_comes_after_the_lines_that_matter() {
+    for (wanted, is_written) in [("full", true), ("1", true), ("0", false)] {
+        let fault = Fault::none();
+        let variable = format!("RUST_BACKTRACE={wanted}");
+        let launcher = [&fault.launcher()[..], &["/usr/bin/env", &variable]].concat();
+        let mut server = Server::start_by(&launcher, &TWO_SHARDS);
+        fault.break_clock_once(1, Clock::Wall);
+        let ended = server.wait_for_end();
+        assert_says_which_shard(&ended, 1);
+        assert_eq!(ended.log.contains(BACKTRACE), is_written, "RUST_BACKTRACE={wanted}: {}", ended.log);
+    }
+}
+
+#[test]
+fn a_backtrace_that_does_not_end_delays_neither_the_error_nor_the_end() {
+    for shard in [1, 0] {
+        let fault = Fault::none();
+        fault.stop_backtraces();
+        let mut server = fault.start(&TWO_SHARDS);
+        fault.break_clock_once(shard, Clock::Wall);
+        assert_says_which_shard(&server.wait_for_end(), shard);
+    }
 }
 
 #[test]

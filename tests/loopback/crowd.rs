@@ -14,6 +14,7 @@ use uproar_loadgen::drivers::Desk;
 use uproar_loadgen::drivers::hostile::{self, HostileLedger, Hostility};
 use uproar_loadgen::drivers::http::{self, Names};
 use uproar_loadgen::drivers::quic::{self, Listener, QuicConnections, Sent};
+use uproar_loadgen::interrupt::Interrupt;
 use uproar_loadgen::ledger::{Acted, Grid, Ledger, Shape, Transport};
 use uproar_loadgen::scenario::Scenario;
 use uproar_loadgen::stage::Stage;
@@ -80,32 +81,39 @@ struct Played {
     connections: QuicConnections,
 }
 
+/// The windows of a match that starts soon.
 #[allow(clippy::disallowed_methods, reason = "a match is played by the machine's clock")]
+fn grid() -> Grid {
+    let start = Instant::now() + Duration::from_millis(500);
+    Grid::new(start, 0, Duration::from_millis(100), Duration::from_millis(10))
+}
+
 fn stage(scenario: &str) -> Stage {
     let crowd = Crowd::new(Scenario::parse(scenario).unwrap());
-    let start = Instant::now() + Duration::from_millis(500);
-    let grid = Grid::new(start, 0, Duration::from_millis(100), Duration::from_millis(10));
-    let shape = Shape { grid, rooms: 2, emoji: NAMES.len(), interval: Duration::from_secs(1) };
+    let shape = Shape { grid: grid(), rooms: 2, emoji: NAMES.len(), interval: Duration::from_secs(1) };
     let acted = Arc::new(Acted::new(crowd.scenario().people));
-    Stage { crowd, part: Part::WHOLE, shape, acted, counters: Arc::default() }
+    Stage { crowd, part: Part::WHOLE, shape, acted, counters: Arc::default(), interrupt: Interrupt::default() }
 }
 
 /// Opens everything, plays it at once, and leaves the QUIC connections open.
 async fn play(server: &Server, scenario: &str) -> Played {
-    let stage = stage(scenario);
+    let mut stage = stage(scenario);
     let (of, seen) = (stage.crowd.scenario().clone(), Arc::new(Seen::default()));
     let target = QuicTarget { address: server.quic(), name: "localhost".into(), trust: Trust::DangerAnyCertificate };
     let mut opened = 0;
     let quic = of.quic.as_ref().unwrap();
     let rooms = by_room(&stage.crowd, quic.connections);
     let listener = || Watcher(Arc::clone(&seen));
-    let connections = quic::open(quic, Part::WHOLE, &rooms, &target, listener, |count| opened = count).await.unwrap();
+    let (progress, never) = (|count| opened = count, Interrupt::default());
+    let connections = quic::open(quic, Part::WHOLE, &rooms, &target, listener, progress, &never).await.unwrap();
     assert_eq!((opened, connections.handshake_us().len()), (quic.connections, u64::from(quic.connections)));
     let lines = http::open(of.http.as_ref().unwrap(), server.http(), |count| opened = count).await.unwrap();
     assert_eq!(opened, lines.len() as u32);
     let targets = hostile::Targets { reactions: server.reactions(), http: server.http(), quic: server.quic() };
     // First packets take a key exchange each: before the match, as nobody else is asked to wait for them.
     let hostility = Hostility::prepare(&of, Part::WHOLE, targets).unwrap();
+    // However long all of this took.
+    stage.shape.grid = grid();
     let hostile = async {
         match hostility {
             Some(hostility) => hostility.play(stage.shape.grid.start).await,

@@ -9,9 +9,9 @@ use crate::support::hostile::Identity;
 use crate::support::http3::*;
 use crate::support::random::junk;
 use crate::support::web_session::WebViewer;
-use crate::support::{DEADLINE, Server, eventually};
+use crate::support::{DEADLINE, Server, eventually, missed};
 use Deed::{Bi, BiEnded, BiUnheard, Datagram, More, Uni, UniEnded};
-use Outcome::{Answered, Closed};
+use Outcome::{Answered, Closed, Forgotten};
 use cases::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ fn server(identity: &Identity) -> Server {
     Server::start(&["--shards", "2", "--window", "1s", &certificate, &key])
 }
 
-/// Natives and sessions that watch all the time, and miss nothing.
+/// Natives and sessions that watch all the time, and miss nothing but what a busy machine has the server skip.
 struct Bystanders {
     fleet: Fleet,
     sessions: Vec<tokio::task::JoinHandle<Vec<u64>>>,
@@ -51,22 +51,20 @@ impl Bystanders {
         Self { fleet, sessions: (0..4).map(session).collect() }
     }
 
-    /// Ends the server. Everybody has seen every window from their first to the last one.
+    /// Ends the server. Everybody has seen every window from their first to the last one, but those that it skipped.
     fn assert_undisturbed(self, server: Server, peers: &Http3Peers) {
         // However soon all was said: two windows that everybody is due.
         (0..2).for_each(|_| _ = self.fleet.next_window(DEADLINE).expect("windows go on"));
         let totals = self.fleet.stop().unwrap();
-        assert_eq!((totals.gaps, totals.duplicates, totals.conflicting), (0, 0, 0), "{totals:?}");
+        assert_eq!((totals.duplicates, totals.conflicting), (0, 0), "{totals:?}");
+        let skipped = server.metric("uproar_frames_skipped_total");
         assert_eq!((totals.subscribers, totals.lost_connections()), (20, 0), "{totals:?}");
         let ended = server.terminate();
         assert_eq!(ended.code, Some(0), "{}", ended.log);
-        for session in self.sessions {
-            let windows = peers.within(session).unwrap();
-            assert!(
-                windows.len() > 1 && windows.is_sorted_by(|a, b| a + 1 == *b),
-                "a session missed some: {windows:?}"
-            );
-        }
+        let sessions: Vec<_> = self.sessions.into_iter().map(|session| peers.within(session).unwrap()).collect();
+        assert!(sessions.iter().all(|windows| windows.len() > 1), "{sessions:?}");
+        let missed = sessions.iter().map(|windows| missed(windows)).sum::<u64>() + totals.gaps;
+        assert!(missed <= skipped, "{missed} frames did not come, and {skipped} were skipped: {sessions:?}");
     }
 }
 
@@ -229,6 +227,8 @@ fn a_thousand_such_clients_leave_no_memory_behind() {
 #[test]
 fn who_holds_back_the_end_of_what_it_says_costs_little_and_is_sent_away() {
     const PEERS: u64 = 200;
+    /// Those that are there before, and may be sent away as well.
+    const FIRST: u64 = 20;
     /// A connection, and what it may have sent that nobody can read yet.
     const KIB_EACH: u64 = 64;
     let identity = Identity::new();
@@ -243,13 +243,15 @@ fn who_holds_back_the_end_of_what_it_says_costs_little_and_is_sent_away() {
         peer
     };
     // The first of them have the server make room for any at all.
-    drop((0..20).map(|_| hold_back()).collect::<Vec<_>>());
+    drop((0..FIRST).map(|_| hold_back()).collect::<Vec<_>>());
     let before = server.resident_kib();
     let mut held: Vec<_> = (0..PEERS).map(|_| hold_back()).collect();
     let after = server.resident_kib();
     assert!(after <= before + PEERS * KIB_EACH, "{before} KiB before, {after} KiB after");
-    held.iter_mut().for_each(|peer| assert_eq!(peer.outcome(), Closed(H3_NO_ERROR)));
-    assert_eq!(server.metric("uproar_connections_total{proto=\"quic\",outcome=\"hello_timeout\"}"), PEERS);
+    // On a busy machine a close may be lost, and a peer hears later that the server knows nothing of it any more.
+    held.iter_mut().for_each(|peer| assert!(matches!(peer.outcome(), Closed(H3_NO_ERROR) | Forgotten)));
+    let sent_away = server.metric("uproar_connections_total{proto=\"quic\",outcome=\"hello_timeout\"}");
+    assert!((PEERS..=PEERS + FIRST).contains(&sent_away), "{sent_away}");
 }
 
 /// Where each browser finds that a server speaks WebTransport:

@@ -22,6 +22,7 @@ mod log;
 mod malformed;
 mod match_play;
 mod metrics;
+mod outputs;
 mod page;
 mod refusals;
 mod reload;

@@ -77,7 +77,8 @@ fn what_cannot_be_used_changes_nothing_and_is_said_once() {
     for (round, (spoil, said)) in cases.iter().enumerate() {
         spoil();
         let log = server.reload_and_log("refused");
-        let lines: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
+        // Whatever else a busy machine has the server warn of.
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("WARN") && line.contains("reload")).collect();
         assert_eq!(lines.len(), 1, "round {round}: {log}");
         assert!(lines[0].contains("the configuration in force stays"), "{log}");
         said.iter().for_each(|said| assert!(lines[0].contains(said), "{said} is not in: {log}"));

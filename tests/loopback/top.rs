@@ -1,12 +1,11 @@
 //! `uproar top` beside a real server: what it prints, how it ends, and that it gives the terminal back.
 
-use crate::support::{Server, Tapper, eventually, http};
+use crate::support::{DEADLINE, Server, Tapper, eventually, http};
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
 
 /// Runs `uproar top` to its end.
 fn top(admin: SocketAddr, flags: &[&str]) -> Output {
@@ -104,12 +103,63 @@ fn a_server_that_drains_is_said_to() {
     server.kill();
 }
 
+/// Starts `uproar top` with its standard output in a pipe, which nobody clears.
+fn pages(admin: &str, environment: &[(&str, &str)]) -> (Child, BufReader<ChildStdout>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_uproar"));
+    command.env_clear().envs(environment.iter().copied()).args(["top", "--interval=300ms", "--admin", admin]);
+    let mut top = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let stdout = top.stdout.take().unwrap();
+    (top, BufReader::new(stdout))
+}
+
 #[test]
-fn without_a_terminal_it_says_what_to_do() {
-    let output = top(SocketAddr::from(([127, 0, 0, 1], 1)), &[]);
-    let (code, error) = failure(&output);
-    assert_eq!(code, Some(2));
-    assert!(error.contains("--once"), "{error}");
+fn without_a_terminal_it_prints_page_after_page() {
+    let server = tapped_server();
+    // By its name.
+    let admin = format!("localhost:{}", server.admin().port());
+    let (mut top, stdout) = pages(&admin, &[]);
+    let head = format!("{admin}: uproar {}, ready, up ", env!("CARGO_PKG_VERSION"));
+    let mut lines = stdout.lines().map_while(Result::ok);
+    let mut read = Vec::new();
+    while read.iter().filter(|line: &&String| line.starts_with(&head)).count() < 3 {
+        read.push(lines.next().unwrap_or_else(|| panic!("it ended: {read:?}")));
+    }
+    assert!(read.iter().all(|line| line.is_ascii() && !line.contains('\u{1b}')), "{read:?}");
+    drop(lines);
+    let ended = eventually(|| top.try_wait().unwrap(), || "nobody reads it, and it does not end".into());
+    assert_eq!(ended.code(), Some(141));
+}
+
+#[test]
+fn a_locale_of_utf8_has_the_characters_that_others_do_not() {
+    let server = Server::start(&["--shards=1"]);
+    for (variable, value, is_utf8) in
+        [("LANG", "C.UTF-8", true), ("LC_ALL", "en_US.utf8", true), ("LC_ALL", "C", false), ("LANG", "de_DE", false)]
+    {
+        let (mut top, stdout) = pages(&server.admin().to_string(), &[(variable, value)]);
+        // Nobody has connected, so that their latency is unknown.
+        let line = stdout.lines().map_while(Result::ok).find(|line| line.starts_with("latency")).unwrap();
+        top.kill().unwrap();
+        top.wait().unwrap();
+        assert_eq!(line.contains('–'), is_utf8, "{variable}={value}: {line}");
+        assert_ne!(line.is_ascii(), is_utf8, "{variable}={value}: {line}");
+    }
+}
+
+#[test]
+fn a_server_that_goes_is_said_to_be_gone_and_read_again() {
+    let server = Server::start(&["--shards=1"]);
+    let admin = server.admin().to_string();
+    let (mut top, stdout) = pages(&admin, &[]);
+    let mut lines = stdout.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains(", ready, up ")));
+    server.kill();
+    assert!(lines.any(|line| line.contains("does not answer")));
+    let next = Server::start(&["--shards=1", "--admin", &admin]);
+    assert!(lines.any(|line| line.contains(", ready, up ")));
+    top.kill().unwrap();
+    top.wait().unwrap();
+    drop(next);
 }
 
 #[test]
@@ -143,8 +193,55 @@ fn a_port_that_is_not_the_admin_port_is_told_from_it() {
     assert!(error.contains("not as the admin port"), "{error}");
 }
 
-/// Longer than the view ever takes to draw or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+#[test]
+fn a_terminal_without_a_cursor_gets_text() {
+    let server = tapped_server();
+    for term in ["TERM=dumb", "TERM="] {
+        let Some(mut terminal) = Terminal::of(&server, &[term, "LC_ALL=C"]) else { return };
+        while !terminal.text().contains(&format!("{}: uproar ", server.admin())) {
+            assert!(terminal.draws(), "{term}: {}", terminal.text());
+        }
+        assert!(!terminal.text().contains('\u{1b}') && terminal.text().is_ascii(), "{term}: {}", terminal.text());
+        terminal.press(b"\x03");
+        while terminal.draws() {}
+    }
+}
+
+#[test]
+fn colours_and_characters_are_those_of_the_terminal() {
+    let server = tapped_server();
+    let drawn = |environment: &[&str]| {
+        let mut terminal = Terminal::of(&server, &[environment, &["TERM=xterm"]].concat())?;
+        while !terminal.text().contains("1,234") || !terminal.text().contains("q quit") {
+            assert!(terminal.draws(), "{environment:?}: {}", terminal.text());
+        }
+        terminal.press(b"q");
+        while terminal.draws() {}
+        Some(terminal.text())
+    };
+    let Some(plain) = drawn(&["NO_COLOR=1", "LC_ALL=C"]) else { return };
+    let coloured = drawn(&["LC_ALL=C.UTF-8"]).unwrap();
+    // The foreground of the bars.
+    let has_colour = |text: &str| text.contains("\u{1b}[36m") || text.contains("\u{1b}[38;5;6");
+    assert!(has_colour(&coloured) && !coloured.is_ascii(), "{coloured:?}");
+    assert!(!has_colour(&plain) && plain.is_ascii(), "{plain:?}");
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_the_view() {
+    let server = tapped_server();
+    let directory = tempfile::tempdir().unwrap();
+    let code = directory.path().join("code");
+    // What runs the view is told that the terminal is gone too, and outlives it to say how the view ended.
+    let then = format!("; echo $? > {0}.new; mv {0}.new {0}", code.display());
+    let Some(mut terminal) = Terminal::running(&server, &["TERM=xterm"], "trap : HUP;", &then) else { return };
+    while !terminal.text().contains("1,234") {
+        assert!(terminal.draws(), "{}", terminal.text());
+    }
+    terminal.script.kill().unwrap();
+    let ended = eventually(|| std::fs::read_to_string(&code).ok(), || "the view does not end".into());
+    assert_eq!(ended.trim(), "1", "no abort, and no panic");
+}
 
 /// A terminal that script(1) makes, with the view on it; it ends with this.
 struct Terminal {
@@ -164,8 +261,23 @@ impl Drop for Terminal {
 impl Terminal {
     /// Shows a server, and waits for its figures. None where there is no script(1).
     fn showing(server: &Server) -> Option<Self> {
+        let mut terminal = Self::of(server, &["TERM=xterm"])?;
+        while !terminal.text().contains("1,234") {
+            assert!(terminal.draws(), "the view ended: {}", terminal.text());
+        }
+        Some(terminal)
+    }
+
+    /// Shows a server, in an environment of these variables.
+    fn of(server: &Server, environment: &[&str]) -> Option<Self> {
+        Self::running(server, environment, "exec", "")
+    }
+
+    /// The same, with something for the shell to do before and afterwards.
+    fn running(server: &Server, environment: &[&str], before: &str, then: &str) -> Option<Self> {
+        let program = format!("/usr/bin/env -i {} {}", environment.join(" "), env!("CARGO_BIN_EXE_uproar"));
         let view =
-            format!("stty rows 24 cols 80; exec {} top --admin {}", env!("CARGO_BIN_EXE_uproar"), server.admin());
+            format!("stty rows 24 cols 80; {before} {program} top --interval 300ms --admin {}{then}", server.admin());
         let mut script = Command::new("script");
         script.args(["-q", "-e", "-c", &view, "/dev/null"]).env("TERM", "xterm").env("SHELL", "/bin/sh");
         let mut script = match script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
@@ -176,16 +288,12 @@ impl Terminal {
             }
         };
         let chunks = chunks_of(script.stdout.take().unwrap());
-        let mut terminal = Self { script, chunks, drawn: Vec::new() };
-        while !terminal.text().contains("1,234") {
-            assert!(terminal.draws(), "the view ended: {}", terminal.text());
-        }
-        Some(terminal)
+        Some(Self { script, chunks, drawn: Vec::new() })
     }
 
     /// Waits for what the view draws next; false once it has ended.
     fn draws(&mut self) -> bool {
-        match self.chunks.recv_timeout(PATIENCE) {
+        match self.chunks.recv_timeout(DEADLINE) {
             Ok(chunk) => self.drawn.extend(chunk),
             Err(RecvTimeoutError::Disconnected) => return false,
             Err(RecvTimeoutError::Timeout) => panic!("nothing is drawn, and it does not end: {}", self.text()),

@@ -153,6 +153,8 @@ pub(crate) enum Outcome {
     Answered(u16),
     /// Gave up the newest bidirectional stream, with this code.
     Refused(u64),
+    /// Does not know the connection: it had closed it, and the close was lost.
+    Forgotten,
 }
 
 /// Whoever connects.
@@ -367,6 +369,7 @@ async fn answer(answers: &mut quinn::RecvStream) -> Result<u16, Option<u64>> {
 async fn closed(connection: &quinn::Connection) -> Outcome {
     match connection.closed().await {
         quinn::ConnectionError::ApplicationClosed(close) => Outcome::Closed(close.error_code.into_inner()),
+        quinn::ConnectionError::Reset => Outcome::Forgotten,
         other => panic!("closed otherwise: {other}"),
     }
 }

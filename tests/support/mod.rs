@@ -26,10 +26,20 @@ pub(crate) use taps::Tapper;
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a test gives up.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// How long anything may take before a test gives up: several times what the slowest step takes while compilers run on every
+/// core. Whoever needs a limit for waiting takes this one.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// How often a condition is looked at that no event announces, such as a counter of the server.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How many windows are not among those that somebody saw, from the first to the last.
+///
+/// # Panics
+/// When they are not in order, or one is there twice.
+pub(crate) fn missed(windows: &[u64]) -> u64 {
+    assert!(windows.is_sorted_by(|one, next| one < next), "{windows:?}");
+    windows.windows(2).map(|pair| pair[1] - pair[0] - 1).sum()
+}
 
 /// Looks until there is an answer. For conditions that no event announces.
 ///

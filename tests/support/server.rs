@@ -204,6 +204,13 @@ impl Server {
         self.metrics().sum(selector)
     }
 
+    /// That subscribers missed no frames but those that the server says it skipped. A shard that gets no time for longer than a
+    /// window makes two frames in one turn, and skips the older one; that is no loss, as long as it is counted.
+    pub(crate) fn assert_skipped(&self, missed: u64) {
+        let skipped = self.metric("uproar_frames_skipped_total");
+        assert!(missed <= skipped, "{missed} frames did not come, and {skipped} were skipped");
+    }
+
     /// Waits until a counter has come to exactly `expected`.
     pub(crate) fn await_metric(&self, selector: &str, expected: u64) {
         let mut last = 0;

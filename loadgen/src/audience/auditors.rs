@@ -4,6 +4,7 @@
 //! finding.
 
 use crate::audit::{Arrival, Audit, Sitter};
+use crate::interrupt::Interrupt;
 use futures_util::StreamExt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -30,6 +31,9 @@ pub enum AuditorError {
     /// The match is about rooms that do not exist.
     #[error("room {0} does not exist ({1:?}); make it over the admin port, or set rooms.create = true")]
     NoRoom(RoomId, RoomStatus),
+    /// The run was interrupted before all were there.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// Where the server is, and whether it is believed.
@@ -54,32 +58,52 @@ impl Auditors {
     /// Subscribes to all rooms of the audit. Events of the first room also go to `live`, as far as it takes them.
     ///
     /// # Errors
-    /// When the server is not there, or does not have a room.
+    /// When the server is not there, or does not have a room, and [`AuditorError::Interrupted`].
     pub async fn take_seats(
         audit: &Arc<Audit>,
         rooms: &[RoomId],
         target: &QuicTarget,
-        mut live: Option<mpsc::Sender<RoomEvent>>,
+        live: Option<mpsc::Sender<RoomEvent>>,
+        interrupt: &Interrupt,
     ) -> Result<Self, AuditorError> {
         let any = if target.address.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let config = ClientConfig::new(target.trust.clone())
             .bind(SocketAddr::new(any, 0))
             .rooms_max(ROOMS_MAX as u16)
             .socket_buffer_bytes(SOCKET_BUFFER);
-        let endpoint = ClientEndpoint::bind(&config)?;
-        let mut connections = 0;
+        let mut auditors = Self { endpoint: ClientEndpoint::bind(&config)?, connections: 0 };
+        let seated = tokio::select! {
+            seated = auditors.sit_down(audit, rooms, target, live) => seated,
+            () = interrupt.wait() => Err(AuditorError::Interrupted),
+        };
+        match seated {
+            Ok(()) => Ok(auditors),
+            Err(error) => {
+                auditors.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn sit_down(
+        &mut self,
+        audit: &Arc<Audit>,
+        rooms: &[RoomId],
+        target: &QuicTarget,
+        mut live: Option<mpsc::Sender<RoomEvent>>,
+    ) -> Result<(), AuditorError> {
         for rooms in rooms.chunks(ROOMS_MAX) {
-            let client = endpoint.connect(target.address, &target.name).await;
+            let client = self.endpoint.connect(target.address, &target.name).await;
             let client = client.map_err(|error| AuditorError::Connect(target.address, error))?;
             let subscription = client.subscribe(rooms).await?;
             let refused = subscription.rooms().iter().find(|(_, status)| *status != RoomStatus::Subscribed);
             if let Some(&(room, status)) = refused {
                 return Err(AuditorError::NoRoom(room, status));
             }
-            connections += 1;
+            self.connections += 1;
             tokio::spawn(sit(subscription, Sitter::new(audit), live.take()));
         }
-        Ok(Self { endpoint, connections })
+        Ok(())
     }
 
     /// How many connections they are.

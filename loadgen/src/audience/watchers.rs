@@ -8,6 +8,7 @@ use super::by_room;
 use crate::audience::auditors::QuicTarget;
 use crate::crowd::{Crowd, Part};
 use crate::fleet::{self, Fleet, FleetConfig, FleetError, FleetMeasures, FleetTotals, Pause, WindowArrivals};
+use crate::interrupt::Interrupt;
 use crate::live::LiveCounters;
 use crate::scenario::{ActKind, Subscribers};
 use std::collections::VecDeque;
@@ -33,6 +34,9 @@ pub enum WatcherError {
     /// Not all arrived.
     #[error("subscribers: {0}")]
     Fleet(#[from] FleetError),
+    /// The run was interrupted before all were there.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// A seated fleet.
@@ -81,15 +85,16 @@ pub struct ActDone {
 
 impl Watchers {
     /// Seats this machine's part of a scenario's subscribers; `None` when it has none. Blocks until all who are to be present
-    /// are subscribed; `progress` is told how many are.
+    /// are subscribed; `progress` is told how many are. When `interrupt` is raised meanwhile, those there are leave.
     ///
     /// # Errors
-    /// When the kernel refuses, or not all arrive.
+    /// When the kernel refuses, or not all arrive, and [`WatcherError::Interrupted`].
     pub fn take_seats(
         crowd: &Crowd,
         part: Part,
         target: &QuicTarget,
         mut progress: impl FnMut(u64),
+        interrupt: &Interrupt,
     ) -> Result<Option<Self>, WatcherError> {
         let config = &crowd.scenario().subscribers;
         let rooms: Vec<(RoomId, u32)> = by_room(crowd, part.share(config.count));
@@ -111,6 +116,9 @@ impl Watchers {
             let looked = fleet.wait_subscribed(LOOK);
             progress(fleet.totals()?.subscribers);
             match looked {
+                _ if interrupt.is_raised() => {
+                    return fleet.stop().map_err(Into::into).and(Err(WatcherError::Interrupted));
+                }
                 Err(FleetError::Timeout { .. }) if start.elapsed() < arrive_max => {}
                 looked => break looked?,
             }

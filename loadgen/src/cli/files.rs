@@ -1,7 +1,7 @@
 //! `merge` and `compare`: what can be done with reports that were written.
 
-use super::Failure;
 use super::run::Files;
+use super::{Ended, Failure};
 use crate::report::compare::{self, Tolerance};
 use crate::report::{Report, merge};
 use clap::Args;
@@ -30,25 +30,23 @@ pub(super) struct Compare {
     json: bool,
 }
 
-/// Merges; true when the whole run passed.
-pub(super) fn merge(args: &Merge) -> Result<bool, Failure> {
+/// Merges; what the whole run was.
+pub(super) fn merge(args: &Merge) -> Result<Ended, Failure> {
     args.files.check()?;
     let reports: Vec<Report> = args.reports.iter().map(|file| load(file)).collect::<Result<_, _>>()?;
     let merged = merge::merge(&reports).map_err(|error| Failure::Usage(error.to_string()))?;
     args.files.write(&merged)?;
-    super::show(&merged);
-    Ok(merged.passed)
+    super::show(&merged, Ended::of(&merged))
 }
 
-/// Compares; true when nothing is worse.
-pub(super) fn compare(args: &Compare) -> Result<bool, Failure> {
+/// Compares; passed when nothing is worse.
+pub(super) fn compare(args: &Compare) -> Result<Ended, Failure> {
     let comparison = compare::compare(&load(&args.a)?, &load(&args.b)?, args.tolerance);
-    if args.json {
-        println!("{:#}", serde_json::json!(comparison));
-    } else {
-        print!("{comparison}");
+    let ended = if comparison.worse { Ended::Failed } else { Ended::Passed };
+    match args.json {
+        true => super::show(&format_args!("{:#}\n", serde_json::json!(comparison)), ended),
+        false => super::show(&comparison, ended),
     }
-    Ok(!comparison.worse)
 }
 
 fn load(file: &std::path::Path) -> Result<Report, Failure> {

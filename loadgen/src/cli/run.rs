@@ -1,11 +1,13 @@
 //! `run`: plays a scenario and writes the report in every form that was asked for.
 
-use super::{Failure, Quic};
+use super::address::{self, Address};
+use super::{Ended, Failure, Quic};
+use crate::audience::auditors::QuicTarget;
 use crate::crowd::Part;
 use crate::html;
 use crate::live::Live;
 use crate::play::{self, Options, Targets};
-use crate::report::{Report, hgrm, hlog};
+use crate::report::{Report, file, hgrm, hlog};
 use crate::scenario::{Scenario, ScenarioError};
 use clap::Args;
 use std::net::SocketAddr;
@@ -19,14 +21,14 @@ pub(super) struct Run {
     #[arg(long)]
     start_at: Option<u64>,
     /// UDP port for reaction datagrams.
-    #[arg(long, default_value = "127.0.0.1:7400")]
-    reactions: SocketAddr,
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7400")]
+    reactions: Address,
     /// Public HTTP port.
-    #[arg(long, default_value = "127.0.0.1:8080")]
-    http: SocketAddr,
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    http: Address,
     /// Admin port, whose metrics the run is checked against.
-    #[arg(long, default_value = "127.0.0.1:9100")]
-    admin: SocketAddr,
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9100")]
+    admin: Address,
     #[command(flatten)]
     quic: Quic,
     #[command(flatten)]
@@ -63,22 +65,16 @@ pub(super) struct Files {
     html: Option<PathBuf>,
 }
 
-/// Plays; true when the run passed.
-pub(super) fn run(args: &Run) -> Result<bool, Failure> {
+/// Plays; what the run was.
+pub(super) fn run(args: &Run) -> Result<Ended, Failure> {
     let scenario = args.what.scenario()?;
-    let targets = Targets {
-        reactions: args.reactions,
-        http: args.http,
-        admin: args.admin,
-        quic: args.quic.quic,
-        server_name: args.quic.server_name.clone(),
-        trust: args.quic.trust().map_err(Failure::Usage)?,
-    };
     args.files.check()?;
+    let targets = args.targets()?;
     let options = Options {
         part: args.what.part,
         start_unix_ms: args.start_at.map(|seconds| seconds.saturating_mul(1000)),
         visitors: false,
+        interrupt: super::interrupt()?,
     };
     let mut live = Live::on_stderr();
     let runtime = play::runtime().map_err(|error| Failure::Run(error.to_string()))?;
@@ -86,10 +82,23 @@ pub(super) fn run(args: &Run) -> Result<bool, Failure> {
     // Threads that still send are not waited for.
     runtime.shutdown_background();
     drop(live);
-    let report = played.map_err(|error| Failure::Run(error.to_string()))?;
+    let report = played?;
     args.files.write(&report)?;
-    super::show(&report);
-    Ok(report.passed)
+    super::show(&report, Ended::of(&report))
+}
+
+impl Run {
+    /// The ports of TCP are found by asking them, and the others where those are.
+    fn targets(&self) -> Result<Targets, Failure> {
+        let tcp = |address: &Address, flag, known: &[SocketAddr]| {
+            address.resolve(flag, known, address::takes_tcp).map_err(Failure::Run)
+        };
+        let http = tcp(&self.http, "--http", &[])?;
+        let admin = tcp(&self.admin, "--admin", &[http])?;
+        let QuicTarget { address: quic, name, trust } = self.quic.target(&[http, admin])?;
+        let reactions = self.reactions.resolve("--reactions", &[quic, http, admin], SocketAddr::is_ipv4);
+        Ok(Targets { reactions: reactions.map_err(Failure::Run)?, http, admin, quic, server_name: name, trust })
+    }
 }
 
 impl What {
@@ -108,8 +117,8 @@ impl Files {
     pub(super) fn check(&self) -> Result<(), Failure> {
         for (flag, file) in [("json", &self.json), ("hgrm", &self.hgrm), ("hlog", &self.hlog), ("html", &self.html)] {
             let Some(file) = file else { continue };
-            let opened = std::fs::OpenOptions::new().append(true).create(true).open(file);
-            opened.map_err(|error| Failure::Usage(format!("--{flag} {}: {error}", file.display())))?;
+            let checked = file::check(file);
+            checked.map_err(|error| Failure::Usage(format!("--{flag} {}: {error}", file.display())))?;
         }
         Ok(())
     }
@@ -129,7 +138,7 @@ impl Files {
             hlog::write(report, file).map_err(|error| failed("hlog", file, &error))?;
         }
         if let Some(file) = &self.html {
-            std::fs::write(file, html::page(report)).map_err(|error| failed("html", file, &error))?;
+            file::write(file, html::page(report).as_bytes()).map_err(|error| failed("html", file, &error))?;
         }
         Ok(())
     }

@@ -175,7 +175,8 @@ impl Lane {
         &self.desk
     }
 
-    /// The next batch, once it is due; `None` when the match is over. What is long over is given up.
+    /// The next batch, once it is due; `None` when the match is over, or interrupted: what waits then is never sent, and is no
+    /// part of the match. What is long over is given up.
     pub(super) async fn next(&mut self) -> Option<Departure> {
         loop {
             let departure = match self.due.try_recv() {
@@ -185,6 +186,9 @@ impl Lane {
                     self.due.recv().await?
                 }
             };
+            if self.desk.stage.interrupt.is_raised() {
+                return None;
+            }
             if now() <= self.too_late(&departure) {
                 self.is_busy.store(true, Ordering::Relaxed);
                 return Some(departure);

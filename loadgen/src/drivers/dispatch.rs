@@ -18,12 +18,19 @@ const SLICES_AHEAD: usize = 16;
 /// All batches of one slice, in the order of their moments.
 type Planned = (Slice, Vec<Departure>);
 
-/// Plays the desk's sections, in batches of at most `records_max`, and returns when the last one is handed over.
+/// Plays the desk's sections, in batches of at most `records_max`, and returns when the last one is handed over, or when the
+/// match is interrupted: what is left then is no part of it.
 pub(super) async fn dispatch(desk: Arc<Desk>, records_max: usize, queues: Vec<Queue>) {
     let (planned, slices) = mpsc::channel(SLICES_AHEAD);
     let mut planning = tokio::task::JoinSet::new();
     planning.spawn(plan(Arc::clone(&desk), records_max, planned));
-    hand_over(&desk, slices, &queues).await;
+    tokio::select! {
+        biased;
+        () = desk.stage().interrupt.wait() => desk.show(),
+        () = hand_over(&desk, slices, &queues) => {}
+    }
+    // Connections go by that: nothing more comes.
+    drop(queues);
     // Should planning have failed, the match must not look as if it had been short.
     while let Some(ended) = planning.join_next().await {
         if let Err(error) = ended

@@ -13,6 +13,7 @@ use super::{OPENING_MAX, SourceAddresses, now, us_since};
 use crate::audience::auditors::{QuicTarget, sit};
 use crate::audit::Sitter;
 use crate::crowd::Part;
+use crate::interrupt::Interrupt;
 use crate::ledger::{Ledger, Outcome, histogram, record};
 use crate::scenario::Quic;
 use crate::stage::GIVE_UP;
@@ -46,6 +47,9 @@ pub enum QuicError {
         /// Why not.
         source: Error,
     },
+    /// The run was interrupted before all were there.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// Hears what a connection's subscription gets.
@@ -86,10 +90,10 @@ pub struct QuicConnections {
 }
 
 /// Opens connections, so many for each room of `rooms`, which watch it; `listener` makes a listener for each, and `opened`
-/// hears how many there are.
+/// hears how many there are. When `interrupt` is raised meanwhile, those there are end in order.
 ///
 /// # Errors
-/// Of the first one that fails.
+/// Of the first one that fails, and [`QuicError::Interrupted`].
 pub async fn open<L: Listener>(
     quic: &Quic,
     part: Part,
@@ -97,6 +101,7 @@ pub async fn open<L: Listener>(
     target: &QuicTarget,
     mut listener: impl FnMut() -> L,
     mut opened: impl FnMut(u32),
+    interrupt: &Interrupt,
 ) -> Result<QuicConnections, QuicError> {
     let endpoints = endpoints(quic, target).map_err(QuicError::Socket)?;
     let seats = rooms.iter().flat_map(|(room, here)| (0..*here).map(|_| *room));
@@ -107,14 +112,31 @@ pub async fn open<L: Listener>(
     });
     let mut opening = stream::iter(opening).buffer_unordered(OPENING_MAX);
     let (mut seats, mut subscriptions, mut handshakes) = (Vec::new(), JoinSet::new(), histogram());
-    while let Some((seat, subscription, handshake_us)) = opening.try_next().await? {
-        record(&mut handshakes, handshake_us, 1);
-        subscriptions.spawn(listener().listen(subscription));
-        seats.push(Arc::new(seat));
-        opened(seats.len() as u32);
-    }
+    let ended = loop {
+        let next = tokio::select! {
+            next = opening.try_next() => next,
+            () = interrupt.wait() => Err(QuicError::Interrupted),
+        };
+        match next {
+            Ok(Some((seat, subscription, handshake_us))) => {
+                record(&mut handshakes, handshake_us, 1);
+                subscriptions.spawn(listener().listen(subscription));
+                seats.push(Arc::new(seat));
+                opened(seats.len() as u32);
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
     drop(opening);
-    Ok(QuicConnections { seats, endpoints, subscriptions, handshake_us: handshakes })
+    let connections = QuicConnections { seats, endpoints, subscriptions, handshake_us: handshakes };
+    match ended {
+        Ok(()) => Ok(connections),
+        Err(error) => {
+            connections.close().await;
+            Err(error)
+        }
+    }
 }
 
 /// A connection that watches a room, and how long its handshake took, in microseconds.

@@ -15,11 +15,12 @@ mod text;
 pub use counters::{LiveCounters, SliceDone};
 pub use snapshot::{LiveRates, LiveSnapshot, Moment};
 
+use self::terminal::{Terminal, TerminalStep};
 use indicatif::ProgressDrawTarget;
 use plain::{Plain, PlainStep};
 use std::io::{self, Write};
 use std::time::Duration;
-use terminal::{Terminal, TerminalStep};
+use uproar::edge::terminal as environment;
 
 /// Time between two pictures on a terminal.
 const TERMINAL_PERIOD: Duration = Duration::from_millis(250);
@@ -43,7 +44,8 @@ impl Live {
     /// On stderr: drawn if that is a terminal which can move its cursor, else in lines.
     pub fn on_stderr() -> Self {
         let target = ProgressDrawTarget::stderr();
-        if target.is_hidden() { Self::in_lines(Box::new(io::stderr())) } else { Self::drawn_on(target) }
+        let is_drawable = !target.is_hidden() && environment::moves_cursor();
+        if !is_drawable { Self::in_lines(Box::new(io::stderr())) } else { Self::drawn_on(target) }
     }
 
     /// In single lines.

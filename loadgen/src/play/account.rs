@@ -35,6 +35,7 @@ pub(super) fn report(played: &Played, hall: &Hall, targets: &Targets) -> Report 
         people: stage.crowd.people_of(stage.part),
         people_acted: stage.acted.count(),
         visitors: played.visitors.then_some(0),
+        interrupted: played.interrupted.clone(),
         real: real(played, hall, targets),
         transports: transports(played),
         windows: window_rows(played, hall, &sent),

@@ -3,16 +3,17 @@
 //! Invariant: when the hall is prepared, each room has an auditor who has its palette, all palettes have the scenario's emoji,
 //! and the length of a window is known.
 
-use super::RunError;
+use super::{Options, RunError};
 use crate::audience::auditors::{Auditors, QuicTarget};
 use crate::audience::by_room;
 use crate::audience::watchers::Watchers;
 use crate::audit::{Audit, Sitter};
-use crate::crowd::{Crowd, Part};
+use crate::crowd::Crowd;
 use crate::drivers::hostile::{self, Hostility};
 use crate::drivers::http::{self, Names};
 use crate::drivers::quic::{self, QuicConnections};
 use crate::exchange::{Connection, Tcp};
+use crate::interrupt::Interrupt;
 use crate::ledger::{Acted, Shape};
 use crate::live::Live;
 use crate::rooms::Made;
@@ -75,42 +76,69 @@ pub struct Hall {
 }
 
 impl Hall {
-    /// Prepares everything for a part of the crowd.
+    /// Prepares everything for a part of the crowd. Whoever has a seat leaves it in order when somebody gets none.
     ///
     /// # Errors
-    /// Whatever keeps somebody from taking a seat.
+    /// Whatever keeps somebody from taking a seat, and [`RunError::Interrupted`].
     pub async fn prepare(
         crowd: &Arc<Crowd>,
         targets: &Targets,
-        part: Part,
+        options: &Options,
         live: &mut Live,
         events: Option<mpsc::Sender<RoomEvent>>,
     ) -> Result<Self, RunError> {
-        let scenario = crowd.scenario();
-        let rooms = rooms(crowd);
+        let interrupt = &options.interrupt;
+        let (scenario, rooms) = (crowd.scenario(), rooms(crowd));
         let audit = Audit::new(rooms[0], scenario.rooms.count);
         let step = live.begin("seating auditors", None);
-        let auditors = Auditors::take_seats(&audit, &rooms, &targets.quic_target(), events).await?;
-        let palettes = in_time("palette", audit.palettes()).await?;
-        check(&rooms, &palettes, scenario.emoji)?;
+        let auditors = Auditors::take_seats(&audit, &rooms, &targets.quic_target(), events, interrupt).await?;
         drop(step);
-        let quic = open_quic(crowd, targets, part, &audit, live).await?;
-        let http = open_http(crowd, targets, live).await?;
-        let watchers = seat_watchers(crowd, targets, part, live).await?;
-        let window = in_time("frame", audit.window()).await?;
-        Ok(Self {
-            names: Arc::new(names(&palettes)),
+        let mut hall = Self {
+            names: Arc::default(),
             audit,
-            window,
-            palettes,
+            window: Duration::ZERO,
+            palettes: Vec::new(),
             auditors,
-            watcher_count: watchers.as_ref().map_or(0, Watchers::count),
-            watchers,
-            http_count: http.len(),
-            http,
-            quic,
-            hostility: Hostility::prepare(scenario, part, targets.hostile_targets())?,
-        })
+            watchers: None,
+            watcher_count: 0,
+            http: Vec::new(),
+            http_count: 0,
+            quic: None,
+            hostility: None,
+        };
+        match hall.fill(crowd, targets, options, live).await {
+            Ok(()) => Ok(hall),
+            Err(error) => {
+                hall.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything but auditors, who are there.
+    async fn fill(
+        &mut self,
+        crowd: &Arc<Crowd>,
+        targets: &Targets,
+        options: &Options,
+        live: &mut Live,
+    ) -> Result<(), RunError> {
+        let (scenario, part, interrupt) = (crowd.scenario(), options.part, &options.interrupt);
+        self.palettes = in_time("palette", self.audit.palettes(), interrupt).await?;
+        check(&rooms(crowd), &self.palettes, scenario.emoji)?;
+        self.names = Arc::new(names(&self.palettes));
+        self.quic = open_quic(crowd, targets, options, &self.audit, live).await?;
+        self.http = tokio::select! {
+            opened = open_http(crowd, targets, live) => opened?,
+            () = interrupt.wait() => return Err(RunError::Interrupted),
+        };
+        self.http_count = self.http.len();
+        self.watchers = seat_watchers(crowd, targets, options, live).await?;
+        self.watcher_count = self.watchers.as_ref().map_or(0, Watchers::count);
+        self.window = in_time("frame", self.audit.window(), interrupt).await?;
+        let hostility = Hostility::prepare(scenario, part, targets.hostile_targets())?;
+        self.hostility = hostility.map(|hostility| hostility.until(interrupt));
+        Ok(())
     }
 
     /// How many connections also react over QUIC.
@@ -118,9 +146,10 @@ impl Hall {
         self.quic.as_ref().map_or(0, QuicConnections::count)
     }
 
-    pub(super) fn stage(&self, crowd: &Arc<Crowd>, part: Part, shape: Shape) -> Stage {
+    pub(super) fn stage(crowd: &Arc<Crowd>, options: &Options, shape: Shape) -> Stage {
         let acted = Arc::new(Acted::new(crowd.scenario().people));
-        Stage { crowd: Arc::clone(crowd), part, shape, acted, counters: Arc::default() }
+        let (crowd, interrupt) = (Arc::clone(crowd), options.interrupt.clone());
+        Stage { crowd, part: options.part, shape, acted, counters: Arc::default(), interrupt }
     }
 
     /// Everybody leaves.
@@ -129,17 +158,26 @@ impl Hall {
             quic.close().await;
         }
         self.auditors.close().await;
+        if let Some(watchers) = self.watchers {
+            // They were not needed, and are not asked what they saw.
+            let _ = tokio::task::spawn_blocking(move || drop(watchers)).await;
+        }
     }
 }
 
 /// Makes the rooms that are missing, if the scenario wants that.
-pub(super) async fn make_rooms(crowd: &Crowd, targets: &Targets, live: &mut Live) -> Result<Made, RunError> {
+pub(super) async fn make_rooms(
+    crowd: &Crowd,
+    targets: &Targets,
+    options: &Options,
+    live: &mut Live,
+) -> Result<Made, RunError> {
     let scenario = crowd.scenario();
     let mut made = Made::none(targets.admin);
     if scenario.rooms.create {
         let rooms = rooms(crowd);
         let step = live.begin("making rooms", Some(rooms.len() as u64));
-        if let Err(error) = made.make_missing(&rooms, scenario.emoji, || step.advance(1)).await {
+        if let Err(error) = made.make_missing(&rooms, scenario.emoji, || step.advance(1), &options.interrupt).await {
             // The error that is told is the first one.
             let _ = made.delete().await;
             return Err(error.into());
@@ -162,7 +200,7 @@ async fn open_http(crowd: &Crowd, targets: &Targets, live: &mut Live) -> Result<
 async fn open_quic(
     crowd: &Arc<Crowd>,
     targets: &Targets,
-    part: Part,
+    options: &Options,
     audit: &Arc<Audit>,
     live: &mut Live,
 ) -> Result<Option<QuicConnections>, RunError> {
@@ -170,16 +208,18 @@ async fn open_quic(
     let count = u64::from(config.connections);
     let step = live.begin(&format!("connecting {} who react over QUIC", grouped(count)), Some(count));
     let (rooms, target) = (by_room(crowd, config.connections), targets.quic_target());
-    let opened = quic::open(config, part, &rooms, &target, || Sitter::new(audit), |_| step.advance(1));
+    let (listener, progress) = (|| Sitter::new(audit), |_| step.advance(1));
+    let opened = quic::open(config, options.part, &rooms, &target, listener, progress, &options.interrupt);
     Ok(Some(opened.await?))
 }
 
 async fn seat_watchers(
     crowd: &Arc<Crowd>,
     targets: &Targets,
-    part: Part,
+    options: &Options,
     live: &mut Live,
 ) -> Result<Option<Watchers>, RunError> {
+    let (part, interrupt) = (options.part, options.interrupt.clone());
     let count = u64::from(part.share(crowd.scenario().subscribers.count));
     if count == 0 {
         return Ok(None);
@@ -188,10 +228,11 @@ async fn seat_watchers(
     let (crowd, target) = (Arc::clone(crowd), targets.quic_target());
     let seated = tokio::task::spawn_blocking(move || {
         let mut told = 0;
-        Watchers::take_seats(&crowd, part, &target, |there| {
+        let progress = |there: u64| {
             step.advance(there.saturating_sub(told));
             told = told.max(there);
-        })
+        };
+        Watchers::take_seats(&crowd, part, &target, progress, &interrupt)
     });
     Ok(seated.await.map_err(|error| RunError::Ended(error.to_string()))??)
 }
@@ -211,6 +252,9 @@ fn names(palettes: &[Palette]) -> Names {
     Names::new(palettes.iter().map(|palette| palette.emoji.iter().map(|emoji| emoji.name.as_str())))
 }
 
-async fn in_time<T>(what: &'static str, word: impl Future<Output = T>) -> Result<T, RunError> {
-    tokio::time::timeout(FIRST_WORD_MAX, word).await.map_err(|_| RunError::Silent(what))
+async fn in_time<T>(what: &'static str, word: impl Future<Output = T>, interrupt: &Interrupt) -> Result<T, RunError> {
+    tokio::select! {
+        word = tokio::time::timeout(FIRST_WORD_MAX, word) => word.map_err(|_| RunError::Silent(what)),
+        () = interrupt.wait() => Err(RunError::Interrupted),
+    }
 }

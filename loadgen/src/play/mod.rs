@@ -5,7 +5,8 @@
 //! 2. This file: the match itself. 3. [`account`]: the report. [`cost`]: what it took.
 //!
 //! Invariant: nothing is sent before everybody who is to receive it is there, and the run ends when the frames show what was
-//! sent or when no frame can show it any more.
+//! sent or when no frame can show it any more. A run that is interrupted sends nothing more and ends in the same way; what
+//! was sent is accounted for.
 
 pub mod account;
 pub mod cost;
@@ -23,10 +24,11 @@ use crate::drivers::udp::{Playing, UdpError};
 use crate::drivers::{Desk, http, udp};
 use crate::exchange::ExchangeError;
 use crate::fleet::FleetError;
+use crate::interrupt::Interrupt;
 use crate::ledger::{Ledger, Transport};
 use crate::live::{Live, Moment};
 use crate::metrics_scrape::{Scrape, ScrapeError};
-use crate::report::Report;
+use crate::report::{Interrupted, Report};
 use crate::rooms::RoomsError;
 use crate::scenario::Scenario;
 use crate::server_watch::{ServerSeries, ServerWatch};
@@ -35,15 +37,15 @@ use cost::Cost;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use uproar_client::RoomEvent;
 use uproar_wire::{RoomId, WindowSeq};
 
 /// Windows that frames are waited for after the last tap.
 const WINDOWS_AFTER: u32 = 3;
-/// And this much more, for the server's grace and the way here.
-const GRACE: Duration = Duration::from_secs(1);
+/// And this much more, for the server's grace, the way here, and machines that are busy: only what is lost is waited for as
+/// long.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What to play, beside the scenario.
 #[derive(Clone, Debug)]
@@ -56,6 +58,8 @@ pub struct Options {
     /// Whether others may tap too, on pages of the server: their taps are told apart, and are no finding. The scenario must
     /// then leave the ways in that pages have, HTTP and WebTransport, to them.
     pub visitors: bool,
+    /// What ends the match before its end.
+    pub interrupt: Interrupt,
 }
 
 /// Why a run could not be made.
@@ -63,15 +67,15 @@ pub struct Options {
 #[allow(missing_docs, reason = "each says it in its text")]
 pub enum RunError {
     #[error(transparent)]
-    Auditor(#[from] AuditorError),
+    Auditor(AuditorError),
     #[error(transparent)]
-    Watcher(#[from] WatcherError),
+    Watcher(WatcherError),
     #[error(transparent)]
-    Rooms(#[from] RoomsError),
+    Rooms(RoomsError),
     #[error("HTTP: {0}; see --http")]
     Http(#[from] ExchangeError),
     #[error(transparent)]
-    Quic(#[from] QuicError),
+    Quic(QuicError),
     #[error(transparent)]
     Udp(#[from] UdpError),
     #[error(transparent)]
@@ -93,7 +97,7 @@ pub enum RunError {
     Ended(String),
     #[error("the start, in {hours} hours, is more than a day ahead; --start-at is Unix time in seconds")]
     TooEarly { hours: u64 },
-    #[error("interrupted; there is no report of a match that was not played to its end")]
+    #[error("interrupted before anything was sent; there is no report")]
     Interrupted,
 }
 
@@ -118,25 +122,14 @@ pub async fn play(
     events: Option<mpsc::Sender<RoomEvent>>,
 ) -> Result<Report, RunError> {
     let crowd = Crowd::new(scenario);
-    let made = house::make_rooms(&crowd, targets, live).await?;
-    let played = tokio::select! {
-        played = play_in_rooms(&crowd, targets, options, live, events) => played,
-        () = interrupted() => Err(RunError::Interrupted),
-    };
+    let made = house::make_rooms(&crowd, targets, options, live).await?;
+    let played = play_in_rooms(&crowd, targets, options, live, events).await;
     // Other parts may still be in them.
     let is_whole = options.part == Part::WHOLE;
     if is_whole && let Err(error) = made.delete().await {
         live.say(&format!("rooms that were made stay: {error}"));
     }
     played
-}
-
-async fn interrupted() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
 }
 
 /// Everything that happened, for the account.
@@ -154,6 +147,7 @@ pub(crate) struct Played {
     pub(crate) udp_sockets: usize,
     /// Whether others may tap too.
     pub(crate) visitors: bool,
+    pub(crate) interrupted: Option<Interrupted>,
 }
 
 async fn play_in_rooms(
@@ -163,12 +157,24 @@ async fn play_in_rooms(
     live: &mut Live,
     events: Option<mpsc::Sender<RoomEvent>>,
 ) -> Result<Report, RunError> {
-    let mut hall = Hall::prepare(crowd, targets, options.part, live, events).await?;
+    let mut hall = Hall::prepare(crowd, targets, options, live, events).await?;
+    let played = play_in_hall(crowd, &mut hall, targets, options, live).await;
+    hall.close().await;
+    played
+}
+
+async fn play_in_hall(
+    crowd: &Arc<Crowd>,
+    hall: &mut Hall,
+    targets: &Targets,
+    options: &Options,
+    live: &mut Live,
+) -> Result<Report, RunError> {
     // Without metrics a run still counts; only a loss cannot be located.
     let before = Scrape::read(targets.admin).await;
     let shape = start::shape(crowd, options.start_unix_ms, hall.window)?;
     hall.audit.begin(shape.grid.first_window());
-    let stage = hall.stage(crowd, options.part, shape);
+    let stage = Hall::stage(crowd, options, shape);
     let watch = ServerWatch::start(targets.admin, shape.grid.start);
     let udp = udp::start(&stage, targets.reactions)?;
     let udp_sockets = udp.sockets();
@@ -177,20 +183,35 @@ async fn play_in_rooms(
         None => None,
     };
     let cost = Cost::begin();
-    let mut sending = Box::pin(send(&stage, &mut hall, targets, udp));
+    let mut sending = Box::pin(send(&stage, hall, targets, udp));
     let mut shown = tokio::time::interval(live.period());
+    let mut interrupted = None;
     let (ledgers, hostile) = loop {
         tokio::select! {
             sent = &mut sending => break sent?,
+            () = stage.interrupt.wait(), if interrupted.is_none() => {
+                interrupted = interruption(&stage);
+                live.say("interrupted: nothing more is sent; once what was sent is accounted for, the report follows");
+            }
             _ = shown.tick() => live.show(stage.counters.picture(picture_of(&stage, &watch))),
         }
     };
     drop(sending);
+    if interrupted.is_some() && ledgers.iter().all(|(_, ledger)| ledger.planned == 0) {
+        return Err(RunError::Interrupted);
+    }
     let cost = cost.end();
-    let waiting = live.begin("waiting for the last frames", None);
     let is_alone = stage.part == Part::WHOLE && !options.visitors;
-    until_shown(&stage, &hall, &ledgers, is_alone).await;
-    drop(waiting);
+    let waiting = live.begin("waiting for the last frames", None);
+    let mut settling = Box::pin(until_shown(&stage, hall, &ledgers, is_alone));
+    tokio::select! {
+        () = &mut settling => {}
+        () = stage.interrupt.wait(), if interrupted.is_none() => {
+            live.say("everything is sent, and the report follows soon; a second signal ends the run without one");
+            settling.as_mut().await;
+        }
+    }
+    drop((settling, waiting));
     let after = Scrape::read(targets.admin).await;
     let series = watch.finish().await;
     let series = (before.is_ok() || after.is_ok()).then_some(series);
@@ -199,12 +220,44 @@ async fn play_in_rooms(
         Err(error) => (None, Some(error.to_string())),
     };
     let visitors = options.visitors;
-    let played =
-        Played { stage, ledgers, hostile, watched, watchers_lost, before, after, series, cost, udp_sockets, visitors };
-    let report = account::report(&played, &hall, targets);
-    hall.close().await;
-    Ok(report)
+    let played = Played {
+        stage,
+        ledgers,
+        hostile,
+        watched,
+        watchers_lost,
+        before,
+        after,
+        series,
+        cost,
+        udp_sockets,
+        visitors,
+        interrupted,
+    };
+    Ok(account::report(&played, hall, targets))
 }
+
+/// What interrupted the match, and when; nothing when nothing has.
+fn interruption(stage: &Stage) -> Option<Interrupted> {
+    let after = Instant::now().saturating_duration_since(stage.shape.grid.start);
+    stage.interrupt.by().map(|by| Interrupted { by: by.to_owned(), after_s: after.as_secs_f64() })
+}
+
+/// Being interrupted is one thing, whoever hears of it first.
+macro_rules! interrupted_or {
+    ($($source:ident => $variant:ident),*) => {$(
+        impl From<$source> for RunError {
+            fn from(error: $source) -> Self {
+                match error {
+                    $source::Interrupted => Self::Interrupted,
+                    error => Self::$variant(error),
+                }
+            }
+        }
+    )*};
+}
+
+interrupted_or!(AuditorError => Auditor, WatcherError => Watcher, RoomsError => Rooms, QuicError => Quic);
 
 fn picture_of(stage: &Stage, watch: &ServerWatch) -> Moment {
     let at = Instant::now().saturating_duration_since(stage.shape.grid.start);

@@ -2,7 +2,7 @@
 //!
 //! The format is that of `outputPercentileDistribution` in the Java implementation, with values in milliseconds.
 
-use super::{Report, WriteError};
+use super::{Report, WriteError, file};
 use hdrhistogram::Histogram;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -50,13 +50,13 @@ fn footer(histogram: &Histogram<u64>) -> String {
 ///
 /// # Errors
 /// When a histogram is damaged or a file cannot be written.
-pub fn write(report: &Report, file: &Path) -> Result<Vec<PathBuf>, WriteError> {
+pub fn write(report: &Report, to: &Path) -> Result<Vec<PathBuf>, WriteError> {
     let mut written = Vec::new();
     for (measure, latency) in &report.latency {
         let histogram = latency.histogram();
         let histogram = histogram.map_err(|source| WriteError::Histogram { measure: measure.clone(), source })?;
-        let path = if measure == MAIN { file.to_owned() } else { beside(file, measure) };
-        std::fs::write(&path, percentiles(&histogram))
+        let path = if measure == MAIN { to.to_owned() } else { beside(to, measure) };
+        file::write(&path, percentiles(&histogram).as_bytes())
             .map_err(|source| WriteError::Unwritable { file: path.display().to_string(), source })?;
         written.push(path);
     }

@@ -3,7 +3,7 @@
 //! Each line is one interval of one latency, whose name is the line's tag; values are microseconds, the largest of each line
 //! is shown in milliseconds. Intervals are in the order of time.
 
-use super::{HistogramError, Latency, Report, WriteError};
+use super::{HistogramError, Latency, Report, WriteError, file};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
@@ -25,9 +25,9 @@ struct Line<'a> {
 ///
 /// # Errors
 /// When a histogram is damaged or the file cannot be written.
-pub fn write(report: &Report, file: &Path) -> Result<(), WriteError> {
+pub fn write(report: &Report, to: &Path) -> Result<(), WriteError> {
     let text = to_text(report)?;
-    std::fs::write(file, text).map_err(|source| WriteError::Unwritable { file: file.display().to_string(), source })
+    file::write(to, &text).map_err(|source| WriteError::Unwritable { file: to.display().to_string(), source })
 }
 
 /// All latencies as an interval log.

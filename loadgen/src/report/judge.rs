@@ -11,7 +11,7 @@
 mod audience;
 mod taps;
 
-use super::{Loss, Place, Report, Threshold, TransportRow, Verdict};
+use super::{Interrupted, Loss, Place, Report, Threshold, TransportRow, Verdict};
 use crate::scenario::Limits;
 use crate::table::grouped;
 
@@ -39,6 +39,7 @@ impl Report {
     pub fn judged(self) -> Self {
         let report = self.summed();
         let mut judge = Judge::new(&report);
+        judge.judge_interrupted();
         judge.judge_generator();
         judge.judge_people();
         judge.judge_losses();
@@ -104,6 +105,16 @@ impl<'a> Judge<'a> {
         passed
     }
 
+    fn judge_interrupted(&mut self) {
+        if let Some(Interrupted { by, after_s }) = &self.report.interrupted {
+            let whole_s = self.report.scenario.duration_s;
+            let text = format!(
+                "interrupted by {by} after {after_s:.1} s of {whole_s} s; everything here is about what was sent until then"
+            );
+            self.find(Blame::Generator, text);
+        }
+    }
+
     fn judge_generator(&mut self) {
         self.judge_planned();
         self.judge_achieved();
@@ -111,7 +122,7 @@ impl<'a> Judge<'a> {
     }
 
     fn judge_planned(&mut self) {
-        if self.report.taps_planned == 0 {
+        if self.report.taps_planned == 0 && self.report.interrupted.is_none() {
             let text = "nothing was planned: no tap says anything about the server; name a way in (udp, http or quic), \
                         raise reactions_per_second or duration_s, or divide the crowd into fewer parts";
             self.find(Blame::Generator, text.into());
@@ -176,7 +187,7 @@ impl<'a> Judge<'a> {
 
     fn judge_people(&mut self) {
         let least = self.limits.people_acted_min;
-        if least == 0 || !self.is_whole {
+        if least == 0 || !self.is_whole || self.report.interrupted.is_some() {
             return;
         }
         let acted = self.report.people_acted;

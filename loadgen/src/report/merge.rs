@@ -15,7 +15,8 @@ pub use check::MergeError;
 pub(super) use check::differing_knobs;
 
 use super::rows::{
-    Act, EmojiRow, Environment, Generator, Hostile, Rates, Real, RoomRow, Subscribers, TransportRow, WindowRow,
+    Act, EmojiRow, Environment, Generator, Hostile, Interrupted, Rates, Real, RoomRow, Subscribers, TransportRow,
+    WindowRow,
 };
 use super::{Latency, Report};
 use crate::crowd::Part;
@@ -74,6 +75,7 @@ impl Report {
             (Some(one), Some(other)) => Some(one.merged(other)),
             (one, other) => one.as_ref().or(other.as_ref()).cloned(),
         };
+        self.interrupted = earlier(self.interrupted.take(), other.interrupted.as_ref());
         self.server_lost |= other.server_lost;
         if let Some(error) = &other.server_error {
             add_words(self.server_error.get_or_insert_default(), error);
@@ -99,6 +101,12 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// Of several machines that were interrupted the first one.
+fn earlier(one: Option<Interrupted>, other: Option<&Interrupted>) -> Option<Interrupted> {
+    let both = one.into_iter().chain(other.cloned());
+    both.min_by(|a, b| a.after_s.total_cmp(&b.after_s).then_with(|| a.by.cmp(&b.by)))
 }
 
 /// Adds rows by key; they are in the order of their keys then.

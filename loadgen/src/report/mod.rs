@@ -7,12 +7,14 @@
 //! 3. `judge`: what the limits say. `locate`: where lost taps were last seen.
 //! 4. [`merge`]: several machines' reports as one. [`compare`]: two reports, side by side.
 //! 5. `visitors`: who taps and is no part of the crowd.
-//! 6. `text`: for people. [`hgrm`] and [`hlog`]: for HdrHistogram's tools. [`schema`]: the shape, for programs.
+//! 6. `text`: for people. [`hgrm`] and [`hlog`]: for HdrHistogram's tools. [`schema`]: the shape, for programs. [`file`]: how
+//!    all of them are written.
 //!
 //! Invariant: a run passes only if there is no finding. A finding says how much, and where it was last seen.
 
 pub mod agreement;
 pub mod compare;
+pub mod file;
 pub mod hgrm;
 pub mod hlog;
 mod judge;
@@ -30,8 +32,8 @@ mod visitors;
 
 pub use latency::{HistogramError, Latency, Quantiles};
 pub use rows::{
-    Act, EmojiRow, Environment, Generator, Hostile, Loss, Place, Rates, Real, RoomRow, Server, Subscribers, Threshold,
-    TransportRow, Verdict, WindowRow,
+    Act, EmojiRow, Environment, Generator, Hostile, Interrupted, Loss, Place, Rates, Real, RoomRow, Server,
+    Subscribers, Threshold, TransportRow, Verdict, WindowRow,
 };
 
 use crate::crowd::Part;
@@ -43,7 +45,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Version of the format; another major number means that old readers do not understand it.
-pub const FORMAT: &str = "uproar-loadgen/1.0";
+pub const FORMAT: &str = "uproar-loadgen/1.1";
 
 /// The result of a run, or of several parts of one.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -87,6 +89,10 @@ pub struct Report {
     /// Taps in frames of the match's windows that visitors made, where some are invited; `null` where nobody else may tap.
     #[serde(default)]
     pub visitors: Option<u64>,
+    /// What ended the match before its end; `null` when it was played to its end. What was not played is in no other figure: it
+    /// does not count as planned.
+    #[serde(default)]
+    pub interrupted: Option<Interrupted>,
     /// `taps_sent` over `taps_planned`.
     pub achieved_ratio: f64,
     /// 99th percentile of how late the generator itself was, in microseconds.
@@ -207,7 +213,7 @@ impl Report {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
-        std::fs::write(path, self.to_json())
+        file::write(path, self.to_json().as_bytes())
             .map_err(|source| WriteError::Unwritable { file: path.display().to_string(), source })
     }
 

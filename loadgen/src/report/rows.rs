@@ -19,6 +19,15 @@ pub enum Verdict {
     Invalid,
 }
 
+/// What ended a match before its end. Everything else in the report is about what was played until then.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Interrupted {
+    /// The signal.
+    pub by: String,
+    /// When, in seconds after the start.
+    pub after_s: f64,
+}
+
 /// A limit, and what was measured for it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Threshold {

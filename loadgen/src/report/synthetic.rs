@@ -123,6 +123,7 @@ impl Play {
             losses: Vec::new(),
             parts: vec![part.to_string()],
             visitors: None,
+            interrupted: None,
             start_unix_ms: START_UNIX_MS,
             people: (1..=ROOMS).map(|room| people(room) as u64).sum(),
             people_acted: acted.len() as u64,

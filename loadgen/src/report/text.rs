@@ -26,7 +26,10 @@ impl Display for Report {
         let scenario = &self.scenario;
         let parts = if self.is_whole() { String::new() } else { format!(", parts {}", self.parts.join(", ")) };
         let (name, seed, duration_s) = (&scenario.name, scenario.seed, scenario.duration_s);
-        writeln!(f, "{}: {name}, {duration_s} s, seed {seed}{parts}\n", self.verdict.label())?;
+        let interrupted = self.interrupted.as_ref().map_or_else(String::new, |interrupted| {
+            format!(", interrupted by {} after {:.1} s", interrupted.by, interrupted.after_s)
+        });
+        writeln!(f, "{}: {name}, {duration_s} s{interrupted}, seed {seed}{parts}\n", self.verdict.label())?;
         self.fmt_ways_in(f)?;
         self.fmt_people(f)?;
         self.fmt_frames(f)?;

@@ -22,7 +22,7 @@ use queue::Queue;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::panic::PanicHookInfo;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, Thread};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
@@ -86,6 +86,14 @@ impl Log {
         }
     }
 
+    /// Has `then` called in a thread that panics, between the line of the panic and its backtrace. The first call counts.
+    /// Does nothing where another program logs.
+    pub fn after_panic_line(&self, then: impl Fn() + Send + Sync + 'static) {
+        if let Some((lines, _)) = &self.0 {
+            let _ = lines.after_panic_line.set(Box::new(then));
+        }
+    }
+
     /// Tells how many lines have been lost since the start, if this process writes its own log.
     pub fn lost_lines(&self) -> impl Fn() -> Option<u64> + Send + Sync + 'static {
         let lines = self.0.as_ref().map(|(lines, _)| lines.clone());
@@ -102,17 +110,25 @@ impl Drop for Log {
 }
 
 /// A panic becomes a line like any other, and is written before the thread unwinds, as the process may abort in between. What
-/// RUST_BACKTRACE asks for follows in many lines.
+/// RUST_BACKTRACE asks for follows in many lines, after everything that must not wait for it.
 fn log_panics(lines: Arc<LogLines>) {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();
         // One that panics while it writes of a panic is the last.
         let is_written = thread.name() != Some(PANIC_WRITER) && write_panic(&lines, &thread, panic);
-        if !is_written || std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+        if is_written && let Some(then) = lines.after_panic_line.get() {
+            then();
+        }
+        if !is_written || backtraces_wanted() {
             default(panic);
         }
     }));
+}
+
+/// Whether RUST_BACKTRACE asks for backtraces of panics, as the standard library reads it.
+pub fn backtraces_wanted() -> bool {
+    std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0")
 }
 
 /// The name of the thread that writes of a panic.
@@ -145,11 +161,12 @@ struct LogLines {
     style: Style,
     limiter: Mutex<Limiter>,
     queue: Queue,
+    after_panic_line: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl LogLines {
     fn new(style: Style, to: impl Write + Send + 'static) -> Self {
-        Self { style, limiter: Mutex::default(), queue: Queue::new(to) }
+        Self { style, limiter: Mutex::default(), queue: Queue::new(to), after_panic_line: OnceLock::new() }
     }
 
     fn write(&self, line: &Line) {

@@ -100,7 +100,8 @@ fn no_size_is_too_small() {
     press(&mut help, KeyCode::Char('?'));
     let empty = Screen::new("127.0.0.1:9100".parse().unwrap(), Duration::from_secs(1));
     for screen in [&screen(), &help, &empty] {
-        for (width, height) in [(1, 1), (2, 24), (80, 1), (80, 3), (71, 19), (72, 20), (131, 20), (300, 5), (500, 200)]
+        for (width, height) in
+            [(0, 0), (1, 1), (2, 24), (80, 1), (80, 3), (71, 19), (72, 20), (131, 20), (300, 5), (500, 200)]
         {
             drawn(screen, width, height);
         }
@@ -122,6 +123,25 @@ fn before_the_first_answer_the_reason_is_told_whole() {
     let gone = ScrapeError::NoAnswer { address: "127.0.0.1:9100".into(), why: "Connection refused".into() };
     screen.handle_reading(Err(gone));
     has(&drawn(&screen, 80, 24), &["(--admin)?", "Trying again every 2s."]);
+}
+
+#[test]
+fn in_ascii_everything_has_the_same_place() {
+    let mut help = screen();
+    press(&mut help, KeyCode::Char('?'));
+    for screen in [screen(), help] {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        let draw = |frame: &mut Frame<'_>| {
+            super::draw(frame, &screen);
+            to_ascii(frame);
+        };
+        terminal.draw(draw).unwrap();
+        let (utf8, drawn) = (drawn(&screen, 80, 24), terminal.backend().to_string());
+        assert!(drawn.is_ascii(), "{drawn}");
+        let columns = |text: &str| text.lines().map(|line| line.chars().count()).collect::<Vec<_>>();
+        assert_eq!(columns(&drawn), columns(&utf8));
+        has(&drawn, &["uproar 1.2.3, ready, up -", "q quit", "#"]);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ import { delimiter, join } from "node:path";
 import { chromium } from "playwright-core";
 
 /** How long a page may take for anything that is waited for. */
-export const DEADLINE_MS = 20_000;
+export const DEADLINE_MS = 120_000;
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome"];
 const FLAGS = [

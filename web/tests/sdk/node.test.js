@@ -8,7 +8,7 @@ import { Uproar } from "../../uproar.js";
 import { PALETTE } from "./samples.js";
 import { frameBody, tapsIn } from "./world.js";
 
-test("frames come, a tap arrives, and a stream that ends is resumed", { timeout: 20_000 }, async () => {
+test("frames come, a tap arrives, and a stream that ends is resumed", { timeout: 120_000 }, async () => {
   const streams = [], posts = [];
   let onPost = () => {};
   const server = createServer(async (request, response) => {

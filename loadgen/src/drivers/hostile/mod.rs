@@ -21,6 +21,7 @@ pub use ledger::HostileLedger;
 use super::{SourceAddresses, later, now, until};
 use crate::crowd::Part;
 use crate::exchange::{Connection, ExchangeError, Tcp};
+use crate::interrupt::Interrupt;
 use crate::ledger::Transport;
 use crate::scenario::{Hostile, Scenario};
 use crate::stage::GIVE_UP;
@@ -72,6 +73,7 @@ pub struct Hostility {
     datagrams: (Beat, Vec<UdpSocket>, Datagrams),
     packets: (Beat, Vec<UdpSocket>, Packets),
     requests: (Beat, Vec<Connection<Tcp>>),
+    interrupt: Interrupt,
 }
 
 /// So many a second, evenly.
@@ -117,7 +119,14 @@ impl Hostility {
             ),
             packets: (packets, sockets(hostile, targets.quic)?, Packets::new(seed, initials)),
             requests: (beat(hostile.requests_per_second), connections(hostile, targets.http)),
+            interrupt: Interrupt::default(),
         }))
+    }
+
+    /// Sends nothing more once `interrupt` is raised.
+    #[must_use]
+    pub fn until(self, interrupt: &Interrupt) -> Self {
+        Self { interrupt: interrupt.clone(), ..self }
     }
 
     /// Sends all of it from `start` on, and returns when the last answer has come. Ends early when dropped.
@@ -125,19 +134,17 @@ impl Hostility {
     /// # Panics
     /// When one of its tasks has.
     pub async fn play(self, start: Instant) -> HostileLedger {
-        let (targets, room, duration) = (self.targets, self.room, self.duration);
+        let (targets, room, duration, interrupt) = (self.targets, self.room, self.duration, self.interrupt);
+        let pace = |beat: Beat| Pace { start, beat, count: beat.within(duration), interrupt: interrupt.clone() };
         let mut tasks = JoinSet::new();
         let (beat, sockets, datagrams) = self.datagrams;
-        let pace = Pace { start, beat, count: beat.within(duration) };
-        tasks.spawn(fire(pace, targets.reactions, sockets, datagrams));
+        tasks.spawn(fire(pace(beat), targets.reactions, sockets, datagrams));
         let (beat, sockets, packets) = self.packets;
-        let pace = Pace { start, beat, count: beat.within(duration) };
-        tasks.spawn(fire(pace, targets.quic, sockets, packets));
+        tasks.spawn(fire(pace(beat), targets.quic, sockets, packets));
         let (beat, connections) = self.requests;
-        let pace = Pace { start, beat, count: beat.within(duration) };
         let every = connections.len();
         for (first, connection) in connections.into_iter().enumerate() {
-            tasks.spawn(ask(pace, first as u64, every, connection, Asked { host: targets.http, room }));
+            tasks.spawn(ask(pace(beat), first as u64, every, connection, Asked { host: targets.http, room }));
         }
         tasks.join_all().await.into_iter().fold(HostileLedger::default(), |mut all, ledger| {
             all.add(ledger);
@@ -167,19 +174,23 @@ fn connections(hostile: &Hostile, server: SocketAddr) -> Vec<Connection<Tcp>> {
 }
 
 /// When each of how many is due.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Pace {
     start: Instant,
     beat: Beat,
     count: u64,
+    interrupt: Interrupt,
 }
 
 impl Pace {
-    /// Waits for the moment of a number; false when that is long over.
-    async fn reach(&self, number: u64) -> bool {
+    /// Waits for the moment of a number; false when that is long over. None when nothing more is to be sent.
+    async fn reach(&self, number: u64) -> Option<bool> {
         let moment = self.start + self.beat.due(number);
-        until(moment).await;
-        now() <= later(moment, GIVE_UP)
+        tokio::select! {
+            biased;
+            () = self.interrupt.wait() => None,
+            () = until(moment) => Some(now() <= later(moment, GIVE_UP)),
+        }
     }
 }
 
@@ -223,7 +234,7 @@ impl Ammunition for Packets {
 async fn fire<A: Ammunition>(pace: Pace, at: SocketAddr, from: Vec<UdpSocket>, mut what: A) -> HostileLedger {
     let (mut ledger, mut bytes) = (HostileLedger::default(), Vec::new());
     for (number, socket) in (0..pace.count).zip(from.iter().cycle()) {
-        let is_in_time = pace.reach(number).await;
+        let Some(is_in_time) = pace.reach(number).await else { break };
         let label = what.load(&mut bytes);
         if !is_in_time {
             ledger.unsent += 1;
@@ -253,9 +264,13 @@ async fn ask(pace: Pace, first: u64, every: usize, mut connection: Connection<Tc
     let place = Place { host: &host, room: asked.room, no_room: datagrams::NO_ROOM };
     for number in (first..pace.count).step_by(every) {
         let kind = &KINDS[number as usize % KINDS.len()];
-        if !pace.reach(number).await {
-            ledger.unsent += 1;
-            continue;
+        match pace.reach(number).await {
+            Some(true) => {}
+            Some(false) => {
+                ledger.unsent += 1;
+                continue;
+            }
+            None => break,
         }
         match connection.ask(&kind.request(&place)).await {
             Ok(answer) if kind.is_answered_by(answer.status, answer.body) => {

@@ -8,7 +8,7 @@ use std::io::Write;
 use uproar_wire::RoomId;
 
 /// How each emoji of each room is written: the start of its JSON object, up to its count.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Names(Vec<Vec<Box<[u8]>>>);
 
 impl Names {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::crowd::{Crowd, Part};
+use crate::interrupt::Interrupt;
 use crate::ledger::{Acted, Grid, Shape, Transport, histogram, record};
 use crate::scenario::Scenario;
 use crate::stage::Stage;
@@ -78,7 +79,7 @@ fn stage(text: &str, start: Instant) -> Stage {
     let grid = Grid::new(start.into_std(), 0, Duration::from_secs(1), Duration::from_millis(10));
     let shape = Shape { grid, rooms: 1, emoji: 2, interval: Duration::from_secs(1) };
     let acted = Arc::new(Acted::new(crowd.scenario().people));
-    Stage { crowd, part: Part::WHOLE, shape, acted, counters: Arc::default() }
+    Stage { crowd, part: Part::WHOLE, shape, acted, counters: Arc::default(), interrupt: Interrupt::default() }
 }
 
 async fn play_against(server: &Server, text: &str, start: Instant) -> (Ledger, Stage) {
@@ -122,6 +123,27 @@ async fn without_a_stall_latency_is_the_timers_millisecond() {
     let (ledger, _) = play_against(&Server::new(start..start), MATCH, start).await;
     assert!(ledger.confirmed_us.total().max() <= 1100, "{} us", ledger.confirmed_us.total().max());
     assert_eq!(ledger.sent, ledger.planned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_match_asks_nothing_more_and_awaits_the_answers_under_way() {
+    let start = now() + Duration::from_secs(1);
+    let stage = stage(MATCH, start);
+    // Whoever asks after half a second waits until the first second is over.
+    let server = Server::new(start + Duration::from_millis(500)..start + Duration::from_secs(1));
+    let connections = (0..4).map(|_| Connection::by(server.clone())).collect();
+    let names = Arc::new(Names::new([["fire", "six"]]));
+    let desk = Desk::new(stage.clone(), Transport::Http);
+    let interrupt = stage.interrupt.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep_until(start + Duration::from_millis(700)).await;
+        interrupt.raise("SIGINT");
+    });
+    let ledger = play(&desk, connections, "localhost", &names).await;
+    // Some 2,000 a second for half a second, and the four that were under way.
+    assert!((800..1200).contains(&ledger.sent), "{}", ledger.sent);
+    assert_eq!((ledger.planned, ledger.unsent, ledger.unconfirmed), (ledger.sent, 0, 0));
+    assert!(now() >= start + Duration::from_secs(1) && now() < start + Duration::from_secs(2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@
 use super::agenda::{Agenda, Departure, Itinerary, STEP_US, STEPS};
 use super::post::Post;
 use crate::crowd::{Batch, Planner, Slice};
+use crate::interrupt::Interrupt;
 use crate::ledger::{Ledger, Outcome, us_between};
 use crate::live::SliceDone;
 use crate::stage::{GIVE_UP, Stage};
@@ -31,8 +32,8 @@ pub(super) trait Clock {
     fn sleep_until(&mut self, moment: Instant);
 }
 
-/// The machine's.
-pub(super) struct Monotonic;
+/// The machine's. Its sleep ends early when the match is interrupted.
+pub(super) struct Monotonic(pub(super) Interrupt);
 
 impl Clock for Monotonic {
     fn now(&mut self) -> Instant {
@@ -40,22 +41,25 @@ impl Clock for Monotonic {
     }
 
     fn sleep_until(&mut self, moment: Instant) {
-        std::thread::sleep(moment.saturating_duration_since(Instant::now()));
+        self.0.sleep_until(moment);
     }
 }
 
-/// Plays all slices of the match.
+/// Plays all slices of the match, or those before it is interrupted.
 pub(super) fn play(stage: &Stage, itinerary: Itinerary, post: impl Post, clock: impl Clock) -> Ledger {
     let mut planning = Planning::new(stage, itinerary);
     let mut sending = Sending { stage, ledger: stage.ledger(), people_acted: 0, lag_us: None, post, clock };
     let mut slices = stage.crowd.slices();
     planning.begin(slices.next());
-    while planning.finish() {
+    while !stage.interrupt.is_raised() && planning.finish() {
         planning.begin(slices.next());
         let before = (sending.ledger.planned, sending.ledger.sent);
         for step in 0..STEPS {
             if planning.now.len(step) > 0 {
                 sending.clock.sleep_until(stage.moment(planning.now.ends_at(step)));
+                if stage.interrupt.is_raised() {
+                    break;
+                }
                 sending.send(&planning.now, step, &planning.itinerary);
             }
             planning.advance(step);

@@ -82,7 +82,7 @@ impl Lane {
     pub fn play(self) -> Ledger {
         let kernel = Kernel::new(self.sockets, self.trains);
         let cpu_before = cpu::of_thread();
-        let mut ledger = lane::play(&self.stage, self.itinerary, kernel, lane::Monotonic);
+        let mut ledger = lane::play(&self.stage, self.itinerary, kernel, lane::Monotonic(self.stage.interrupt.clone()));
         ledger.cpu = cpu::of_thread().saturating_sub(cpu_before);
         ledger
     }

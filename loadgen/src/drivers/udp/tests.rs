@@ -5,6 +5,7 @@ use super::lane::{Clock, play};
 use super::post::Post;
 use super::{Lane, STEP, start};
 use crate::crowd::{Crowd, Part, Planner, Section, SlicePlan, Tap};
+use crate::interrupt::Interrupt;
 use crate::ledger::{Acted, Grid, Ledger, Shape, Transport};
 use crate::live::Moment;
 use crate::scenario::Scenario;
@@ -34,7 +35,28 @@ fn stage(text: &str, start: Instant) -> Stage {
         interval: Duration::from_secs(1),
     };
     let acted = Arc::new(Acted::new(scenario.people));
-    Stage { part: Part::WHOLE, shape, acted, crowd, counters: Arc::default() }
+    Stage { part: Part::WHOLE, shape, acted, crowd, counters: Arc::default(), interrupt: Interrupt::default() }
+}
+
+#[test]
+fn what_was_not_sent_when_the_match_was_interrupted_is_no_part_of_it() {
+    let stage = stage(BUSY, Instant::now());
+    let mut itinerary = Itinerary::new(stage.crowd.scenario().udp.as_ref().unwrap().records_per_datagram.into());
+    stage.sections(Transport::Udp).into_iter().for_each(|section| itinerary.add(section, 0));
+    let (clock, taken) = (Fake(Rc::new(Cell::new(stage.shape.grid.start))), Taken::default());
+    let (interrupt, start) = (stage.interrupt.clone(), stage.shape.grid.start);
+    let answer = move |now: Instant, count: usize| {
+        if now >= start + Duration::from_millis(400) {
+            interrupt.raise("SIGINT");
+        }
+        Sent::Some(count)
+    };
+    let script = Script { clock: clock.clone(), taken: Rc::clone(&taken), train: 1, answer };
+    let ledger = play(&stage, itinerary, script, clock);
+    let all: u64 = planned(&stage).values().flatten().map(|(_, datagram)| taps_of([datagram])).sum();
+    assert!(ledger.sent > all / 4 && ledger.sent < all / 2, "{} of {all}", ledger.sent);
+    assert_eq!((ledger.planned, ledger.unsent), (ledger.sent, 0));
+    assert_eq!(taps_of(taken.borrow().iter().map(|(.., datagram)| datagram)), ledger.sent);
 }
 
 /// What a datagram says.

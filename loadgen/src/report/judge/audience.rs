@@ -84,7 +84,9 @@ impl Judge<'_> {
 
     pub(super) fn judge_acts(&mut self) {
         let (acts, limit) = (&self.report.acts, self.limits.return_ms_max);
-        let missing: Vec<&Act> = acts.iter().filter(|act| act.is_missing()).collect();
+        // Who was on the way back when the match was interrupted had no time for it.
+        let is_judged = |act: &&Act| act.is_missing() && self.report.interrupted.is_none();
+        let missing: Vec<&Act> = acts.iter().filter(is_judged).collect();
         for act in &missing {
             let text = format!(
                 "not all of {} subscribers were back after {} at {} s; if it is too close to the end, let the match last \

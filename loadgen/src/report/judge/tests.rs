@@ -36,6 +36,22 @@ fn a_run_that_adds_up_passes() {
 }
 
 #[test]
+fn an_interrupted_run_does_not_pass_and_is_judged_by_what_was_played() {
+    let interrupted = Some(Interrupted { by: "SIGTERM".to_owned(), after_s: 1.25 });
+    let report = with(|report| {
+        report.interrupted = interrupted.clone();
+        report.scenario.limits.people_acted_min = u32::MAX;
+    });
+    assert!(only_finding(&report).starts_with("interrupted by SIGTERM after 1.2 s of "), "{:?}", report.findings);
+    assert_eq!(report.verdict, Verdict::Invalid);
+    assert!(report.to_string().contains(", interrupted by SIGTERM after 1.2 s, "), "{report}");
+    let mut play = Play::new(1);
+    play.lose_before_fan_out(3);
+    let lost = Report { interrupted, ..play.report(Part::WHOLE) }.judged();
+    assert!(lost.findings.len() > 1 && lost.taps_lost > 0, "a loss is a loss: {:?}", lost.findings);
+}
+
+#[test]
 fn a_limit_of_zero_is_no_limit_where_it_says_so() {
     let names =
         ["people_acted_min", "tap_to_frame_p99_ms_max", "http_p99_ms_max", "spread_p99_ms_max", "return_ms_max"];
