@@ -51,7 +51,7 @@ const OPTIONS = ["room", "transport", "webTransportUrl", "certificateHashes", "c
  * @typedef {{ room: number, url?: string, transport?: "auto" | Transport, webTransportUrl?: string,
  *   certificateHashes?: string[], clientId?: bigint, signal?: AbortSignal }} Options
  * @typedef {Options & { url: string, transport: "auto" | Transport, clientId: bigint }} Place
- * @typedef {Taps & { meant: string | number, refusedBy?: Palette | null }} Waiting  meant: a glyph when one is known
+ * @typedef {Taps & { glyph?: string, refusedBy?: Palette | null }} Waiting  glyph: once the palette is known
  * @typedef {(taps: (Emoji & { count: number })[]) => Promise<string | null>} Send  a code when they were refused
  * @typedef {{ session: WebTransport, over: boolean, writing: Promise<string | null> | null }} Link
  * @typedef {{ send?: Send, palette?: Palette, frame?: WireFrame }} News  of a connection; {} is a sign of life
@@ -413,9 +413,9 @@ export class Uproar extends EventTarget {
     if (!(count >= 1 && count <= COUNT_MAX && Number.isInteger(count))) throw new RangeError("count: 1 to 65535");
     const known = this.#find(emoji), sinceMs = Date.now();
     if ((this.#palette && !known) || String(emoji).length > LABEL_MAX) throw new RangeError(`no such emoji: ${emoji}`);
-    const { name, glyph } = known ?? { name: emoji, glyph: emoji };
+    const one = { emoji: known?.name ?? emoji, glyph: known?.glyph, sinceMs };
     const taps = Array.from({ length: Math.ceil(count / RECORD_TAPS_MAX) }, (_, part) => {
-      return { emoji: name, meant: glyph, count: Math.min(RECORD_TAPS_MAX, count - part * RECORD_TAPS_MAX), sinceMs };
+      return { ...one, count: Math.min(RECORD_TAPS_MAX, count - part * RECORD_TAPS_MAX) };
     });
     if (this.#end.signal.aborted) return this.#refuse("closed", taps);
     this.#taps.push(...taps.splice(0, Math.max(0, TAPS_WAITING_MAX - this.#taps.length)));
@@ -528,7 +528,7 @@ export class Uproar extends EventTarget {
     for (const label of /** @type {const} */ (["id", "name", "glyph"])) {
       for (const emoji of active) this.#active.set(plain(emoji[label]), emoji);
     }
-    for (const taps of this.#taps) taps.meant = this.#find(taps.meant)?.glyph ?? taps.meant;
+    for (const taps of this.#taps) taps.glyph ??= this.#find(taps.emoji)?.glyph;
     this.#tell("palette", palette);
   }
 
@@ -552,6 +552,12 @@ export class Uproar extends EventTarget {
   /** The emoji that this means, if it can be tapped. @param {string | number} emoji */
   #find(emoji) {
     return this.#active.get(plain(emoji));
+  }
+
+  /** What taps are for now. Their glyph may be the name of another emoji by now. @param {Waiting} taps */
+  #meant({ emoji, glyph = "" }) {
+    const known = this.#find(glyph || emoji);
+    return known && glyph && plain(known.glyph) !== plain(glyph) ? undefined : known;
   }
 
   /** One message at a time: taps gather while its answer, or the time of the next, is awaited. */
@@ -580,8 +586,8 @@ export class Uproar extends EventTarget {
     let size = 0, sum = 0;
     for (const { count } of this.#taps.slice(0, RECORDS_MAX)) if ((sum += count) <= MESSAGE_TAPS_MAX) size += 1;
     const all = this.#taps.splice(0, size);
-    const taps = all.filter(({ meant, refusedBy }) => refusedBy !== palette && this.#find(meant));
-    const records = taps.map(({ meant, count }) => ({ .../** @type {Emoji} */ (this.#find(meant)), count }));
+    const taps = all.filter((one) => one.refusedBy !== palette && this.#meant(one));
+    const records = taps.map((one) => ({ .../** @type {Emoji} */ (this.#meant(one)), count: one.count }));
     this.#refuse("unknown_emoji", all.filter((one) => !taps.includes(one)));
     const code = taps.length > 0 ? await send(records) : null;
     // The connection had ended.

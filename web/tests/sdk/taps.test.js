@@ -130,6 +130,19 @@ for (const transport of ["sse", "webtransport"]) {
   });
 }
 
+test("taps for a glyph that is retired do not go to an emoji that has it as its name", async () => {
+  const world = await opened();
+  world.streams[0].palette([PALETTE.emoji[0], { id: 1, name: "goal", glyph: "GOAL" }]);
+  await world.settle();
+  for (const emoji of [0, 1]) world.uproar.react(emoji);
+  const retired = { id: 1, name: "", glyph: "GOAL", retired: true };
+  world.streams[0].palette([PALETTE.emoji[0], retired, { id: 2, name: "GOAL", glyph: "⚽" }]);
+  await world.advance(250);
+  assert.deepEqual(posted(world), [[["🔥", 1]]]);
+  assert.deepEqual(codes(world), [["unknown_emoji", [{ emoji: "goal", count: 1 }]]]);
+  world.uproar.close();
+});
+
 test("taps from before the palette mean what they meant in the first one", async () => {
   const world = new World();
   await world.join({ transport: "sse" });
