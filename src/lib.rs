@@ -36,6 +36,7 @@ pub mod quic;
 pub mod shard;
 
 pub mod config;
+pub mod input;
 
 #[cfg(feature = "edge")]
 pub mod appliance;
