@@ -1,7 +1,8 @@
 //! What is wrong with a configuration, so that the operator knows what to change, and where.
 
+use crate::input::InputError;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a value came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,14 +37,20 @@ impl fmt::Display for Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}; name a TOML file that the server may read", absolute(path).display())]
     Unreadable {
         /// The file as it was named.
         path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
+        /// What is wrong with it.
+        error: InputError,
     },
-    /// The file is not TOML, or a room in it does not have the shape of a room.
+    /// A variable of the environment is not text.
+    #[error("{origin}: its value is not UTF-8 text; set it again, or unset it")]
+    NotText {
+        /// The variable.
+        origin: Origin,
+    },
+    /// The file is not TOML.
     #[error("{origin}: {message}")]
     Malformed {
         /// The line.
@@ -52,12 +59,14 @@ pub enum ConfigError {
         message: String,
     },
     /// A key that does not exist.
-    #[error("{origin}: unknown key {key}; `uproar config default` lists all keys")]
+    #[error("{origin}: unknown key {key}{meant}; `uproar config default` lists all keys")]
     UnknownKey {
         /// The line.
         origin: Origin,
         /// The key with its tables: `http.idle_timout`.
         key: String,
+        /// `; did you mean http.idle_timeout?`, or nothing.
+        meant: String,
     },
     /// A value out of its range, or one that does not go with another.
     #[error("{origin}: {key} is {value}; allowed: {allowed}")]
@@ -71,4 +80,9 @@ pub enum ConfigError {
         /// What may stand there.
         allowed: String,
     },
+}
+
+/// Where a relative path leads, so that whoever reads an error knows which directory it means.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
 }

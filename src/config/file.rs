@@ -1,42 +1,37 @@
 //! The configuration file: TOML, walked key by key so that every refusal names its line.
 
-use super::error::{ConfigError, Origin};
+use super::error::{ConfigError, Origin, absolute};
 use super::knob::{Form, KNOBS};
-use super::{Config, Origins, RoomConfig};
-use serde::Deserialize;
+use super::suggest::did_you_mean;
+use super::{Config, Origins};
 use std::ops::Range;
-use std::path::Path;
-use toml::Spanned;
+use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
-/// Only `[[rooms]]`: the other keys are walked one by one.
-#[derive(Deserialize)]
-struct Rooms {
-    #[serde(default)]
-    rooms: Vec<Spanned<RoomConfig>>,
-}
+/// The only key that no knob has.
+const ROOMS: &str = "rooms";
 
 /// One file being read.
 pub(super) struct File<'a> {
-    pub(super) path: &'a Path,
-    pub(super) text: &'a str,
+    path: &'a Path,
+    text: &'a str,
+    /// From where relative paths in it are meant.
+    directory: PathBuf,
 }
 
-impl File<'_> {
+impl<'a> File<'a> {
+    /// The file at `path`, which says `text`.
+    pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
+        // A pipe lies nowhere: what it says is meant from the working directory.
+        let directory = if path.is_file() { path.parent() } else { None };
+        Self { path, text, directory: directory.map(absolute_directory).unwrap_or_default() }
+    }
+
     /// Puts everything that the file says into `config`, and where it says so into `origins`.
     pub(super) fn read_into(&self, config: &mut Config, origins: &mut Origins) -> Result<(), ConfigError> {
         let document = DeTable::parse(self.text).map_err(|error| self.malformed(&error))?;
-        self.walk("", document.get_ref(), config, origins)?;
-        let Rooms { rooms } = toml::from_str(self.text).map_err(|error| self.malformed(&error))?;
-        // Counted from room to room: from the start each time, a file of 100,000 rooms would take hours.
-        let (mut line, mut counted) = (1, 0);
-        for room in rooms {
-            line += self.newlines(counted..room.span().start);
-            counted = room.span().start;
-            origins.rooms.push(Origin::File { path: self.path.into(), line });
-            config.rooms.push(room.into_inner());
-        }
-        Ok(())
+        origins.file = Some(self.path.into());
+        self.walk("", document.get_ref(), config, origins)
     }
 
     fn walk(
@@ -51,7 +46,7 @@ impl File<'_> {
                 if parent.is_empty() { name.get_ref().to_string() } else { format!("{parent}.{}", name.get_ref()) };
             let is_table = KNOBS.iter().any(|knob| knob.key.split_once('.').is_some_and(|(table, _)| table == key));
             match value.get_ref() {
-                _ if key == "rooms" => {}
+                rooms if key == ROOMS => self.read_rooms(rooms, value.span(), config, origins)?,
                 DeValue::Table(inner) if is_table => self.walk(&key, inner, config, origins)?,
                 scalar => self.set(&key, scalar, value.span(), config, origins)?,
             }
@@ -69,16 +64,15 @@ impl File<'_> {
     ) -> Result<(), ConfigError> {
         let origin = self.origin(span.clone());
         let Some(knob) = KNOBS.iter().find(|knob| knob.key == key) else {
-            return Err(ConfigError::UnknownKey { origin, key: key.into() });
+            let meant = did_you_mean(key, KNOBS.iter().map(|knob| knob.key).chain([ROOMS]));
+            return Err(ConfigError::UnknownKey { origin, key: key.into(), meant });
         };
         let set = match plain_text(value).filter(|_| knob.is_written_as(form(value))) {
             Some(text) => knob.set(config, &text),
             None => Err(knob.allowed()),
         };
-        set.map_err(|allowed| {
-            let value = self.text.get(span).unwrap_or_default().into();
-            ConfigError::OutOfRange { origin: origin.clone(), key: key.into(), value, allowed }
-        })?;
+        set.map_err(|allowed| self.out_of_range(key.into(), span, allowed))?;
+        knob.resolve(config, &self.directory);
         origins.knobs.insert(knob.key, origin);
         Ok(())
     }
@@ -88,14 +82,37 @@ impl File<'_> {
         ConfigError::Malformed { origin, message: error.message().into() }
     }
 
-    fn origin(&self, span: Range<usize>) -> Origin {
+    /// The value at `span` is not what may stand there.
+    pub(super) fn out_of_range(&self, key: String, span: Range<usize>, allowed: String) -> ConfigError {
+        let value = shortened(self.text.get(span.clone()).unwrap_or_default());
+        ConfigError::OutOfRange { origin: self.origin(span), key, value, allowed }
+    }
+
+    pub(super) fn origin(&self, span: Range<usize>) -> Origin {
         Origin::File { path: self.path.into(), line: 1 + self.newlines(0..span.start) }
     }
 
-    fn newlines(&self, range: Range<usize>) -> usize {
+    pub(super) fn newlines(&self, range: Range<usize>) -> usize {
         let bytes = self.text.as_bytes().get(range).unwrap_or_default();
         bytes.iter().filter(|&&byte| byte == b'\n').count()
     }
+}
+
+/// Bytes of a value that an error repeats.
+const SHOWN_MAX: usize = 128;
+
+/// A value on one line, which may have been a whole table.
+fn shortened(value: &str) -> String {
+    let line = value.lines().next().unwrap_or_default();
+    match line.get(..line.floor_char_boundary(SHOWN_MAX)) {
+        Some(start) if start.len() < value.len() => format!("{start}..."),
+        _ => line.into(),
+    }
+}
+
+fn absolute_directory(directory: &Path) -> PathBuf {
+    // The directory of a bare name is empty.
+    absolute(if directory.as_os_str().is_empty() { Path::new(".") } else { directory })
 }
 
 fn form(value: &DeValue<'_>) -> Form {

@@ -3,13 +3,14 @@
 //! Invariant: this table is the only list of them. Parsing, the range in an error, the environment variable's name
 //! and the documented default file all follow from a row, so they cannot disagree.
 
+use super::suggest::did_you_mean;
 use super::{Config, LogFormat};
 use crate::limits::{QUIC_HANDSHAKE_RATE, QUIC_HANDSHAKES, REQUEST_TAPS_MAX, SHARDS_MAX, WINDOW_MS};
 use crate::origins::Origins;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use uproar_wire::frame::TOP_MAX;
@@ -29,11 +30,15 @@ pub(super) struct Knob {
 enum Field {
     Address(fn(&mut Config) -> &mut SocketAddr),
     Number(fn(&mut Config) -> &mut usize, RangeInclusive<usize>),
+    /// A number of bytes, with or without a unit.
+    Bytes(fn(&mut Config) -> &mut usize, RangeInclusive<usize>),
     /// Whole milliseconds.
     Time(fn(&mut Config) -> &mut Duration, RangeInclusive<u64>),
     Shards,
-    /// With an example.
+    /// One that is there, with an example. A relative name is meant from the directory of the configuration file.
     File(fn(&mut Config) -> &mut Option<PathBuf>, &'static str),
+    /// One that the server keeps, with an example. A relative name is meant from the working directory.
+    StateFile(fn(&mut Config) -> &mut Option<PathBuf>, &'static str),
     /// One at least.
     Names(fn(&mut Config) -> &mut Vec<String>),
     /// Names of machines, as a browser sends them.
@@ -66,12 +71,19 @@ const SOCKET_BUFFER_BYTES: RangeInclusive<usize> = 65_536..=1 << 30;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// All knobs, in the order of the default file: those without a table first.
-pub(super) const KNOBS: [Knob; 41] = [
+pub(super) const KNOBS: [Knob; 42] = [
     knob("shards", Field::Shards, "Cores to use, one shard each."),
     knob("window", Field::Time(|c| &mut c.window, WINDOW_MS), "Length of a counting window: one frame a room each."),
     knob("top_k", Field::Number(|c| &mut c.top_k, 1..=TOP_MAX), "Emoji that a frame names, most tapped first."),
     knob("log", Field::Log, "How much is logged on standard error."),
     knob("log_format", Field::LogFormat, "How lines of the log are written: for people, or one JSON object a line."),
+    knob(
+        "announce",
+        Field::Switch(|c| &mut c.announce),
+        "Whether addresses, `ready` and `drained` are written on standard output, for programs that start the server. With \
+         log_format = \"json\" they are left out where standard output is the journal, or leads to the same place as the log; \
+         in a container, whose engine mixes both, set false.",
+    ),
     knob(
         "strict",
         Field::Switch(|c| &mut c.strict),
@@ -93,12 +105,12 @@ pub(super) const KNOBS: [Knob; 41] = [
     ),
     knob(
         "socket.receive_buffer_bytes",
-        Field::Number(|c| &mut c.socket.receive_buffer_bytes, SOCKET_BUFFER_BYTES),
+        Field::Bytes(|c| &mut c.socket.receive_buffer_bytes, SOCKET_BUFFER_BYTES),
         "Kernel buffer of each UDP socket for arrivals; net.core.rmem_max caps it, except with CAP_NET_ADMIN.",
     ),
     knob(
         "socket.send_buffer_bytes",
-        Field::Number(|c| &mut c.socket.send_buffer_bytes, SOCKET_BUFFER_BYTES),
+        Field::Bytes(|c| &mut c.socket.send_buffer_bytes, SOCKET_BUFFER_BYTES),
         "Kernel buffer of each UDP socket for departures; net.core.wmem_max caps it, except with CAP_NET_ADMIN.",
     ),
     knob(
@@ -129,7 +141,7 @@ pub(super) const KNOBS: [Knob; 41] = [
     ),
     knob(
         "http.body_rate_min_bytes",
-        Field::Number(|c| &mut c.http.body_rate_min_bytes, 0..=1 << 20),
+        Field::Bytes(|c| &mut c.http.body_rate_min_bytes, 0..=1 << 20),
         "A body must come with this many bytes a second on average, after its first 5 seconds. 0: at any pace.",
     ),
     knob(
@@ -181,7 +193,7 @@ pub(super) const KNOBS: [Knob; 41] = [
     ),
     knob(
         "quic.key_file",
-        Field::File(|c| &mut c.quic.key_file, "uproar.keys"),
+        Field::StateFile(|c| &mut c.quic.key_file, "/var/lib/uproar/uproar.keys"),
         "Secret of tickets and resets, made if missing. With it sessions resume after a restart, and on nodes with copies, which can then reset one another's connections.",
     ),
     knob(
@@ -191,7 +203,7 @@ pub(super) const KNOBS: [Knob; 41] = [
     ),
     knob(
         "quic.private_key",
-        Field::File(|c| &mut c.quic.private_key, "private_key.pem"),
+        Field::File(|c| &mut c.quic.private_key, "key.pem"),
         "Private key of the certificate, PEM.",
     ),
     knob(
@@ -263,14 +275,23 @@ impl Knob {
 
     /// Puts `text` in its place; on failure nothing changes and what is allowed comes back.
     pub(super) fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
-        self.field.set(config, text).ok_or_else(|| self.allowed())
+        self.field.set(config, text).ok_or_else(|| self.allowed() + &did_you_mean(text, self.field.words()))
+    }
+
+    /// A relative path becomes one below `directory`, where the configuration file lies.
+    pub(super) fn resolve(&self, config: &mut Config, directory: &Path) {
+        if let Field::File(at, _) = &self.field
+            && let Some(path) = at(config)
+        {
+            *path = directory.join(&*path);
+        }
     }
 
     /// Whether TOML may write it so. Texts are for every knob, as in the environment.
     pub(super) fn is_written_as(&self, form: Form) -> bool {
         match form {
             Form::Text => true,
-            Form::Number => matches!(self.field, Field::Number(..) | Field::Shards),
+            Form::Number => matches!(self.field, Field::Number(..) | Field::Bytes(..) | Field::Shards),
             Form::Switch => matches!(self.field, Field::Switch(_)),
             Form::List => matches!(self.field, Field::Names(_) | Field::Hosts(_) | Field::Origins(_)),
         }
@@ -281,12 +302,15 @@ impl Knob {
         match &self.field {
             Field::Address(_) => "an address and a port, such as 0.0.0.0:7400 or [::]:7400".into(),
             Field::Number(_, range) => format!("{} to {}", range.start(), range.end()),
+            Field::Bytes(_, range) => {
+                format!("{} to {} bytes, also with a unit such as 64KiB or 8MiB", range.start(), range.end())
+            }
             Field::Time(_, range) => {
                 let [start, end] = [range.start(), range.end()].map(|ms| duration_text(Duration::from_millis(*ms)));
                 format!("{start} to {end}, whole milliseconds, such as 2s or 500ms")
             }
             Field::Shards => format!("\"all\" or 1 to {SHARDS_MAX}"),
-            Field::File(..) => "the path of a file".into(),
+            Field::File(..) | Field::StateFile(..) => "the path of a file".into(),
             Field::Hosts(_) => {
                 "names such as node1.example or .pods.example (no port, path or asterisk), separated by commas \
                                 or as a list, or none"
@@ -306,7 +330,7 @@ impl Knob {
     /// A value that could stand there, as TOML writes it; `None` where there always is one.
     pub(super) fn example(&self) -> Option<String> {
         match self.field {
-            Field::File(_, example) => Some(quoted(example)),
+            Field::File(_, example) | Field::StateFile(_, example) => Some(quoted(example)),
             Field::WebTransportUrl(_) => Some(quoted("https://taps.example.com:7443/v1/webtransport")),
             _ => None,
         }
@@ -316,10 +340,10 @@ impl Knob {
     pub(super) fn toml(&self, config: &mut Config) -> Option<String> {
         Some(match &self.field {
             Field::Address(at) => quoted(&at(config).to_string()),
-            Field::Number(at, _) => at(config).to_string(),
+            Field::Number(at, _) | Field::Bytes(at, _) => at(config).to_string(),
             Field::Time(at, _) => quoted(&duration_text(*at(config))),
             Field::Shards => config.shards.map_or_else(|| quoted("all"), |shards| shards.to_string()),
-            Field::File(at, _) => quoted(&at(config).as_ref()?.to_string_lossy()),
+            Field::File(at, _) | Field::StateFile(at, _) => quoted(&at(config).as_ref()?.to_string_lossy()),
             Field::WebTransportUrl(at) => quoted(at(config).as_ref()?),
             Field::Names(at) | Field::Hosts(at) | Field::Origins(at) => {
                 let names: Vec<_> = at(config).iter().map(|name| quoted(name)).collect();
@@ -333,15 +357,28 @@ impl Knob {
 }
 
 impl Field {
+    /// The words among which to choose; none where the choice is free.
+    fn words(&self) -> impl Iterator<Item = &'static str> {
+        let words: &[_] = match self {
+            Self::Switch(_) => &["true", "false"],
+            Self::Log => &["off", "error", "warn", "info", "debug", "trace"],
+            Self::LogFormat => &["text", "json"],
+            Self::Shards => &["all"],
+            _ => &[],
+        };
+        words.iter().copied()
+    }
+
     fn set(&self, config: &mut Config, text: &str) -> Option<()> {
         match self {
             Self::Address(at) => *at(config) = text.parse().ok()?,
             Self::Number(at, range) => *at(config) = number_in(text, range)?,
+            Self::Bytes(at, range) => *at(config) = bytes_in(text, range)?,
             Self::Time(at, range) => *at(config) = time_in(text, range)?,
-            Self::Shards if text == "all" => config.shards = None,
+            Self::Shards if text.eq_ignore_ascii_case("all") => config.shards = None,
             Self::Shards => config.shards = Some(number_in(text, &(1..=SHARDS_MAX))?),
-            Self::File(..) if text.is_empty() => return None,
-            Self::File(at, _) => *at(config) = Some(text.into()),
+            Self::File(..) | Self::StateFile(..) if text.is_empty() || text.contains('\0') => return None,
+            Self::File(at, _) | Self::StateFile(at, _) => *at(config) = Some(text.into()),
             Self::Names(at) => *at(config) = names_in(text)?,
             Self::Hosts(at) if text.trim().is_empty() => at(config).clear(),
             Self::Hosts(at) => *at(config) = names_in(text)?.iter().map(|name| host_in(name)).collect::<Option<_>>()?,
@@ -354,7 +391,7 @@ impl Field {
                 let is_url = text.strip_prefix("https://").is_some_and(|rest| rest.ends_with(WEBTRANSPORT_PATH));
                 *at(config) = is_url.then(|| Some(text.to_owned()))?;
             }
-            Self::Switch(at) => *at(config) = text.parse().ok()?,
+            Self::Switch(at) => *at(config) = text.to_ascii_lowercase().parse().ok()?,
             // The parser of levels also takes numbers and the empty text; those say too little here.
             Self::Log if text.starts_with(|c: char| c.is_ascii_alphabetic()) => config.log = level_in(text)?,
             Self::Log => return None,
@@ -366,6 +403,23 @@ impl Field {
 
 fn number_in(text: &str, range: &RangeInclusive<usize>) -> Option<usize> {
     text.parse().ok().filter(|number| range.contains(number))
+}
+
+/// `8MiB`, `8 mib` and `8M` are the same; `8MB` are powers of 1000.
+fn bytes_in(text: &str, range: &RangeInclusive<usize>) -> Option<usize> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let unit: usize = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return None,
+    };
+    number.parse::<usize>().ok()?.checked_mul(unit).filter(|bytes| range.contains(bytes))
 }
 
 fn time_in(text: &str, range: &RangeInclusive<u64>) -> Option<Duration> {

@@ -3,35 +3,41 @@
 //! Invariant: a [`Config`] that [`Config::load`] returned is whole and in range; whoever uses it checks nothing again.
 //! Every refusal says the key, the value, what is allowed, and where the value was set.
 //!
-//! An environment variable is the key in capitals with underscores: `UPROAR_HTTP_IDLE_TIMEOUT`. Other variables that
-//! begin with `UPROAR_` are left alone, because orchestrators add their own for a service of that name.
+//! An environment variable is the key in capitals with underscores: `UPROAR_HTTP_IDLE_TIMEOUT`; an empty one is not set. A
+//! relative path in the file is meant from the file's directory, and one of a variable or a flag from the working directory.
 //!
 //! Not here: bounds that are nobody's choice ([`crate::limits`]).
 
+mod doubt;
+mod environment;
 mod error;
 mod file;
 mod knob;
 mod reload;
+mod rooms;
 mod source;
+mod suggest;
 #[cfg(test)]
 mod tests;
+mod together;
 
+pub use doubt::Doubt;
+pub use environment::CONFIG_VARIABLE;
+pub(crate) use error::absolute;
 pub use error::{ConfigError, Origin};
 pub use reload::{Change, Reloaded};
-pub use source::ConfigSource;
+pub use source::{ConfigSource, Loaded};
 
-use crate::limits::ROOMS_MAX;
 use crate::origins;
 use crate::room::{Room, demo_room};
 use knob::{KNOBS, Knob, quoted};
-use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
-use uproar_wire::RoomId;
-use uproar_wire::http::{EmojiSpec, RoomSpec};
+use uproar_wire::http::EmojiSpec;
 use uproar_wire::reaction::{RECORD_TAPS, REQUEST_TAPS};
 
 /// Everything that can be chosen.
@@ -47,6 +53,8 @@ pub struct Config {
     pub log: LevelFilter,
     /// How its lines are written.
     pub log_format: LogFormat,
+    /// Whether programs are told on standard output that the server is ready, and what it counted.
+    pub announce: bool,
     /// Whether a gap that the start-up checks find ends the start.
     pub strict: bool,
     /// Addresses.
@@ -89,7 +97,7 @@ impl LogFormat {
     }
 
     fn parse(name: &str) -> Option<Self> {
-        [Self::Text, Self::Json].into_iter().find(|format| format.name() == name)
+        [Self::Text, Self::Json].into_iter().find(|format| format.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -211,8 +219,7 @@ pub struct Drain {
 }
 
 /// A room of the configuration file.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RoomConfig {
     /// Its id.
     pub id: u32,
@@ -231,6 +238,7 @@ impl Default for Config {
             top_k: 8,
             log: LevelFilter::INFO,
             log_format: LogFormat::Text,
+            announce: true,
             strict: false,
             listen: Listen {
                 reactions: public(7400),
@@ -291,12 +299,22 @@ impl Overrides {
 #[derive(Default)]
 struct Origins {
     knobs: BTreeMap<&'static str, Origin>,
-    rooms: Vec<Origin>,
+    /// The file, when there is one.
+    file: Option<PathBuf>,
+    /// The line of each room in it.
+    rooms: Vec<usize>,
 }
 
 impl Origins {
     fn of(&self, key: &str) -> Origin {
         self.knobs.get(key).cloned().unwrap_or(Origin::Default)
+    }
+
+    fn of_room(&self, place: usize) -> Origin {
+        match (&self.file, self.rooms.get(place)) {
+            (Some(path), Some(&line)) => Origin::File { path: path.clone(), line },
+            _ => Origin::Default,
+        }
     }
 }
 
@@ -304,40 +322,19 @@ impl Config {
     /// Reads the file at `path` if there is one, then the environment, then the flags.
     ///
     /// # Errors
-    /// A file that cannot be read or is not TOML, a key that does not exist, a value out of its range, values that do
-    /// not go together.
+    /// As [`ConfigSource::load`].
     pub fn load(
         path: Option<&Path>,
-        env: impl Iterator<Item = (String, String)>,
+        env: impl Iterator<Item = (OsString, OsString)>,
         overrides: Overrides,
     ) -> Result<Self, ConfigError> {
-        let (mut config, mut origins) = (Self::default(), Origins::default());
-        if let Some(path) = path {
-            let text =
-                std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: path.into(), error })?;
-            file::File { path, text: &text }.read_into(&mut config, &mut origins)?;
-        }
-        let env: BTreeMap<_, _> = env.filter(|(name, _)| name.starts_with("UPROAR_")).collect();
-        for knob in &KNOBS {
-            if let Some((name, text)) = env.get_key_value(&knob.variable()) {
-                config.set(knob, text, Origin::Environment(name.clone()), &mut origins)?;
-            }
-        }
-        for (flag, key, text) in overrides.entries {
-            let origin = Origin::Flag(flag);
-            match KNOBS.iter().find(|knob| knob.key == key) {
-                Some(knob) => config.set(knob, &text, origin, &mut origins)?,
-                None => return Err(ConfigError::UnknownKey { origin, key: key.into() }),
-            }
-        }
-        config.check_together(&origins)?;
-        Ok(config)
+        ConfigSource::new(path.map(Path::to_owned), env, overrides).load().map(|loaded| loaded.config)
     }
 
     /// The configured rooms, or the demo room when there are none.
     ///
     /// # Errors
-    /// More than [`ROOMS_MAX`] rooms, two of one id, or one whose specification is refused.
+    /// More than [`crate::limits::ROOMS_MAX`] rooms, two of one id, or one whose specification is refused.
     pub fn rooms(&self) -> Result<Vec<Room>, ConfigError> {
         if self.rooms.is_empty() {
             return Ok(vec![demo_room()]);
@@ -372,55 +369,13 @@ impl Config {
         origins.knobs.insert(knob.key, origin);
         Ok(())
     }
-
-    fn check_together(&self, origins: &Origins) -> Result<(), ConfigError> {
-        if self.fanout.spread > self.window / 2 {
-            return Err(ConfigError::OutOfRange {
-                origin: origins.of("fanout.spread"),
-                key: "fanout.spread".into(),
-                value: quoted(&humantime::format_duration(self.fanout.spread).to_string()),
-                allowed: format!("half of window ({}) at most", humantime::format_duration(self.window)),
-            });
-        }
-        let (given, missing) = match (&self.quic.certificate, &self.quic.private_key) {
-            (Some(_), None) => ("quic.certificate", "quic.private_key"),
-            (None, Some(_)) => ("quic.private_key", "quic.certificate"),
-            _ => return self.make_rooms(origins).map(drop),
-        };
-        Err(ConfigError::OutOfRange {
-            origin: origins.of(given),
-            key: missing.into(),
-            value: "not set".into(),
-            allowed: format!("a path, as {given} is set, or neither of the two"),
-        })
-    }
-
-    fn make_rooms(&self, origins: &Origins) -> Result<Vec<Room>, ConfigError> {
-        let refused = |place: usize, key: String, value: String, allowed: String| {
-            let origin = origins.rooms.get(place).cloned().unwrap_or(Origin::Default);
-            ConfigError::OutOfRange { origin, key, value, allowed }
-        };
-        if self.rooms.len() > ROOMS_MAX {
-            let value = format!("{} rooms", self.rooms.len());
-            return Err(refused(ROOMS_MAX, "rooms".into(), value, format!("up to {ROOMS_MAX} rooms")));
-        }
-        let mut ids = BTreeSet::new();
-        let rooms = self.rooms.iter().enumerate().map(|(place, room)| {
-            if !ids.insert(room.id) {
-                let key = format!("rooms[{place}].id");
-                return Err(refused(place, key, room.id.to_string(), "an id that no room before it has".into()));
-            }
-            let spec = RoomSpec { name: room.name.clone(), palette: room.palette.clone() };
-            Room::new(RoomId(room.id), spec)
-                .map_err(|error| refused(place, format!("rooms[{place}].{}", error.key), error.value, error.allowed))
-        });
-        rooms.collect()
-    }
 }
 
 const HEAD: &str = "\
 # Configuration of Uproar. Every value here is the default.
 # Environment variables go over this file, and flags go over environment variables.
+# A relative path in this file is meant from the directory of this file, but that of key_file, which the server makes, from its
+# working directory. An empty environment variable is not set.
 # SIGHUP takes in what has changed of log, [http], [quic] (but key_file and server_names), [limits], [fanout], [drain] and the
 # rooms; what has changed of anything else waits for a restart.
 ";

@@ -185,12 +185,12 @@ mod tests {
 
     #[test]
     fn a_certificate_comes_and_changes_but_does_not_go() {
-        let with = "[quic]\ncertificate = \"c\"\nprivate_key = \"k\"\n";
+        let with = "[quic]\ncertificate = \"/c\"\nprivate_key = \"/k\"\n";
         let come = reload("", with);
         assert_eq!(come.changes.len(), 2);
-        assert_eq!(come.config.quic.certificate, Some("c".into()));
+        assert_eq!(come.config.quic.certificate, Some("/c".into()));
         let gone = reload(with, "");
         assert_eq!((gone.changes, gone.waiting), (Vec::new(), vec!["quic.certificate", "quic.private_key"]));
-        assert_eq!(gone.config.quic.private_key, Some("k".into()));
+        assert_eq!(gone.config.quic.private_key, Some("/k".into()));
     }
 }

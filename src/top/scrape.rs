@@ -93,6 +93,12 @@ impl std::str::FromStr for AdminAddress {
     }
 }
 
+impl From<std::net::SocketAddr> for AdminAddress {
+    fn from(address: std::net::SocketAddr) -> Self {
+        Self(address.to_string())
+    }
+}
+
 impl std::fmt::Display for AdminAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
@@ -159,15 +165,24 @@ impl Scraper {
     /// When it does not answer in time, or not as an uproar server does.
     #[allow(clippy::disallowed_methods, reason = "a program of its own beside the server reads its own clock")]
     pub fn read(&mut self) -> Result<Reading, ScrapeError> {
-        let node = Samples::parse(&self.page("/metrics")?);
+        let node = self.node()?;
         let (at, wall) = (self.started.elapsed(), SystemTime::now().duration_since(SystemTime::UNIX_EPOCH));
-        if node.sum("uproar_build_info", &[]).is_none() {
-            return Err(ScrapeError::Stranger { address: self.address.0.clone() });
-        }
         let shards = Samples::parse_only(&self.page("/metrics/shards")?, &SHARD_FAMILIES);
         let state = self.state()?;
         let rooms = self.rooms(at, rooms_count(&shards));
         Ok(Reading { at, wall: wall.unwrap_or_default(), state, node, shards, rooms })
+    }
+
+    /// Reads only the metrics of the node.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn node(&self) -> Result<Samples, ScrapeError> {
+        let node = Samples::parse(&self.page("/metrics")?);
+        match node.sum("uproar_build_info", &[]) {
+            Some(_) => Ok(node),
+            None => Err(ScrapeError::Stranger { address: self.address.0.clone() }),
+        }
     }
 
     fn state(&self) -> Result<State, ScrapeError> {
