@@ -1,16 +1,20 @@
 //! Every step of start-up and shut-down, in order, each with the reason for its place. In between: `supervisor`, and
 //! what may change meanwhile: `reload`.
 
+mod inputs;
 mod reload;
 mod supervisor;
 
-use crate::config::{Config, ConfigSource};
+pub use inputs::check;
+
+use crate::config::{Config, ConfigSource, Loaded};
+use crate::edge::announcement::Announcement;
 use crate::edge::board::Board;
 use crate::edge::certificate::Expiry;
-use crate::edge::checks::{self, Gaps, Plan};
+use crate::edge::checks::{self, Gap, Gaps, Plan};
 use crate::edge::clock::WallClock;
 use crate::edge::control::{self, Control, ShardEvent};
-use crate::edge::key_file::{self, KeyFileError};
+use crate::edge::key_file::{KeyFileError, Missing};
 use crate::edge::last_words;
 use crate::edge::life;
 use crate::edge::listen::{self, ListenError, ShardSockets};
@@ -25,13 +29,14 @@ use crate::edge::sys::{descriptor, ring};
 use crate::edge::tls::IdentityError;
 use crate::ids::ShardId;
 use crate::limits::{EXECUTOR_IO_MEMORY, FILES_TO_START, FILES_TO_START_A_SHARD, PREEMPT_AFTER};
-use crate::metrics::{ProcessMetrics, ShardMetrics};
+use crate::metrics::ProcessMetrics;
 use crate::quic::{Keys, QuicConfig, QuicSettings};
 use crate::room::Room;
 use crate::shard::{ReadProcess, ShardConfig, ShardSettings, WebConfig};
 use glommio::{LocalExecutorBuilder, Placement};
-use reload::{InForce, Prepared, TlsBase, quic_settings, shard_settings};
-use std::io::{self, Write};
+use inputs::Inputs;
+use reload::{InForce, Prepared, quic_settings, shard_settings};
+use std::io;
 use std::sync::{Arc, mpsc};
 use supervisor::Supervisor;
 
@@ -72,7 +77,7 @@ pub enum ServeError {
     #[error(transparent)]
     Keys(#[from] KeyFileError),
     /// The certificate does not fit its key, or is of a kind that TLS 1.3 does not know.
-    #[error("quic.certificate and quic.private_key: {0}; use a chain and the key of its first certificate")]
+    #[error("quic.certificate and quic.private_key: {}; use a chain and the key of its first certificate", tls_text(.0))]
     Tls(#[from] rustls::Error),
     /// The cryptography of this build lacks what QUIC begins with.
     #[error("quic: {0}; use a build with aws-lc")]
@@ -104,6 +109,31 @@ pub enum ServeError {
     },
 }
 
+impl ServeError {
+    /// Whether an operator has to change the configuration, or a file that it names: another start alone will not do.
+    pub fn is_of_configuration(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Identity(_) | Self::Tls(_) => true,
+            Self::Gaps(gaps) => gaps.are_of_configuration(),
+            Self::Keys(KeyFileError::NoRandom) => false,
+            // A disk may have room again.
+            Self::Keys(KeyFileError::Unmade { source, .. }) => {
+                !matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Keys(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What TLS says of a certificate and its key, in words.
+fn tls_text(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InconsistentKeys(_) => "the key is not that of the certificate".into(),
+        error => error.to_string(),
+    }
+}
+
 /// What the main thread waits for.
 enum Event {
     /// A shard has said something.
@@ -112,12 +142,16 @@ enum Event {
     Read(Result<Box<Prepared>, ServeError>),
 }
 
-/// Serves until the process is told to stop. SIGHUP has `source` read again, and may set the level of `log`. A shard that
-/// panics and cannot say so ends the process with `failure`.
+/// Serves what was `loaded` from `source` until the process is told to stop. SIGHUP has `source` read again, and may set the
+/// level of `log`. A shard that panics and cannot say so ends the process with `failure`.
 ///
 /// # Errors
 /// When the server cannot start, when a shard fails, and when it is told to stop before everything was delivered.
-pub fn serve(config: Config, source: ConfigSource, log: &Log, failure: u8) -> Result<(), ServeError> {
+pub fn serve(loaded: Loaded, source: ConfigSource, log: &Log, failure: u8) -> Result<(), ServeError> {
+    let Loaded { config, doubts } = loaded;
+    // While signals still end the process: a file may take its time.
+    let Inputs { rooms, keys, clock, base, certificate } = Inputs::load(&config, Missing::Make)?;
+    let configuration_gaps = inputs::gaps(&config, &doubts, &certificate);
     // Before any thread: threads inherit which signals are blocked.
     let signals = descriptor::signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(kernel("signals"))?;
     // Before glommio, which ends the process when there is none.
@@ -127,13 +161,6 @@ pub fn serve(config: Config, source: ConfigSource, log: &Log, failure: u8) -> Re
     let usable = placement::usable_cores();
     let cores = placement::place(config.shards, &usable);
     check_open_files(cores.len())?;
-    let rooms: Vec<_> = config.rooms()?.into_iter().map(Arc::new).collect();
-    // Shards share these, so that a packet that reaches another shard than before is still understood; with a key file,
-    // also by the process after this one.
-    let keys = key_file::master_secret(config.quic.key_file.as_deref())?.keys();
-    let clock = Arc::new(WallClock);
-    let base = TlsBase { ticket_key: keys.ticket, clock: clock.clone() };
-    let certificate = base.certificate(&config)?;
     let expiry = certificate.expiry();
     let read_process = process_reader(expiry.clone(), log)?;
 
@@ -143,10 +170,10 @@ pub fn serve(config: Config, source: ConfigSource, log: &Log, failure: u8) -> Re
     let locks = sockets.locks;
     opening::log(&config, &cores, rooms.len());
     // Now that the kernel has shown what it gives, and before anybody is served.
-    checks::enforce(
-        &Machine::at("/"),
-        &Plan { config: &config, cores: &cores, usable: &usable, clamps: &sockets.clamps },
-    )?;
+    let plan = Plan { config: &config, cores: &cores, usable: &usable, clamps: &sockets.clamps };
+    let machine_gaps = checks::gaps(&Machine::at("/"), &plan);
+    checks::judge(machine_gaps, configuration_gaps, config.strict)?.iter().for_each(Gap::warn);
+    let core_locks = placement::claim(&cores);
 
     let (events, happened) = mpsc::channel();
     let panicked = events.clone();
@@ -156,6 +183,7 @@ pub fn serve(config: Config, source: ConfigSource, log: &Log, failure: u8) -> Re
     let mut control = Some(control);
     let quic = quic_settings(&config, &certificate);
     let settings = shard_settings(&config, sockets.quic_port, &certificate);
+    let announcement = Announcement::of(&config);
     let web = WebConfig { page: config.web.page, origins: Arc::new(config.web.allowed_origins()) };
     let in_force = InForce::new(source, config.clone(), &rooms, certificate, expiry, base, sockets.quic_port);
     let board = Arc::new(Board::new(cores.len(), config.http.connections_max));
@@ -181,11 +209,11 @@ pub fn serve(config: Config, source: ConfigSource, log: &Log, failure: u8) -> Re
 
     let mut supervisor = Supervisor::new(cores.len(), (events, happened), commander, in_force, log);
     supervisor.wait_for_start()?;
-    announce(&listening).map_err(kernel("standard output"))?;
+    announcement.start(&listening).map_err(kernel("standard output"))?;
     opening::log_ready(&listening);
     let total = supervisor.run()?;
-    drop(locks);
-    report(&total);
+    drop((locks, core_locks));
+    announcement.end(&total);
     Ok(())
 }
 
@@ -305,22 +333,6 @@ fn spawn(core: usize, start: ShardStart, events: mpsc::Sender<Event>) -> Result<
         })
         .map(drop)
         .map_err(|error| ServeError::Shard { shard: id, reason: error.to_string() })
-}
-
-/// Standard output is for programs: one line an address, then `ready`.
-fn announce(listening: &[(&'static str, std::net::SocketAddr)]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    for (what, address) in listening {
-        writeln!(out, "listening {what} {address}")?;
-    }
-    writeln!(out, "ready")?;
-    out.flush()
-}
-
-fn report(total: &ShardMetrics) {
-    let reactions: u64 = total.reactions.iter().sum();
-    // Nobody may be reading any more.
-    let _ = writeln!(io::stdout(), "drained reactions {reactions} frame_taps {}", total.frame_taps);
 }
 
 /// Every connection is a descriptor; the soft limit of most systems is too low for a server.

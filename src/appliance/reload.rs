@@ -5,9 +5,10 @@
 //! Invariant: whatever is wrong with the new configuration or certificate is found here, before any shard hears of it;
 //! then nothing changes. Only a room can still be kept as it was, when the shards have no emoji ids left for it.
 
-use super::{Event, ServeError};
+use super::{Event, ServeError, inputs};
 use crate::config::{Config, ConfigSource};
-use crate::edge::certificate::Expiry;
+use crate::edge::certificate::{Expiry, Validity};
+use crate::edge::checks::{self, Gap};
 use crate::edge::control::Reload;
 use crate::edge::life;
 use crate::edge::tls;
@@ -61,6 +62,11 @@ impl Certificate {
     pub(super) fn expiry(&self) -> Expiry {
         Expiry::of(&self.chain)
     }
+
+    /// From when and until when all of it is valid.
+    pub(super) fn validity(&self) -> Option<Validity> {
+        Validity::of(&self.chain)
+    }
 }
 
 impl TlsBase {
@@ -99,6 +105,8 @@ pub(super) struct Prepared {
     /// What has changed, but for rooms.
     said: Vec<String>,
     waiting: Vec<&'static str>,
+    /// What is warned of once it is in force.
+    gaps: Vec<Gap>,
 }
 
 impl Prepared {
@@ -124,7 +132,8 @@ impl InForce {
 
     /// Reads everything again. May wait for files.
     fn prepare(&self) -> Result<Prepared, ServeError> {
-        let reloaded = self.config.reload(&self.source.load()?)?;
+        let loaded = self.source.load()?;
+        let reloaded = self.config.reload(&loaded.config)?;
         let config = reloaded.config;
         let rooms = by_id(config.rooms()?.into_iter().map(Arc::new));
         // One made for development stays: whoever has pinned it would be lost.
@@ -132,6 +141,8 @@ impl InForce {
             Some(_) => self.base.certificate(&config)?,
             None => self.certificate.clone(),
         };
+        let gaps = inputs::gaps(&config, &loaded.doubts, &certificate);
+        let gaps = checks::judge(Vec::new(), gaps, config.strict)?;
         let mut said: Vec<_> = reloaded.changes.iter().map(ToString::to_string).collect();
         if certificate.chain != self.certificate.chain {
             said.insert(0, format!("the certificate, now SHA-256 {}", fingerprint(&certificate.chain)));
@@ -140,7 +151,7 @@ impl InForce {
         let quic = quic_settings(&config, &certificate);
         let reload = Arc::new(Reload { http: config.http.clone(), shard, quic });
         let changes = room_changes(&self.rooms, &rooms);
-        Ok(Prepared { config, reload, rooms, changes, certificate, said, waiting: reloaded.waiting })
+        Ok(Prepared { config, reload, rooms, changes, certificate, said, waiting: reloaded.waiting, gaps })
     }
 
     /// How much is logged.
@@ -179,8 +190,10 @@ impl InForce {
                 prepared.waiting.join(", ")
             );
         }
+        prepared.gaps.iter().for_each(Gap::warn);
         match said.is_empty() {
-            true => tracing::info!(event = life::RELOAD, "nothing has changed"),
+            true if prepared.waiting.is_empty() => tracing::info!(event = life::RELOAD, "nothing has changed"),
+            true => tracing::info!(event = life::RELOAD, "all that has changed waits for a restart"),
             false => tracing::info!(event = life::RELOAD, "{}", said.join("; ")),
         }
         let Prepared { config, rooms, certificate, .. } = prepared;

@@ -7,17 +7,18 @@
 //! Not here: ranges of values. Flags are texts that [`crate::config`] judges, so that a wrong flag, variable or line
 //! of the file reads alike.
 
+mod check;
+mod reload;
 mod serve;
 mod top;
 mod tune;
 
-use crate::config::{Config, Overrides};
+use crate::config::Config;
 use crate::edge::{output, terminal};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use serve::ServeArgs;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const FAILURE: u8 = 1;
@@ -39,6 +40,8 @@ enum Command {
     /// Write or check a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Check the configuration, have a running server read it again, and say what came of it.
+    Reload(reload::ReloadArgs),
     /// Compare the machine's settings with a profile, and set or restore them.
     Tune(tune::TuneArgs),
     /// Print the version.
@@ -49,11 +52,8 @@ enum Command {
 enum ConfigCommand {
     /// Print a file with every knob, its default and its range.
     Default,
-    /// Say whether `serve` would take this file.
-    Check {
-        /// The file.
-        file: PathBuf,
-    },
+    /// Say whether `serve` would start with this file: its values, those of the environment, and the files that it names.
+    Check(check::CheckArgs),
 }
 
 /// The command line, as clap knows it: every subcommand and flag.
@@ -72,7 +72,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Top(args) => top::run(args),
         Command::Config(ConfigCommand::Default) => print(&Config::default_toml()),
-        Command::Config(ConfigCommand::Check { file }) => check(&file),
+        Command::Config(ConfigCommand::Check(args)) => check::run(args),
+        Command::Reload(args) => reload::run(args),
         Command::Tune(args) => tune::run(&args),
         Command::Version => print(concat!("uproar ", env!("CARGO_PKG_VERSION"), "\n")),
     }
@@ -90,14 +91,6 @@ pub fn answered(answer: &clap::Error) -> ExitCode {
         return ExitCode::from(USAGE);
     }
     print(&show(std::io::stdout().is_terminal()))
-}
-
-/// Only the file counts: the machine that checks it is rarely the one that serves it.
-fn check(file: &Path) -> ExitCode {
-    match Config::load(Some(file), std::iter::empty(), Overrides::default()) {
-        Ok(_) => print(&format!("{}: valid\n", file.display())),
-        Err(error) => fail(USAGE, &error),
-    }
 }
 
 fn print(text: &str) -> ExitCode {
@@ -147,6 +140,8 @@ mod tests {
             &["serve", "--certificate", "c.pem"],
             &["serve", "--config", "/nonexistent/uproar.toml"],
             &["config", "check", "/nonexistent/uproar.toml"],
+            &["reload", "--config", "/nonexistent/uproar.toml", "--pid", "0"],
+            &["serve", "--certificate", "/nonexistent/c.pem", "--private-key", "/nonexistent/key.pem"],
         ] {
             assert_eq!(uproar(args), ExitCode::from(2), "{args:?}");
         }

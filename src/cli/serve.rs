@@ -1,8 +1,8 @@
 //! `uproar serve`: its flags, and the way from them to a running appliance.
 
 use super::{FAILURE, USAGE, fail};
-use crate::appliance;
-use crate::config::{ConfigSource, Overrides};
+use crate::appliance::{self, ServeError};
+use crate::config::{CONFIG_VARIABLE, ConfigSource, Overrides};
 use crate::edge::{last_words, log};
 use clap::Args;
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use std::process::ExitCode;
 /// Values that go over the environment (UPROAR_...), which goes over the configuration file.
 #[derive(Args)]
 pub(super) struct ServeArgs {
-    /// Configuration file, TOML.
-    #[arg(long, value_name = "FILE", env = "UPROAR_CONFIG")]
+    /// Configuration file, TOML [env: UPROAR_CONFIG].
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Reaction datagrams, UDP [default: 0.0.0.0:7400].
     #[arg(long, value_name = "ADDR")]
@@ -81,14 +81,14 @@ impl ServeArgs {
 
 /// Serves until told to stop.
 pub(super) fn run(mut args: ServeArgs) -> ExitCode {
-    let source = ConfigSource::new(args.config.take(), environment(), args.overrides());
-    let config = match source.load() {
-        Ok(config) => config,
+    let source = ConfigSource::new(config_file(args.config.take()), std::env::vars_os(), args.overrides());
+    let loaded = match source.load() {
+        Ok(loaded) => loaded,
         Err(error) => return fail(USAGE, &error),
     };
-    let format = config.log_format;
-    let log = log::start(config.log, format);
-    let served = appliance::serve(config, source, &log, FAILURE);
+    let format = loaded.config.log_format;
+    let log = log::start(loaded.config.log, format);
+    let served = appliance::serve(loaded, source, &log, FAILURE);
     // What was logged comes before what the process ends with.
     drop(log);
     match served {
@@ -96,12 +96,17 @@ pub(super) fn run(mut args: ServeArgs) -> ExitCode {
         Err(error) => {
             log::say_failure(format, &error);
             last_words::await_backtraces();
-            ExitCode::from(FAILURE)
+            ExitCode::from(code_of(&error))
         }
     }
 }
 
-/// Variables that are not Unicode are nobody's configuration.
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+/// The file of the flag, or of the environment. A variable that is empty names none.
+pub(super) fn config_file(flag: Option<PathBuf>) -> Option<PathBuf> {
+    flag.or_else(|| std::env::var_os(CONFIG_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from))
+}
+
+/// What the process ends with: a supervisor that starts it again helps where nobody has to mend the configuration first.
+pub(super) fn code_of(error: &ServeError) -> u8 {
+    if error.is_of_configuration() { USAGE } else { FAILURE }
 }

@@ -1,4 +1,4 @@
-//! Until when the certificate of the QUIC port serves.
+//! From when and until when the certificate of the QUIC port serves.
 //!
 //! Invariant: what is not understood is unknown, never a wrong moment. Not here: whether the certificate is any good,
 //! which TLS judges.
@@ -32,15 +32,36 @@ impl Expiry {
     }
 }
 
-fn first_end(chain: &[CertificateDer<'_>]) -> u64 {
-    let ends: Option<Vec<u64>> = chain.iter().map(|certificate| not_after(certificate)).collect();
-    ends.and_then(|ends| ends.into_iter().min()).unwrap_or(UNKNOWN)
+/// The time in which every certificate of a chain is valid, since 1970 in UTC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Validity {
+    /// The last beginning.
+    pub begins: Duration,
+    /// The first end.
+    pub ends: Duration,
 }
 
-/// Seconds since 1970 until which a certificate is valid.
-fn not_after(certificate: &[u8]) -> Option<u64> {
+impl Validity {
+    /// Of a chain; `None` when it is empty, or a certificate of it does not say.
+    pub fn of(chain: &[CertificateDer<'_>]) -> Option<Self> {
+        let each: Option<Vec<_>> = chain.iter().map(|certificate| validity(certificate)).collect();
+        let each = each?;
+        let begins = each.iter().map(|&(begins, _)| begins).max()?;
+        let ends = each.iter().map(|&(_, ends)| ends).min()?;
+        Some(Self { begins: Duration::from_secs(begins), ends: Duration::from_secs(ends) })
+    }
+}
+
+fn first_end(chain: &[CertificateDer<'_>]) -> u64 {
+    Validity::of(chain).map_or(UNKNOWN, |validity| validity.ends.as_secs())
+}
+
+/// Seconds since 1970 from which, and until which, a certificate is valid. Before 1970 is as good as 1970.
+fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    u64::try_from(certificate.validity().not_after.timestamp()).ok()
+    let validity = certificate.validity();
+    let begins = u64::try_from(validity.not_before.timestamp()).unwrap_or(0);
+    Some((begins, u64::try_from(validity.not_after.timestamp()).ok()?))
 }
 
 #[cfg(test)]
@@ -80,17 +101,28 @@ mod tests {
     }
 
     #[test]
+    fn a_chain_is_valid_while_all_of_it_is() {
+        let mut late = CertificateParams::new(vec!["localhost".into()]).unwrap();
+        (late.not_before, late.not_after) = (at(1_700_000_000), at(1_900_000_000));
+        let late = late.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone();
+        let validity = Validity::of(&[certificate(at(1_800_000_000)), late]).unwrap();
+        let [begins, ends] = [1_700_000_000, 1_800_000_000].map(Duration::from_secs);
+        assert_eq!(validity, Validity { begins, ends });
+        assert_eq!(Validity::of(&[]), None);
+    }
+
+    #[test]
     fn what_is_no_certificate_has_no_end_rather_than_a_wrong_one() {
         let whole = certificate(at(1_802_469_134));
         let end = whole.windows(13).rposition(|text| text.starts_with(b"270212")).expect("the time as text");
         for len in 0..end + 13 {
-            assert_eq!(not_after(&whole[..len]), None, "{len} bytes");
+            assert_eq!(validity(&whole[..len]), None, "{len} bytes");
         }
         let mut wrong = whole.to_vec();
         wrong[end] = b'x';
-        assert_eq!(not_after(&wrong), None, "a letter in a time");
+        assert_eq!(validity(&wrong), None, "a letter in a time");
         wrong[end..end + 13].copy_from_slice(b"271301000000Z");
-        assert_eq!(not_after(&wrong), None, "a thirteenth month");
+        assert_eq!(validity(&wrong), None, "a thirteenth month");
         assert_eq!(Expiry::of(&[]).read(), None);
         assert_eq!(Expiry::of(&[whole, CertificateDer::from(vec![0x30, 0x84])]).read(), None);
     }

@@ -7,15 +7,19 @@
 //! A file that does not exist is made, so that the first start needs no other tool than the server; nodes that should
 //! know one another's tickets get copies of it. Once there it is never written again.
 //!
-//! Invariant: a file that others can read or change is refused, and the name never holds half a file. Not here: which
+//! Invariant: a file that others can read or change is refused, and the name never holds half a file. A relative name is meant
+//! from the working directory, which the unit makes the state directory. Not here: which
 //! keys come from it ([`crate::quic::MasterSecret`]).
 
 use super::life;
+use super::sys::system;
+use crate::config::absolute;
+use crate::input::{Input, InputError};
 use crate::quic::{MASTER_SECRET_LEN, MasterSecret};
 use aws_lc_rs::rand;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -29,10 +33,20 @@ const FORBIDDEN: u32 = 0o027;
 /// Why there are no keys. The text says what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// The file cannot be read or made.
+    /// The file cannot be read.
     #[error("quic.key_file = {path:?}: {source}; name a file that the server may read, or may make in that directory")]
-    Io {
-        /// Its path.
+    Unreadable {
+        /// Its path, from the root on.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: InputError,
+    },
+    /// The file is missing and cannot be made.
+    #[error(
+        "quic.key_file = {path:?}: it is missing and cannot be made: {source}; name a directory that exists, in which the server may make files"
+    )]
+    Unmade {
+        /// Its path, from the root on.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
@@ -61,33 +75,73 @@ pub enum KeyFileError {
     NoRandom,
 }
 
-/// The secret of the configured file, or one for this process alone.
+/// What to do when the file is missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missing {
+    /// Make it.
+    Make,
+    /// Only find out whether it could be made.
+    Leave,
+}
+
+/// The file: state that the server keeps, so no pipe.
+const KEY_FILE: Input = Input::file(FILE_BYTES_MAX);
+
+/// The secret of the configured file, or one for this process alone. With [`Missing::Leave`], a file that could be made counts
+/// as one.
 ///
 /// # Errors
 /// When the file cannot be used or made.
-pub fn master_secret(file: Option<&Path>) -> Result<MasterSecret, KeyFileError> {
-    let Some(path) = file else { return Ok(MasterSecret::new(random()?)) };
-    let failed = |source| KeyFileError::Io { path: path.into(), source };
-    let file = match File::open(path) {
+pub fn master_secret(file: Option<&Path>, missing: Missing) -> Result<MasterSecret, KeyFileError> {
+    let Some(path) = file.map(absolute) else { return Ok(MasterSecret::new(random()?)) };
+    let path = path.as_path();
+    match open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Leave => {
+            may_make(path).map_err(|source| KeyFileError::Unmade { path: path.into(), source })?;
+            Ok(MasterSecret::new(random()?))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make(path, &random()?).map_err(failed)?;
+            let secret = random()?;
+            make(path, &secret).map_err(|source| KeyFileError::Unmade { path: path.into(), source })?;
             tracing::info!(
                 event = life::KEY_FILE_MADE,
                 remedy = "copy it to nodes that should resume one another's sessions",
                 "made {path:?}"
             );
-            File::open(path).map_err(failed)?
+            read(path, open(path))
         }
-        opened => opened.map_err(failed)?,
-    };
-    let mode = file.metadata().map_err(failed)?.mode() & 0o777;
-    if mode & FORBIDDEN != 0 {
+        opened => read(path, opened),
+    }
+}
+
+/// A pipe must not hold up whoever opens it.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+fn read(path: &Path, opened: io::Result<File>) -> Result<MasterSecret, KeyFileError> {
+    let failed = |source| KeyFileError::Unreadable { path: path.into(), source };
+    let file = opened.map_err(|error| failed(InputError::of_opening(path, error)))?;
+    let metadata = file.metadata().map_err(|error| failed(error.into()))?;
+    let mode = metadata.mode() & 0o777;
+    if metadata.is_file() && mode & FORBIDDEN != 0 {
         return Err(KeyFileError::Exposed { path: path.into(), mode });
     }
-    let mut text = Vec::new();
-    file.take(FILE_BYTES_MAX).read_to_end(&mut text).map_err(failed)?;
-    let secret = parse(&text).map_err(|reason| KeyFileError::Malformed { path: path.into(), reason })?;
-    Ok(MasterSecret::new(secret))
+    let malformed = |reason| KeyFileError::Malformed { path: path.into(), reason };
+    let text = match KEY_FILE.read_opened(file) {
+        Err(InputError::TooLarge { .. }) => return Err(malformed("it is too long")),
+        text => text.map_err(failed)?,
+    };
+    parse(&text).map(MasterSecret::new).map_err(malformed)
+}
+
+/// Whether a file could be made at `path`, without making it.
+fn may_make(path: &Path) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    if !fs::metadata(directory)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    system::may_write(directory)
 }
 
 fn random() -> Result<[u8; MASTER_SECRET_LEN], KeyFileError> {
@@ -145,7 +199,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn refusal(path: &Path) -> String {
-        master_secret(Some(path)).expect_err("this is no key file").to_string()
+        master_secret(Some(path), Missing::Make).expect_err("this is no key file").to_string()
     }
 
     fn write_file(path: &Path, text: &[u8], mode: u32) {
@@ -157,22 +211,22 @@ mod tests {
     fn a_file_that_is_missing_is_made_for_its_owner_alone_and_read_back() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keys");
-        let made = master_secret(Some(&path)).unwrap();
+        let made = master_secret(Some(&path), Missing::Make).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert!(made == master_secret(Some(&path)).unwrap());
+        assert!(made == master_secret(Some(&path), Missing::Make).unwrap());
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!((text.lines().next(), text.lines().count()), (Some(VERSION), 2));
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing else is left there");
-        assert!(made != master_secret(None).unwrap(), "without a file each process has its own");
+        assert!(made != master_secret(None, Missing::Make).unwrap(), "without a file each process has its own");
     }
 
     #[test]
     fn a_file_that_another_process_made_meanwhile_stays() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keys");
-        let first = master_secret(Some(&path)).unwrap();
+        let first = master_secret(Some(&path), Missing::Make).unwrap();
         make(&path, &[9; 32]).unwrap();
-        assert!(first == master_secret(Some(&path)).unwrap());
+        assert!(first == master_secret(Some(&path), Missing::Make).unwrap());
     }
 
     #[test]
@@ -187,7 +241,7 @@ mod tests {
         }
         for mode in [0o400, 0o600, 0o640] {
             write_file(&path, text.as_bytes(), mode);
-            assert!(master_secret(Some(&path)).unwrap() == MasterSecret::new([0x1f; 32]));
+            assert!(master_secret(Some(&path), Missing::Make).unwrap() == MasterSecret::new([0x1f; 32]));
         }
     }
 
@@ -202,7 +256,8 @@ mod tests {
             (format!("{VERSION}\n"), "two lines"),
             (format!("{VERSION}\n{digits}\n{digits}\n"), "two lines"),
             (format!("{VERSION}\n{}\n", &digits[1..]), "shorter or longer"),
-            (format!("{VERSION}\n{}\n", digits.repeat(8)), "shorter or longer"),
+            (format!("{VERSION}\n{}\n", digits.repeat(2)), "shorter or longer"),
+            (format!("{VERSION}\n{}\n", digits.repeat(8)), "too long"),
             (format!("{VERSION}\n{}g\n", &digits[1..]), "other characters"),
             (format!("{VERSION}\n{}\u{e9}\n", &digits[2..]), "other characters"),
             (format!("{VERSION}\n{}\n", "0".repeat(64)), "zeros"),
@@ -213,8 +268,25 @@ mod tests {
         }
         write_file(&path, &[0xff; 40], 0o600);
         assert!(refusal(&path).contains("not text"));
-        assert!(refusal(directory.path()).contains("quic.key_file"));
-        assert!(refusal(&directory.path().join("missing/keys")).contains("name a file"));
+        assert!(refusal(directory.path()).contains("it is a directory"));
+        let missing = refusal(&directory.path().join("missing/keys"));
+        assert!(missing.contains("cannot be made: No such file or directory"), "{missing}");
+        assert!(refusal(Path::new("/dev/zero")).contains("it is a device"));
+    }
+
+    #[test]
+    fn a_check_makes_nothing_and_finds_what_a_start_would() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys");
+        assert!(master_secret(Some(&path), Missing::Leave).is_ok());
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+        for missing in [directory.path().join("missing/keys"), PathBuf::from("/dev/null/keys")] {
+            let found = [Missing::Leave, Missing::Make]
+                .map(|what| master_secret(Some(&missing), what).unwrap_err().to_string());
+            assert!(found.iter().all(|found| found.contains("quic.key_file")), "{found:?}");
+        }
+        write_file(&path, b"uproar keys 2\n", 0o600);
+        assert!(master_secret(Some(&path), Missing::Leave).is_err());
     }
 
     #[test]

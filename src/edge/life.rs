@@ -29,8 +29,12 @@ kinds! {
     ROOM_KEPT = "room_kept";
     /// What has changed is not in force before a restart.
     RESTART_NEEDED = "restart_needed";
+    /// Another server has a shard on the core of one of this.
+    CORES_TAKEN = "cores_taken";
     /// The first signal to end.
     DRAIN = "drain";
+    /// All is delivered.
+    DRAINED = "drained";
     /// The second.
     STOP = "stop";
     /// A shard stands still.

@@ -7,6 +7,8 @@ use super::socket_buffer::{self, Clamp};
 use super::sys::socket_option;
 use crate::config::Config;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
@@ -16,7 +18,10 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Somebody serves it.
-    #[error("{what} port {address}: already in use by another server; stop it, or choose another port with --{what}")]
+    #[error(
+        "{what} port {address}: already in use by another server or program; stop it (`ss -tulpn` shows which it is), or choose \
+         another port with --{what}"
+    )]
     InUse {
         /// Name of the port and of its flag.
         what: &'static str,
@@ -44,10 +49,13 @@ pub struct Sockets {
     /// UDP port of QUIC, as bound.
     pub quic_port: u16,
     /// Held as long as the process serves.
-    pub locks: Vec<UnixListener>,
+    pub locks: Locks,
     /// Buffers of the datagram sockets that are smaller than configured.
     pub clamps: Vec<Clamp>,
 }
+
+/// Exclusive locks of ports, by protocol and port.
+pub type Locks = BTreeMap<(&'static str, u16), UnixListener>;
 
 /// The sockets of one shard.
 pub struct ShardSockets {
@@ -63,7 +71,7 @@ pub struct ShardSockets {
 
 /// Binds everything that `config` names, for `shards` shards.
 pub fn open(config: &Config, shards: usize) -> Result<Sockets, ListenError> {
-    let mut locks = Vec::new();
+    let mut locks = Locks::new();
     let mut udp = |what, address| bind_group(what, address, Type::DGRAM, shards, config, &mut locks);
     let reactions = udp("reactions", config.listen.reactions)?;
     let quic = udp("quic", config.listen.quic)?;
@@ -120,7 +128,7 @@ fn bind_group(
     kind: Type,
     count: usize,
     config: &Config,
-    locks: &mut Vec<UnixListener>,
+    locks: &mut Locks,
 ) -> Result<Group, ListenError> {
     let refused = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse { what, address: configured },
@@ -130,7 +138,11 @@ fn bind_group(
         0 => free_port(configured, kind).map_err(refused)?,
         _ => configured,
     };
-    locks.push(lock(kind, address.port()).map_err(refused)?);
+    let protocol = if kind == Type::DGRAM { "udp" } else { "tcp" };
+    // This process may listen on one port at two addresses.
+    if let Entry::Vacant(free) = locks.entry((protocol, address.port())) {
+        free.insert(lock(protocol, address.port()).map_err(refused)?);
+    }
     let sockets = (0..count).map(|_| bind(address, kind, config)).collect::<io::Result<_>>().map_err(refused)?;
     Ok(Group { address, sockets })
 }
@@ -138,6 +150,7 @@ fn bind_group(
 /// Has the kernel pick a port. A socket that shares its port would be given one that others share; this one does not.
 fn free_port(address: SocketAddr, kind: Type) -> io::Result<SocketAddr> {
     let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    take_both_families(&socket, address)?;
     socket.bind(&address.into())?;
     socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("the socket has no internet address"))
 }
@@ -145,6 +158,7 @@ fn free_port(address: SocketAddr, kind: Type) -> io::Result<SocketAddr> {
 fn bind(address: SocketAddr, kind: Type, config: &Config) -> io::Result<Socket> {
     let protocol = if kind == Type::DGRAM { Protocol::UDP } else { Protocol::TCP };
     let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), Some(protocol))?;
+    take_both_families(&socket, address)?;
     socket.set_reuse_port(true)?;
     if kind == Type::DGRAM {
         socket_buffer::set(&socket, &config.socket)?;
@@ -160,12 +174,55 @@ fn bind(address: SocketAddr, kind: Type, config: &Config) -> io::Result<Socket> 
     Ok(socket)
 }
 
+/// A socket at [::] takes what comes by IPv4 as well, whatever `net.ipv6.bindv6only` says.
+fn take_both_families(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv6() { socket.set_only_v6(false) } else { Ok(()) }
+}
+
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 pub const LISTEN_BACKLOG: i32 = 65_535;
 
 /// Takes the exclusive lock of a port: a name in the network namespace's abstract socket space, which the kernel frees
 /// when the process ends, however it ends.
-fn lock(kind: Type, port: u16) -> io::Result<UnixListener> {
-    let protocol = if kind == Type::DGRAM { "udp" } else { "tcp" };
+fn lock(protocol: &str, port: u16) -> io::Result<UnixListener> {
     UnixListener::bind_addr(&UnixAddr::from_abstract_name(format!("uproar/{protocol}/{port}"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(reactions: &str, quic: &str) -> Config {
+        let mut config = Config::default();
+        let any = || ([127, 0, 0, 1], 0).into();
+        config.listen.http = any();
+        config.listen.admin = any();
+        config.listen.reactions = reactions.parse().unwrap();
+        config.listen.quic = quic.parse().unwrap();
+        config
+    }
+
+    #[test]
+    fn a_socket_for_all_addresses_takes_both_families() {
+        let mut config = config("[::]:0", "[::]:0");
+        config.listen.http = "[::]:0".parse().unwrap();
+        config.listen.admin = "[::]:0".parse().unwrap();
+        let sockets = open(&config, 1).unwrap();
+        let shard = &sockets.shards[0];
+        let udp = [&shard.reactions, &shard.quic].map(socket2::SockRef::from);
+        let tcp = [&shard.http, shard.admin.as_ref().unwrap()].map(socket2::SockRef::from);
+        for socket in udp.iter().chain(&tcp) {
+            assert!(!socket.only_v6().unwrap());
+        }
+    }
+
+    #[test]
+    fn one_process_may_have_one_port_at_two_addresses() {
+        let first = open(&config("127.0.0.1:0", "127.0.0.1:0"), 1).unwrap();
+        let port = first.listening[0].1.port();
+        drop(first);
+        let [here, there] = [1, 2].map(|host| format!("127.0.0.{host}:{port}"));
+        let both = open(&config(&here, &there), 1).unwrap();
+        assert_eq!([0, 1].map(|at| both.listening[at].1.to_string()), [here, there]);
+    }
 }

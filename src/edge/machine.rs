@@ -3,6 +3,8 @@
 //! Invariant: every path goes through one root, so that all that reads or tunes a machine can be tried on a directory
 //! that only looks like one. Not here: what the values mean.
 
+use crate::input::{Input, InputError};
+use crate::limits::MACHINE_FILE_BYTES_MAX;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +35,11 @@ impl Machine {
     /// # Errors
     /// As of reading a file; `NotFound` means that this kernel does not have it.
     pub fn read(&self, path: &str) -> io::Result<String> {
-        std::fs::read_to_string(self.path(path)).map(|text| text.trim().to_owned())
+        let text = Input::file(MACHINE_FILE_BYTES_MAX).read_text(&self.path(path)).map_err(|error| match error {
+            InputError::Io(error) => error,
+            error => io::Error::new(io::ErrorKind::InvalidData, error),
+        })?;
+        Ok(text.trim().to_owned())
     }
 
     /// Gives a file that exists another text, as `echo` does.

@@ -1,8 +1,10 @@
 //! The certificate of the QUIC port: from files, or made at start for development.
 
-use crate::config::Config;
+use super::pem;
+use crate::config::{Config, absolute};
+use crate::input::{Input, InputError};
+use crate::limits::{PEM_BYTES_MAX, PIPE_PATIENCE};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::path::{Path, PathBuf};
 use time::{Duration, OffsetDateTime};
@@ -23,7 +25,7 @@ pub enum IdentityError {
     File {
         /// Key of the configuration.
         key: &'static str,
-        /// Its value.
+        /// Its value, from the root on.
         path: PathBuf,
         /// What is wrong with the file.
         reason: String,
@@ -44,17 +46,19 @@ pub fn identity(config: &Config) -> Result<Identity, IdentityError> {
     }
 }
 
-fn load(chain_path: &Path, key_path: &Path) -> Result<Identity, IdentityError> {
-    let failed = |key, path: &Path, reason: String| IdentityError::File { key, path: path.into(), reason };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(chain_path)
-        .and_then(Iterator::collect)
-        .map_err(|error| failed("quic.certificate", chain_path, error.to_string()))?;
-    if chain.is_empty() {
-        return Err(failed("quic.certificate", chain_path, "it holds no certificate".into()));
-    }
-    let key = PrivateKeyDer::from_pem_file(key_path)
-        .map_err(|error| failed("quic.private_key", key_path, error.to_string()))?;
+/// Where both halves are: a program may write them into a pipe.
+const PEM_FILE: Input = Input::file_or_pipe(PEM_BYTES_MAX, PIPE_PATIENCE);
+
+fn load(chain: &Path, key: &Path) -> Result<Identity, IdentityError> {
+    let chain = read("quic.certificate", chain, pem::chain)?;
+    let key = read("quic.private_key", key, pem::private_key)?;
     Ok(Identity { chain, key })
+}
+
+fn read<T>(key: &'static str, path: &Path, parse: fn(&[u8]) -> Result<T, String>) -> Result<T, IdentityError> {
+    let bytes = PEM_FILE.read(path).map_err(|error: InputError| error.to_string());
+    let parsed = bytes.and_then(|bytes| parse(&bytes));
+    parsed.map_err(|reason| IdentityError::File { key, path: absolute(path), reason })
 }
 
 fn development(names: &[String]) -> Result<Identity, IdentityError> {

@@ -5,20 +5,25 @@
 //!
 //! 1. `files`: limits of the process;
 //! 2. `cores`: where the shards run;
-//! 3. `network`: queues of the kernel;
-//! 4. `identity`: the certificate.
+//! 3. `network`: queues of the kernel.
+//!
+//! Others need no machine, and are looked for by `uproar config check` and at a reload as well: whatever a configuration says
+//! that is hardly meant ([`crate::config::Doubt`]), `identity` (the certificate) and `access` (who reaches the admin port).
 //!
 //! Not here: io_uring, without which nothing starts at all ([`super::sys::ring`]).
 
+mod access;
 mod cores;
 mod files;
 mod identity;
 mod network;
 
+use super::certificate::Validity;
 use super::machine::Machine;
 use super::socket_buffer::Clamp;
-use crate::config::Config;
+use crate::config::{Config, Doubt};
 use std::fmt;
+use std::time::Duration;
 
 /// What the node is about to do.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +38,19 @@ pub struct Plan<'a> {
     pub clamps: &'a [Clamp],
 }
 
+/// A configuration, whatever machine it is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Configured<'a> {
+    /// As loaded.
+    pub config: &'a Config,
+    /// What in it is hardly meant.
+    pub doubts: &'a [Doubt],
+    /// When the certificate that it names is valid, as far as that says so.
+    pub validity: Option<Validity>,
+    /// The time since 1970.
+    pub now: Duration,
+}
+
 /// Something that is not as it should be. As text it is one sentence, with the remedy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Gap {
@@ -43,12 +61,21 @@ pub struct Gap {
 
 /// The gaps that a strict node does not start with.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Gaps(Vec<Gap>);
+pub struct Gaps {
+    gaps: Vec<Gap>,
+    /// Whether some of them are of the configuration, so that another start alone will not do.
+    are_of_configuration: bool,
+}
 
 /// Looks for one kind of gap.
 type Check = fn(&Machine, &Plan<'_>) -> Vec<Gap>;
 
-const CHECKS: [Check; 10] = [
+/// Looks for one kind of gap of a configuration.
+type ConfigurationCheck = fn(&Configured<'_>) -> Vec<Gap>;
+
+const CONFIGURATION_CHECKS: [ConfigurationCheck; 3] = [identity::development, identity::validity, access::admin];
+
+const CHECKS: [Check; 9] = [
     files::open_files,
     files::memlock,
     cores::shared,
@@ -58,7 +85,6 @@ const CHECKS: [Check; 10] = [
     network::socket_buffers,
     network::netdev_backlog,
     network::listen_backlog,
-    identity::certificate,
 ];
 
 /// Every gap, in the order of the checks.
@@ -66,25 +92,39 @@ pub fn gaps(machine: &Machine, plan: &Plan<'_>) -> Vec<Gap> {
     CHECKS.iter().flat_map(|check| check(machine, plan)).collect()
 }
 
-/// Warns of every gap; on a strict node, none is taken.
+/// Every gap that a configuration has on any machine.
+pub fn gaps_of_configuration(configured: &Configured<'_>) -> Vec<Gap> {
+    let of = |Doubt { check, found, remedy }: &Doubt| Gap { check, found: found.clone(), remedy: remedy.clone() };
+    let checked = CONFIGURATION_CHECKS.iter().flat_map(|check| check(configured));
+    configured.doubts.iter().map(of).chain(checked).collect()
+}
+
+/// The gaps to warn of, those of the machine first; with `strict`, none is taken.
 ///
 /// # Errors
-/// All gaps at once, if the node is strict and there are any.
-pub fn enforce(machine: &Machine, plan: &Plan<'_>) -> Result<(), Gaps> {
-    let gaps = gaps(machine, plan);
-    if plan.config.strict && !gaps.is_empty() {
-        return Err(Gaps(gaps));
-    }
-    for Gap { check, found, remedy } in &gaps {
-        tracing::warn!(event = check, remedy, "{found}");
-    }
-    Ok(())
+/// All gaps at once, if `strict` and there are any.
+pub fn judge(of_machine: Vec<Gap>, of_configuration: Vec<Gap>, strict: bool) -> Result<Vec<Gap>, Gaps> {
+    let are_of_configuration = !of_configuration.is_empty();
+    let gaps: Vec<_> = of_machine.into_iter().chain(of_configuration).collect();
+    if strict && !gaps.is_empty() { Err(Gaps { gaps, are_of_configuration }) } else { Ok(gaps) }
 }
 
 impl Gap {
     /// The name of the check that found it.
     pub fn check(&self) -> &'static str {
         self.check
+    }
+
+    /// Logs it.
+    pub fn warn(&self) {
+        tracing::warn!(event = self.check, remedy = self.remedy, "{}", self.found);
+    }
+}
+
+impl Gaps {
+    /// Whether the configuration has to change: another start alone will not do.
+    pub fn are_of_configuration(&self) -> bool {
+        self.are_of_configuration
     }
 }
 
@@ -97,7 +137,7 @@ impl fmt::Display for Gap {
 impl fmt::Display for Gaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the node is strict, and the start-up checks found:")?;
-        self.0.iter().try_for_each(|gap| write!(f, "\n  {gap}"))
+        self.gaps.iter().try_for_each(|gap| write!(f, "\n  {gap}"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Machines as directories, and what is found on them.
 
 use super::*;
+use crate::edge::certificate::Validity;
 use crate::edge::listen::LISTEN_BACKLOG;
 use crate::edge::socket_buffer::Buffer;
 use crate::tune::profile::{Profile, parse};
@@ -55,12 +56,34 @@ impl Bench {
         gaps(&Machine::at(self.root.path()), &self.plan())
     }
 
+    /// Gaps of the configuration, of `doubts` and of a certificate with this validity, at `NOW`.
+    fn configuration_gaps(&self, doubts: &[Doubt], validity: Option<Validity>) -> Vec<Gap> {
+        gaps_of_configuration(&Configured { config: &self.config, doubts, validity, now: NOW })
+    }
+
+    /// The only gap that the configuration has.
+    fn configuration_gap(&self, validity: Option<Validity>) -> String {
+        let gaps = self.configuration_gaps(&[], validity);
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        gaps[0].to_string()
+    }
+
     /// The only gap there is.
     fn gap(&self) -> String {
         let gaps = self.gaps();
         assert_eq!(gaps.len(), 1, "{gaps:?}");
         gaps[0].to_string()
     }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// 2026-12-01.
+const NOW: Duration = Duration::from_secs(1_796_083_200);
+
+/// A certificate that began so many days ago and ends in so many; both may be negative.
+fn valid(ago_days: i32, for_days: i32) -> Option<Validity> {
+    let at = |days: i32| Duration::from_secs((NOW.as_secs() as i64 + i64::from(days) * 86_400) as u64);
+    Some(Validity { begins: at(-ago_days), ends: at(for_days) })
 }
 
 fn limits_file(open_files: &str, memlock: &str) -> String {
@@ -198,27 +221,70 @@ fn short_queues_of_the_kernel_are_named_with_their_setting() {
 #[test]
 fn a_development_certificate_stays_on_the_developers_machine() {
     let mut bench = Bench::new();
+    assert_eq!(bench.configuration_gaps(&[], None), []);
     bench.config.listen.quic = ([0, 0, 0, 0], 7443).into();
-    assert!(bench.gap().starts_with("certificate: QUIC listens on 0.0.0.0 with a development"), "{}", bench.gap());
+    let gap = bench.configuration_gap(valid(1, 12));
+    assert!(gap.starts_with("certificate: QUIC listens on 0.0.0.0 with a development"), "{gap}");
     bench.config.quic.certificate = Some("c.pem".into());
-    assert_eq!(bench.gaps(), []);
+    assert_eq!(bench.configuration_gaps(&[], None), [], "one that does not say when it is valid");
+}
+
+#[test]
+fn a_certificate_is_looked_at_before_viewers_turn_away() {
+    let mut bench = Bench::new();
+    bench.config.quic.certificate = Some("/c.pem".into());
+    for (ago_days, for_days) in [(1, 89), (60, 30), (360, 40), (1, 5), (4, 2), (0, 5000)] {
+        assert_eq!(bench.configuration_gaps(&[], valid(ago_days, for_days)), [], "{ago_days} {for_days}");
+    }
+    for (ago_days, for_days, said) in [
+        (90, 0, "the certificate /c.pem expired on 2026-12-01T00:00:00Z: no viewer can connect; renew it"),
+        (90, -3, "expired on 2026-11-28T00:00:00Z"),
+        (81, 9, "expires on 2026-12-10T00:00:00Z; after that no viewer can connect; renew it"),
+        (700, 14, "expires on 2026-12-15T00:00:00Z"),
+        (-1, 90, "is not valid before 2026-12-02T00:00:00Z, and by this machine's clock it is 2026-12-01"),
+    ] {
+        let gap = bench.configuration_gap(valid(ago_days, for_days));
+        assert!(gap.starts_with("certificate_validity: ") && gap.contains(said), "{said}: {gap}");
+    }
+    let far = Validity { begins: NOW + DAY, ends: Duration::MAX };
+    assert!(bench.configuration_gaps(&[], Some(far)).len() == 1);
+    let never = Validity { begins: Duration::MAX, ends: Duration::MAX };
+    assert!(bench.configuration_gap(Some(never)).contains("after the year 9999"));
+}
+
+#[test]
+fn an_admin_port_for_everybody_is_named() {
+    let mut bench = Bench::new();
+    for address in ["0.0.0.0:9100", "[::]:9100", "[::ffff:0.0.0.0]:9100"] {
+        bench.config.listen.admin = address.parse().unwrap();
+        let gap = bench.configuration_gap(None);
+        assert!(gap.starts_with("admin_open: ") && gap.contains("no authentication"), "{gap}");
+    }
+    for address in ["127.0.0.1:9100", "[::1]:9100", "10.1.2.3:9100"] {
+        bench.config.listen.admin = address.parse().unwrap();
+        assert_eq!(bench.configuration_gaps(&[], None), [], "{address}");
+    }
 }
 
 #[test]
 fn a_strict_node_is_told_all_gaps_at_once() {
-    let mut bench = Bench::new()
+    let bench = Bench::new()
         .with("/proc/sys/net/core/netdev_max_backlog", "1000\n")
         .with("/proc/sys/net/core/somaxconn", "128\n");
-    let machine = Machine::at(bench.root.path());
-    assert_eq!(enforce(&machine, &bench.plan()), Ok(()), "they are only warned of");
-    bench.config.strict = true;
-    let refused = enforce(&machine, &bench.plan()).unwrap_err().to_string();
-    let lines: Vec<_> = refused.lines().collect();
-    assert_eq!(lines.len(), 3, "{refused}");
-    assert!(lines[1].starts_with("  netdev_backlog: ") && lines[2].starts_with("  listen_backlog: "), "{refused}");
+    assert_eq!(judge(bench.gaps(), Vec::new(), false).unwrap().len(), 2, "they are only warned of");
+    let refused = judge(bench.gaps(), Vec::new(), true).unwrap_err();
+    assert!(!refused.are_of_configuration());
+    let doubts = [Doubt { check: "environment", found: "a name".into(), remedy: "unset it".into() }];
+    let refused = judge(bench.gaps(), bench.configuration_gaps(&doubts, None), true).unwrap_err();
+    assert!(refused.are_of_configuration());
+    let text = refused.to_string();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    assert!(lines[1].starts_with("  netdev_backlog: ") && lines[2].starts_with("  listen_backlog: "), "{text}");
+    assert_eq!(lines[3], "  environment: a name; unset it");
     let fixed =
         bench.with("/proc/sys/net/core/netdev_max_backlog", "20000\n").with("/proc/sys/net/core/somaxconn", "65535\n");
-    assert_eq!(enforce(&machine, &fixed.plan()), Ok(()));
+    assert_eq!(judge(fixed.gaps(), fixed.configuration_gaps(&[], None), true), Ok(Vec::new()));
 }
 
 #[test]
@@ -232,12 +298,17 @@ fn every_name_is_published() {
         .with("/sys/devices/system/node/node0/cpulist", "0\n")
         .with("/sys/devices/system/node/node1/cpulist", "1\n")
         .on(&[0, 1, 0]);
-    worst.config.listen.quic = ([0, 0, 0, 0], 7443).into();
     worst.clamps.extend(Clamp::of(Buffer::Send, 2, 2));
-    let gaps = worst.gaps();
+    let mut gaps = worst.gaps();
     assert_eq!(gaps.len(), CHECKS.len(), "every check has found something: {gaps:?}");
+    worst.config.listen.quic = ([0, 0, 0, 0], 7443).into();
+    worst.config.listen.admin = ([0, 0, 0, 0], 9100).into();
+    gaps.extend(worst.configuration_gaps(&[], None));
+    worst.config.quic.certificate = Some("c.pem".into());
+    gaps.extend(worst.configuration_gaps(&[], valid(2, -1)));
     let published = include_str!("../../../docs/LOG.md");
-    for gap in gaps {
-        assert!(published.contains(&format!("| `{}` |", gap.check())), "{gap}");
+    let of_values = ["environment", "streams_max", "idle_timeout"];
+    for check in gaps.iter().map(Gap::check).chain(of_values) {
+        assert!(published.contains(&format!("| `{check}` |")), "{check}");
     }
 }

@@ -61,8 +61,12 @@ fn reader() -> Reader {
 
 /// Whether standard error is the stream that systemd says it is (JOURNAL_STREAM in systemd.exec(5)): device and inode.
 fn leads_to_the_journal() -> bool {
-    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
-    std::env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
+    std::fs::metadata("/proc/self/fd/2").is_ok_and(|stderr| is_journal((stderr.dev(), stderr.ino())))
+}
+
+/// Whether a device and an inode are those of the journal.
+pub(super) fn is_journal((device, inode): (u64, u64)) -> bool {
+    std::env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{device}:{inode}"))
 }
 
 /// What the process ends with, as the last line of standard error, whatever the level: written at once, so after [`Log`]
