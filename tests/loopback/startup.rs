@@ -39,7 +39,7 @@ fn assert_names_the_port(ended: &Ended, flag: &str, port: SocketAddr) {
     assert_eq!(ended.log.lines().count(), 1, "one line: {}", ended.log);
     let what = flag.trim_start_matches('-');
     assert!(ended.log.starts_with(&format!("error: {what} port {port}: ")), "{}", ended.log);
-    assert!(ended.log.to_lowercase().contains("already in use"), "{}", ended.log);
+    assert!(ended.log.to_lowercase().contains("already in use by another server or program"), "{}", ended.log);
     assert!(ended.log.contains(flag), "{}", ended.log);
 }
 

@@ -9,7 +9,7 @@ use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex};
@@ -148,6 +148,16 @@ impl Server {
         let log_reader = Some(log.clone().follow(child.stderr.take().unwrap()));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         Self { child, lines: Mutex::new(lines), log, log_reader, ports: [nowhere; 4], admin: Mutex::new(None), config }
+    }
+
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where the configuration file of [`Self::configured`] lies.
+    pub(crate) fn config_path(&self) -> &Path {
+        self.config.as_ref().expect("it has a configuration file").path()
     }
 
     /// Memory of the process that is in use now.
