@@ -221,7 +221,8 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time a connection has to say hello once its handshake has been completed.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of a configuration file: 100,000 rooms with short palettes. More rooms come by the admin port.
+/// Bytes of a configuration file: 100,000 rooms with short palettes. Reading it takes up to fifty times as much memory for a
+/// moment. More rooms come by the admin port.
 pub const CONFIG_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of a file with a certificate chain or a private key: all authorities that a system trusts take a quarter of it, and a
 /// chain that a handshake can carry far less.
@@ -229,6 +230,8 @@ pub const PEM_BYTES_MAX: u64 = 1 << 20;
 /// How long a pipe in the place of a file may be silent: a program that fetches a key from elsewhere takes seconds, and
 /// supervisors wait for a start for a minute or more.
 pub const PIPE_PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of a misspelt word that is compared with those that exist, as the time grows with the product of both lengths.
+pub const MISSPELT_BYTES_MAX: usize = 64;
 /// Bytes of a file of the kernel below `/proc` and `/sys` that is read whole; `/proc/stat` of a large machine has some 100 KB.
 pub const MACHINE_FILE_BYTES_MAX: u64 = 4 << 20;
 

@@ -67,11 +67,13 @@ enum Due {
 
 /// Beats in the time after which the supervisor takes the process for stuck: one may be lost, and one late.
 const BEATS: u32 = 3;
+/// Time between two beats at least, whatever is asked for: each wakes every shard.
+const BEAT_MIN: Duration = Duration::from_micros(500);
 
 impl Watchdog {
     /// `longest` is the time after which the supervisor takes the process for stuck.
     fn new(longest: Duration, now: Instant) -> Self {
-        Self { interval: longest / BEATS, next_at: now, missed: None }
+        Self { interval: (longest / BEATS).max(BEAT_MIN), next_at: now, missed: None }
     }
 
     fn handle_due(&mut self, now: Instant) -> Due {

@@ -2,6 +2,8 @@
 //!
 //! Not here: what is allowed, which every refusal says anyway.
 
+use crate::limits::MISSPELT_BYTES_MAX;
+
 /// Words that are named at most: more help nobody.
 const NAMED_MAX: usize = 3;
 
@@ -15,7 +17,7 @@ pub(super) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = 
 /// `http.idle_timeout`), its end, or have another case.
 fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let word = word.to_ascii_lowercase();
-    if word.is_empty() {
+    if word.is_empty() || word.len() > MISSPELT_BYTES_MAX {
         return Vec::new();
     }
     let scored = candidates.into_iter().filter_map(|candidate| Some((distance(&word, candidate)?, candidate)));
@@ -55,6 +57,8 @@ mod tests {
             ("idle_timeout", "; did you mean http.idle_timeout or quic.idle_timeout?"),
             ("listen.admin_name", "; did you mean listen.admin_names?"),
             ("kafka", ""),
+            // As long as a file may be: it is not compared at all.
+            (&"window".repeat(1 << 20), ""),
             ("", ""),
         ] {
             assert_eq!(did_you_mean(word, KEYS), found, "{word:?}");

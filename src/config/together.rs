@@ -24,7 +24,8 @@ impl Config {
         let (given, missing) = match (&self.quic.certificate, &self.quic.private_key) {
             (Some(_), None) => ("quic.certificate", "quic.private_key"),
             (None, Some(_)) => ("quic.private_key", "quic.certificate"),
-            _ => return self.make_rooms(origins).map(drop),
+            // One at a time: there may be very many.
+            _ => return self.each_room(origins)?.try_for_each(|room| room.map(drop)),
         };
         Err(ConfigError::OutOfRange {
             origin: origins.of(given),
@@ -35,6 +36,10 @@ impl Config {
     }
 
     pub(super) fn make_rooms(&self, origins: &Origins) -> Result<Vec<Room>, ConfigError> {
+        self.each_room(origins)?.collect()
+    }
+
+    fn each_room(&self, origins: &Origins) -> Result<impl Iterator<Item = Result<Room, ConfigError>>, ConfigError> {
         let refused = |place: usize, key: String, value: String, allowed: String| ConfigError::OutOfRange {
             origin: origins.of_room(place),
             key,
@@ -46,7 +51,7 @@ impl Config {
             return Err(refused(ROOMS_MAX, "rooms".into(), value, format!("up to {ROOMS_MAX} rooms")));
         }
         let mut ids = BTreeSet::new();
-        let rooms = self.rooms.iter().enumerate().map(|(place, room)| {
+        Ok(self.rooms.iter().enumerate().map(move |(place, room)| {
             if !ids.insert(room.id) {
                 let key = format!("rooms[{place}].id");
                 return Err(refused(place, key, room.id.to_string(), "an id that no room before it has".into()));
@@ -54,8 +59,7 @@ impl Config {
             let spec = RoomSpec { name: room.name.clone(), palette: room.palette.clone() };
             Room::new(RoomId(room.id), spec)
                 .map_err(|error| refused(place, format!("rooms[{place}].{}", error.key), error.value, error.allowed))
-        });
-        rooms.collect()
+        }))
     }
 
     /// Two ports of one protocol at one address would share what arrives, and a machine cannot tell them apart.

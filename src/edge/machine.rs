@@ -70,6 +70,9 @@ pub fn cpu_list(text: &str) -> Option<Vec<usize>> {
             return None;
         }
         cpus.extend(first..=last);
+        if cpus.len() > CPUS_MAX {
+            return None;
+        }
     }
     Some(cpus)
 }
@@ -112,6 +115,7 @@ mod tests {
         assert_eq!(cpu_list("0-3,8\n"), Some(vec![0, 1, 2, 3, 8]));
         assert_eq!(cpu_list("5"), Some(vec![5]));
         assert_eq!(cpu_list(""), Some(vec![]));
+        assert_eq!(cpu_list(&"0-4095,".repeat(3)), None, "more than there can be, however written");
         for wrong in ["3-1", "a", "0-", "-2", "0-99999999999"] {
             assert_eq!(cpu_list(wrong), None, "{wrong:?}");
         }

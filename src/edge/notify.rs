@@ -102,9 +102,23 @@ fn send(socket: &OsStr, patience: Patience, states: &[NotifyState<'_>]) -> io::R
     ours.send_to_addr(message.as_bytes(), &address).map(drop)
 }
 
-/// How often the supervisor wants to hear of [`Notifier::beat`] at least, if it does.
+/// How often the supervisor wants to hear of [`Notifier::beat`] at least, if it does. What cannot be understood is warned of: the
+/// supervisor would end a process that it never hears of.
 pub fn watchdog() -> Option<Duration> {
+    let asked = std::env::var_os("WATCHDOG_USEC").filter(|asked| !asked.is_empty());
+    if let Some(asked) = asked.filter(|asked| !is_number(asked)) {
+        tracing::warn!(
+            event = life::SUPERVISOR_DEAF,
+            remedy = "set it to microseconds, or unset it",
+            "WATCHDOG_USEC={} is no number, so no watchdog is fed",
+            asked.display()
+        );
+    }
     sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())
+}
+
+fn is_number(text: &OsStr) -> bool {
+    text.to_str().is_some_and(|text| text.parse::<u64>().is_ok())
 }
 
 #[cfg(test)]

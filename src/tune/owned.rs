@@ -3,13 +3,16 @@
 //! Invariant: what is read was written by the user who reads it; no link is followed to the file, and no
 //! file of others is written. The directories above belong to whoever chose the place. Not here: what the file says.
 
+use crate::input::{self, Input, InputError};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Permissions that neither the file nor its directory may give: to change it, to the group or to everybody.
 const FORBIDDEN: u32 = 0o022;
+/// Bytes of a file that is read: a line for each file of the largest machine takes a tenth of it.
+const SAVED_BYTES_MAX: u64 = 4 << 20;
 /// Permissions of a directory that is made.
 const DIRECTORY_MODE: u32 = 0o700;
 /// Permissions of a file that is made.
@@ -22,7 +25,7 @@ const FILE_MODE: u32 = 0o600;
 pub(super) fn read(directory: &Path, file: &Path) -> io::Result<Option<String>> {
     let opened = directory_checked(directory)
         .and_then(|()| OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file));
-    let mut opened = match opened {
+    let opened = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
@@ -31,9 +34,11 @@ pub(super) fn read(directory: &Path, file: &Path) -> io::Result<Option<String>> 
         return Err(io::Error::other("not a file"));
     }
     checked(&metadata)?;
-    let mut text = String::new();
-    opened.read_to_string(&mut text)?;
-    Ok(Some(text))
+    let text = Input::file(SAVED_BYTES_MAX).read_opened(opened).and_then(input::text);
+    text.map(Some).map_err(|error| match error {
+        InputError::Io(error) => error,
+        error => io::Error::other(error),
+    })
 }
 
 /// Makes `text` the content of `file`, at once, and its directory if it is missing.

@@ -213,7 +213,7 @@ fn what_may_not_be_read_is_said_to_be_that() {
         for other in ["uproar.toml", "certificate.pem", "key.pem"] {
             std::fs::set_permissions(setup.path(other), Permissions::from_mode(0o644)).unwrap();
         }
-        std::fs::set_permissions(setup.path(place), Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(setup.path(place), Permissions::from_mode(0o000)).unwrap();
         // The key file is for its owner alone anyway, so another one is made where it is not in question.
         if place != "uproar.keys" {
             setup.clear("uproar.keys");

@@ -134,6 +134,17 @@ fn a_supervisor_that_does_not_read_harms_nobody() {
 }
 
 #[test]
+fn a_watchdog_whose_time_makes_no_sense_is_warned_of_and_harms_nobody() {
+    for (time, is_said) in [("soon", true), ("-1", true), ("1", false), ("18446744073709551615", false), ("0", false)] {
+        let variable = format!("WATCHDOG_USEC={time}");
+        let server = Server::start_by(&["/usr/bin/env", &variable], &["--shards", "1", "--window", "100ms"]);
+        let ended = server.terminate();
+        assert_eq!(ended.code, Some(0), "{time}: {}", ended.log);
+        assert_eq!(ended.log.contains("is no number, so no watchdog is fed"), is_said, "{time}: {}", ended.log);
+    }
+}
+
+#[test]
 fn a_supervisor_may_have_a_name_that_is_no_file() {
     let name = format!("uproar-test-{}", std::process::id());
     let supervisor = Supervisor::named(&name);

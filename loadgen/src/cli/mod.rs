@@ -24,6 +24,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 use uproar::edge::output::{self, Unwritten};
 use uproar::edge::sys::descriptor;
+use uproar::input::Input;
+use uproar::limits::{PEM_BYTES_MAX, PIPE_PATIENCE};
 use uproar_client::{Client, Trust};
 use uproar_wire::RoomId;
 
@@ -149,7 +151,8 @@ impl Quic {
     fn trust(&self, address: SocketAddr) -> Result<Trust, String> {
         match &self.ca {
             Some(file) => {
-                let pem = std::fs::read(file).map_err(|error| format!("--ca {}: {error}", file.display()))?;
+                let pem = Input::file_or_pipe(PEM_BYTES_MAX, PIPE_PATIENCE).read(file);
+                let pem = pem.map_err(|error| format!("--ca {}: {error}", file.display()))?;
                 Trust::roots_from_pem(&pem).map_err(|error| format!("--ca {}: {error}", file.display()))
             }
             None if address.ip().is_loopback() => Ok(Trust::DangerAnyCertificate),

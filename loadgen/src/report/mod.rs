@@ -43,6 +43,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+use uproar::input::{Input, InputError};
+use uproar::limits::PIPE_PATIENCE;
+
+/// Bytes of a report that is read: a match of a day in a thousand rooms.
+const REPORT_BYTES_MAX: u64 = 512 << 20;
 
 /// Version of the format; another major number means that old readers do not understand it.
 pub const FORMAT: &str = "uproar-loadgen/1.1";
@@ -145,7 +150,7 @@ pub enum ReadError {
         /// The file.
         file: String,
         /// Why.
-        source: std::io::Error,
+        source: InputError,
     },
     /// It is no report; the parser says where it stopped.
     #[error("{file} is not a report: {source}")]
@@ -199,7 +204,8 @@ impl Report {
     /// Says which file, and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ReadError> {
         let file = || path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ReadError::Unreadable { file: file(), source })?;
+        let read = Input::file_or_pipe(REPORT_BYTES_MAX, PIPE_PATIENCE).read_text(path);
+        let text = read.map_err(|source| ReadError::Unreadable { file: file(), source })?;
         let malformed = |source| ReadError::Malformed { file: file(), source };
         let head: Head = serde_json::from_str(&text).map_err(malformed)?;
         if major(&head.format) != major(FORMAT) {
@@ -263,6 +269,10 @@ mod tests {
             assert!(error.contains(says) && error.contains("other.json"), "{error}");
         }
         assert!(Report::load(&folder.path().join("none")).unwrap_err().to_string().contains("none"));
+        for (path, said) in [("/dev/zero", "it is a device"), ("/", "it is a directory")] {
+            let error = Report::load(Path::new(path)).unwrap_err().to_string();
+            assert!(error.contains(path) && error.contains(said), "{error}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use super::{Act, ActKind, Attendance, Hostile, Limits, Moment, Mood, Rooms, Scenario, Sources, Subscribers};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use uproar::input::InputError;
 use uproar_wire::reaction::RECORDS_MAX;
 
 /// Bytes that the counts of what was sent, per room, window and emoji, may take.
@@ -21,7 +22,7 @@ pub enum ScenarioError {
         /// The file.
         file: String,
         /// Why.
-        source: std::io::Error,
+        source: InputError,
     },
     /// It is not TOML, or has keys that do not exist; the parser says where.
     #[error("{0}")]
@@ -322,6 +323,14 @@ mod tests {
         let tables = (Some(Udp::default()), Some(Http::default()), Some(Quic::default()), Some(Hostile::default()));
         let (udp, http, quic, hostile) = tables;
         assert_eq!(full, Scenario { udp, http, quic, hostile, ..Scenario::default() });
+    }
+
+    #[test]
+    fn what_is_no_file_is_no_scenario() {
+        for (path, said) in [("/dev/zero", "it is a device"), ("/", "it is a directory"), ("/none", "no such file")] {
+            let error = Scenario::load(std::path::Path::new(path)).unwrap_err().to_string();
+            assert!(error.contains(path) && error.contains(said), "{error}");
+        }
     }
 
     #[test]

@@ -12,6 +12,11 @@ pub use check::ScenarioError;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::Path;
+use uproar::input::Input;
+use uproar::limits::PIPE_PATIENCE;
+
+/// Bytes of a scenario: hundreds of times the reference, which has every knob with its sentence.
+const SCENARIO_BYTES_MAX: u64 = 4 << 20;
 
 /// One match.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -430,7 +435,8 @@ impl Scenario {
     /// # Errors
     /// Says which file, or which key, value and range.
     pub fn load(file: &Path) -> Result<Self, ScenarioError> {
-        let text = std::fs::read_to_string(file)
+        let text = Input::file_or_pipe(SCENARIO_BYTES_MAX, PIPE_PATIENCE)
+            .read_text(file)
             .map_err(|source| ScenarioError::Unreadable { file: file.display().to_string(), source })?;
         Self::parse(&text)
     }
