@@ -92,13 +92,12 @@ const READING_PAUSE: Duration = Duration::from_millis(20);
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Input {
-    /// A file, or a pipe such as `/dev/stdin` or a shell's `<(command)`, that is silent for `patience` at most. `/dev/null`
-    /// stands for an empty file.
+    /// A file, or a pipe such as `/dev/stdin` or a shell's `<(command)`, that is silent for `patience` at most.
     pub const fn file_or_pipe(bytes_max: u64, patience: Duration) -> Self {
         Self { bytes_max, patience: Some(patience) }
     }
 
-    /// A file.
+    /// A file. Here as well as there, `/dev/null` stands for an empty one.
     pub const fn file(bytes_max: u64) -> Self {
         Self { bytes_max, patience: None }
     }
@@ -130,7 +129,7 @@ impl Input {
         match self.patience {
             _ if metadata.is_file() => self.read_file(file, metadata),
             Some(patience) if metadata.file_type().is_fifo() => self.read_pipe(&mut file, patience),
-            Some(_) if is_null(&metadata) => Ok(Vec::new()),
+            _ if is_null(&metadata) => Ok(Vec::new()),
             _ => Err(InputError::Kind(kind_of(metadata.file_type()))),
         }
     }

@@ -37,7 +37,7 @@ impl Inputs {
     }
 }
 
-/// What is valid in a configuration and its certificate, and hardly meant.
+/// What in a configuration and its certificate is valid but likely a mistake.
 pub(super) fn gaps(config: &Config, doubts: &[Doubt], certificate: &Certificate) -> Vec<Gap> {
     let now = Duration::from_millis(clock::now().unix_ms);
     checks::gaps_of_configuration(&Configured { config, doubts, validity: certificate.validity(), now })

@@ -23,7 +23,7 @@ pub(super) struct CheckArgs {
     file_only: bool,
 }
 
-/// Warns of what is hardly meant; says that the file is valid, or why not.
+/// Prints warnings, then that the file is valid, or why it is not.
 pub(super) fn run(args: CheckArgs) -> ExitCode {
     let strict = Overrides::default().with("--strict", "strict", args.strict.then(|| "true".into()));
     let name = args.file.display().to_string();

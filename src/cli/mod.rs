@@ -139,6 +139,7 @@ mod tests {
             &["serve", "--http", "nowhere"],
             &["serve", "--certificate", "c.pem"],
             &["serve", "--config", "/nonexistent/uproar.toml"],
+            &["serve", "--config", ""],
             &["config", "check", "/nonexistent/uproar.toml"],
             &["reload", "--config", "/nonexistent/uproar.toml", "--pid", "0"],
             &["serve", "--certificate", "/nonexistent/c.pem", "--private-key", "/nonexistent/key.pem"],

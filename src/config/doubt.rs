@@ -1,9 +1,9 @@
-//! What a configuration says that is valid, and hardly meant: a warning at the start, at a reload and of a check, and an
-//! error on a strict node.
+//! Values that are valid but likely a mistake. Each is a warning at the start, at a reload and in a check, and an error on a
+//! strict node.
 
 use super::{Config, Origin, Origins};
 
-/// Something that is hardly meant. Its check is published in `docs/LOG.md`.
+/// A value that is valid but likely a mistake. The names of the checks are published in `docs/LOG.md`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Doubt {
     /// The stable name of the check that found it.

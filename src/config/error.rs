@@ -84,5 +84,9 @@ pub enum ConfigError {
 
 /// Where a relative path leads, so that whoever reads an error knows which directory it means.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
+    if path.as_os_str().is_empty() {
+        // Nothing at all would be shown.
+        return "\"\"".into();
+    }
     std::path::absolute(path).unwrap_or_else(|_| path.into())
 }

@@ -15,14 +15,14 @@ const ROOMS: &str = "rooms";
 pub(super) struct File<'a> {
     path: &'a Path,
     text: &'a str,
-    /// From where relative paths in it are meant.
+    /// What relative paths in it are relative to.
     directory: PathBuf,
 }
 
 impl<'a> File<'a> {
     /// The file at `path`, which says `text`.
     pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
-        // A pipe lies nowhere: what it says is meant from the working directory.
+        // A pipe has no directory: its paths are relative to the working directory.
         let directory = if path.is_file() { path.parent() } else { None };
         Self { path, text, directory: directory.map(absolute_directory).unwrap_or_default() }
     }

@@ -35,9 +35,9 @@ enum Field {
     /// Whole milliseconds.
     Time(fn(&mut Config) -> &mut Duration, RangeInclusive<u64>),
     Shards,
-    /// One that is there, with an example. A relative name is meant from the directory of the configuration file.
+    /// One that exists, with an example. A path in the configuration file is relative to that file's directory.
     File(fn(&mut Config) -> &mut Option<PathBuf>, &'static str),
-    /// One that the server keeps, with an example. A relative name is meant from the working directory.
+    /// One that the server makes, with an example. A path is relative to the working directory.
     StateFile(fn(&mut Config) -> &mut Option<PathBuf>, &'static str),
     /// One at least.
     Names(fn(&mut Config) -> &mut Vec<String>),

@@ -4,7 +4,7 @@
 //! Every refusal says the key, the value, what is allowed, and where the value was set.
 //!
 //! An environment variable is the key in capitals with underscores: `UPROAR_HTTP_IDLE_TIMEOUT`; an empty one is not set. A
-//! relative path in the file is meant from the file's directory, and one of a variable or a flag from the working directory.
+//! path in the file is relative to the file's directory, and one of a variable or a flag to the working directory.
 //!
 //! Not here: bounds that are nobody's choice ([`crate::limits`]).
 
@@ -374,8 +374,8 @@ impl Config {
 const HEAD: &str = "\
 # Configuration of Uproar. Every value here is the default.
 # Environment variables go over this file, and flags go over environment variables.
-# A relative path in this file is meant from the directory of this file, but that of key_file, which the server makes, from its
-# working directory. An empty environment variable is not set.
+# A path in this file is relative to the directory of this file. That of key_file, which the server makes, is relative to the
+# working directory of the server. An empty environment variable counts as not set.
 # SIGHUP takes in what has changed of log, [http], [quic] (but key_file and server_names), [limits], [fanout], [drain] and the
 # rooms; what has changed of anything else waits for a restart.
 ";

@@ -6,6 +6,7 @@ use super::error::ConfigError;
 use super::file::File;
 use super::suggest::did_you_mean;
 use super::{Config, Origins, RoomConfig};
+use std::fmt;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
@@ -38,31 +39,30 @@ impl File<'_> {
             line += self.newlines(counted..start);
             counted = counted.max(start);
             origins.rooms.push(line);
-            config.rooms.push(self.room(&format!("rooms[{place}]"), room)?);
+            config.rooms.push(self.room(Place { room: place, emoji: None }, room)?);
         }
         Ok(())
     }
 
-    fn room(&self, key: &str, room: &Spanned<DeValue<'_>>) -> Result<RoomConfig, ConfigError> {
-        let table = self.table(key, room, &ROOM_KEYS, SHAPE)?;
-        let (key_of, of) =
-            (|name| format!("{key}.{name}"), |name, allowed| self.member(key, room, table, name, allowed));
+    fn room(&self, place: Place, room: &Spanned<DeValue<'_>>) -> Result<RoomConfig, ConfigError> {
+        let table = self.table(place, room, &ROOM_KEYS, SHAPE)?;
+        let of = |name, allowed| self.member(place, room, table, name, allowed);
         let id = of("id", ID)?;
         let number = id.get_ref().as_integer().and_then(|id| u32::from_str_radix(id.as_str(), id.radix()).ok());
-        let id = number.ok_or_else(|| self.out_of_range(key_of("id"), id.span(), ID.into()))?;
-        let name = self.text_of(key_of("name"), of("name", NAME)?)?;
+        let id = number.ok_or_else(|| self.out_of_range(place.key("id"), id.span(), ID.into()))?;
+        let name = self.text_of(place, "name", of("name", NAME)?)?;
         let palette = of("palette", PALETTE)?;
         let DeValue::Array(emoji) = palette.get_ref() else {
-            return Err(self.out_of_range(key_of("palette"), palette.span(), PALETTE.into()));
+            return Err(self.out_of_range(place.key("palette"), palette.span(), PALETTE.into()));
         };
-        Ok(RoomConfig { id, name, palette: self.palette(&key_of("palette"), emoji)? })
+        Ok(RoomConfig { id, name, palette: self.palette(place, emoji)? })
     }
 
-    fn palette(&self, key: &str, emoji: &DeArray<'_>) -> Result<Vec<EmojiSpec>, ConfigError> {
-        let one = |(place, emoji)| {
-            let key = format!("{key}[{place}]");
-            let table = self.table(&key, emoji, &EMOJI_KEYS, EMOJI)?;
-            let of = |name| self.text_of(format!("{key}.{name}"), self.member(&key, emoji, table, name, NAME)?);
+    fn palette(&self, place: Place, emoji: &DeArray<'_>) -> Result<Vec<EmojiSpec>, ConfigError> {
+        let one = |(at, emoji)| {
+            let place = Place { emoji: Some(at), ..place };
+            let table = self.table(place, emoji, &EMOJI_KEYS, EMOJI)?;
+            let of = |name| self.text_of(place, name, self.member(place, emoji, table, name, NAME)?);
             Ok(EmojiSpec { name: of("name")?, glyph: of("glyph")? })
         };
         emoji.iter().enumerate().map(one).collect()
@@ -71,19 +71,19 @@ impl File<'_> {
     /// A table that has no other keys than these.
     fn table<'a, 'b>(
         &self,
-        key: &str,
+        place: Place,
         value: &'a Spanned<DeValue<'b>>,
         keys: &[&'static str],
         allowed: &str,
     ) -> Result<&'a DeTable<'b>, ConfigError> {
         let DeValue::Table(table) = value.get_ref() else {
-            return Err(self.out_of_range(key.into(), value.span(), allowed.into()));
+            return Err(self.out_of_range(place.to_string(), value.span(), allowed.into()));
         };
         match table.keys().find(|name| !keys.contains(&name.get_ref().as_ref())) {
             None => Ok(table),
             Some(name) => Err(ConfigError::UnknownKey {
                 origin: self.origin(name.span()),
-                key: format!("{key}.{}", name.get_ref()),
+                key: place.key(name.get_ref()),
                 meant: did_you_mean(name.get_ref(), keys.iter().copied()),
             }),
         }
@@ -91,7 +91,7 @@ impl File<'_> {
 
     fn member<'a, 'b>(
         &self,
-        key: &str,
+        place: Place,
         of: &Spanned<DeValue<'_>>,
         table: &'a DeTable<'b>,
         name: &str,
@@ -99,14 +99,35 @@ impl File<'_> {
     ) -> Result<&'a Spanned<DeValue<'b>>, ConfigError> {
         table.get(name).ok_or_else(|| ConfigError::OutOfRange {
             origin: self.origin(of.span()),
-            key: format!("{key}.{name}"),
+            key: place.key(name),
             value: "not set".into(),
             allowed: allowed.into(),
         })
     }
 
-    fn text_of(&self, key: String, value: &Spanned<DeValue<'_>>) -> Result<String, ConfigError> {
+    fn text_of(&self, place: Place, name: &str, value: &Spanned<DeValue<'_>>) -> Result<String, ConfigError> {
         let text = value.get_ref().as_str().map(String::from);
-        text.ok_or_else(|| self.out_of_range(key, value.span(), NAME.into()))
+        text.ok_or_else(|| self.out_of_range(place.key(name), value.span(), NAME.into()))
+    }
+}
+
+/// A room of the file, or an emoji of its palette. Its key is text only in an error, as there may be very many.
+#[derive(Clone, Copy)]
+struct Place {
+    room: usize,
+    emoji: Option<usize>,
+}
+
+impl Place {
+    /// The key of one of its values: `rooms[0].palette[3].glyph`.
+    fn key(self, name: &str) -> String {
+        format!("{self}.{name}")
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rooms[{}]", self.room)?;
+        self.emoji.map_or(Ok(()), |emoji| write!(f, ".palette[{emoji}]"))
     }
 }

@@ -16,7 +16,7 @@ pub struct ConfigSource {
     overrides: Overrides,
 }
 
-/// A configuration, and what in it is valid and hardly meant.
+/// A configuration, and what in it is valid but likely a mistake.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// Whole and in range.

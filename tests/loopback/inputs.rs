@@ -278,7 +278,7 @@ fn a_configuration_and_a_key_may_come_through_pipes() {
     let script = r#"PATH=/usr/bin:/bin; cd "$1"; shift; mkfifo config key; cat uproar.toml >config & cat key.pem >key &
         exec "$@" --config config --private-key key"#;
     let directory = setup.directory.path().to_str().unwrap();
-    // What a pipe says is meant from the working directory.
+    // Paths in a pipe are relative to the working directory.
     let mut server = Server::begin_by(&["/bin/sh", "-c", script, "sh", directory], &["--shards", "1"]);
     assert!(server.comes_up(), "{}", server.log());
     server.send_sigterm();
@@ -286,7 +286,7 @@ fn a_configuration_and_a_key_may_come_through_pipes() {
 }
 
 #[test]
-fn relative_names_of_the_file_are_meant_from_its_directory() {
+fn paths_of_the_file_are_relative_to_its_directory() {
     let setup = Setup::new();
     let [directory, config] = [setup.directory.path().to_str().unwrap(), "uproar.toml"];
     for (from, config) in [("/", setup.config()), (directory, config.into()), ("/tmp", setup.config())] {

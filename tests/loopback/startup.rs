@@ -1,8 +1,10 @@
 //! Starting: what a server refuses to start with, and how it says so.
 
+use crate::support::hostile::Identity;
 use crate::support::{Ended, Http, Server, http};
 use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
+use std::process::Command;
 
 #[test]
 fn a_second_server_on_a_port_is_refused_and_the_port_is_named() {
@@ -41,6 +43,51 @@ fn assert_names_the_port(ended: &Ended, flag: &str, port: SocketAddr) {
     assert!(ended.log.starts_with(&format!("error: {what} port {port}: ")), "{}", ended.log);
     assert!(ended.log.to_lowercase().contains("already in use by another server or program"), "{}", ended.log);
     assert!(ended.log.contains(flag), "{}", ended.log);
+}
+
+#[test]
+fn two_ports_that_collide_are_not_taken_for_another_server() {
+    for (flags, said) in [
+        (
+            ["--reactions", "127.0.0.1:7400", "--quic", "0.0.0.0:7400"],
+            ["listen.quic", "listen.reactions", "UDP as well"],
+        ),
+        (["--http", "[::]:8080", "--admin", "127.0.0.1:8080"], ["listen.admin", "listen.http", "TCP as well"]),
+    ] {
+        let ended = Server::refused(&flags);
+        assert_refuses(&ended, &said);
+        assert!(!ended.log.contains("another server"), "{}", ended.log);
+    }
+}
+
+#[test]
+fn an_open_admin_port_and_an_expired_certificate_are_warned_of_at_every_reading() {
+    let identity = Identity::expired();
+    let [certificate, key] = identity.flags();
+    let flags = ["--admin", "0.0.0.0:0", "--shards", "1", &certificate, &key];
+    let server = Server::configured("", &flags);
+    let gaps = [" WARN  admin_open: ", " WARN  certificate_validity: the certificate "];
+    gaps.iter().for_each(|gap| server.await_log(gap));
+    server.reload("done");
+    gaps.iter().for_each(|gap| server.await_log_times(gap, 2));
+    assert_eq!(server.terminate().code, Some(0));
+    let strict = Server::refused(&[&flags[..], &["--strict"]].concat());
+    assert_eq!(strict.code, Some(2), "{}", strict.log);
+    for gap in ["  admin_open: ", "  certificate_validity: "] {
+        assert!(strict.log.contains(gap), "{gap}: {}", strict.log);
+    }
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let paths = [certificate, key].map(|flag| flag.split_once('=').unwrap().1.to_owned());
+    let tls = format!("certificate = {:?}\nprivate_key = {:?}\n", paths[0], paths[1]);
+    std::fs::write(config.path(), format!("[listen]\nadmin = \"0.0.0.0:9100\"\n[quic]\n{tls}")).unwrap();
+    for (strict, code, said) in [(&[][..], 0, "warning: "), (&["--strict"], 2, "error: the node is strict")] {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_uproar"));
+        let output = check.env_clear().args(["config", "check"]).args(strict).arg(config.path()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.starts_with(said) && text.contains("expired on 2001-02-01T"), "{text}");
+        assert!(text.contains("admin_open: the admin port listens on all addresses (0.0.0.0:9100)"), "{text}");
+    }
 }
 
 #[test]

@@ -67,6 +67,6 @@ fn a_key_file_that_others_can_read_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
     let ended = Server::refused_with(&format!("[quic]\nkey_file = {:?}\n", file.path().display().to_string()));
-    assert_eq!((ended.code, ended.drained), (Some(1), None), "{}", ended.log);
+    assert_eq!((ended.code, ended.drained), (Some(2), None), "{}", ended.log);
     assert!(ended.log.contains("quic.key_file") && ended.log.contains("chmod 600"), "{}", ended.log);
 }

@@ -89,7 +89,7 @@ fn a_certificate_that_takes_its_time_does_not_hold_up_the_end() {
 
 #[test]
 fn who_drains_is_neither_ready_nor_reloading_any_more() {
-    for (text, said) in [("", "the new configuration is ignored"), ("no TOML", "the new configuration is ignored")] {
+    for (text, said) in [("\n", "the new configuration is ignored"), ("no TOML", "the new configuration is ignored")] {
         let supervisor = Supervisor::new();
         let flags = ["--shards", "2", "--window", "100ms", "--drain-duration", "10m"];
         let mut server = supervisor.start_configured(&[], "", &flags);
@@ -141,6 +141,19 @@ fn a_watchdog_whose_time_makes_no_sense_is_warned_of_and_harms_nobody() {
         let ended = server.terminate();
         assert_eq!(ended.code, Some(0), "{time}: {}", ended.log);
         assert_eq!(ended.log.contains("is no number, so no watchdog is fed"), is_said, "{time}: {}", ended.log);
+    }
+}
+
+#[test]
+fn a_supervisor_at_a_place_that_makes_no_sense_is_warned_of_and_harms_nobody() {
+    let long = format!("/{}", "x".repeat(200));
+    for place in ["nowhere", "@", "/dev/null", "/", "vsock:2:1234", &long] {
+        let variable = format!("NOTIFY_SOCKET={place}");
+        let server = Server::start_by(&["/usr/bin/env", &variable], &["--shards", "1", "--window", "100ms"]);
+        server.reload_and_log("done");
+        let log = server.log();
+        assert_eq!(log.matches("cannot be told how the server is").count(), 1, "{place}: {log}");
+        assert_eq!(server.terminate().code, Some(0), "{place}");
     }
 }
 

@@ -50,7 +50,7 @@ fn words_are_taken_in_any_case_and_sizes_with_units() {
 }
 
 #[test]
-fn paths_of_the_file_are_meant_from_its_directory_and_others_from_where_the_program_runs() {
+fn paths_of_the_file_are_relative_to_its_directory_and_others_to_the_working_directory() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("uproar.toml");
     let toml = "[quic]\ncertificate = \"tls/c.pem\"\nprivate_key = \"/elsewhere/k.pem\"\nkey_file = \"keys\"\n";
@@ -86,7 +86,7 @@ fn two_ports_of_one_protocol_are_two() {
 }
 
 #[test]
-fn what_is_hardly_meant_is_doubted() {
+fn what_is_likely_a_mistake_is_doubted() {
     let doubts = |case: Case| {
         let file = case.file.map(|text| {
             let mut file = tempfile::NamedTempFile::new().unwrap();

@@ -7,8 +7,8 @@
 //! 2. `cores`: where the shards run;
 //! 3. `network`: queues of the kernel.
 //!
-//! Others need no machine, and are looked for by `uproar config check` and at a reload as well: whatever a configuration says
-//! that is hardly meant ([`crate::config::Doubt`]), `identity` (the certificate) and `access` (who reaches the admin port).
+//! Others need no machine, and are looked for by `uproar config check` and at a reload as well: values that are
+//! valid but likely a mistake ([`crate::config::Doubt`]), `identity` (the certificate) and `access` (who reaches the admin port).
 //!
 //! Not here: io_uring, without which nothing starts at all ([`super::sys::ring`]).
 
@@ -43,7 +43,7 @@ pub struct Plan<'a> {
 pub struct Configured<'a> {
     /// As loaded.
     pub config: &'a Config,
-    /// What in it is hardly meant.
+    /// What in it is valid but likely a mistake.
     pub doubts: &'a [Doubt],
     /// When the certificate that it names is valid, as far as that says so.
     pub validity: Option<Validity>,

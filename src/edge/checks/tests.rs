@@ -117,6 +117,50 @@ fn a_tuned_machine_and_one_that_shows_nothing_have_no_gaps() {
     assert_eq!(odd.gaps(), []);
 }
 
+/// Every file that the checks read.
+const FILES: [&str; 10] = [
+    "/proc/self/limits",
+    "/proc/self/cgroup",
+    "/proc/sys/net/core/netdev_max_backlog",
+    "/proc/sys/net/core/somaxconn",
+    "/sys/devices/system/cpu/online",
+    "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+    "/sys/devices/system/node/node0/cpulist",
+    "/sys/fs/cgroup/cpu.max",
+    "/sys/fs/cgroup/system.slice/uproar.service/cpu.max",
+    "/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
+];
+
+#[test]
+fn whatever_lies_in_the_place_of_a_file_of_the_kernel_is_passed_over() {
+    let texts: [&[u8]; 8] = [
+        b"",
+        b"\n\n\n",
+        b"-1 -1\n",
+        b"99999999999999999999999 0\n",
+        b"max max max\n",
+        b"0::/../../..\n1:cpu:/\n::::\n",
+        b"Max open files  -5\nMax locked memory\n",
+        b"\xff\xfe\0\0",
+    ];
+    for file in FILES {
+        let put = |put: &dyn Fn(&Path)| {
+            let bench = Bench::new().on(&[0, 1, 0]).with(file, "");
+            let path = bench.root.path().join(file.trim_start_matches('/'));
+            std::fs::remove_file(&path).unwrap();
+            put(&path);
+            // Whether there is a gap is not the question: it neither panics nor waits.
+            assert!(bench.gaps().len() <= CHECKS.len(), "{file}");
+        };
+        put(&|path| std::fs::create_dir(path).unwrap());
+        put(&|path| std::os::unix::fs::symlink(path, path).unwrap());
+        put(&|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap());
+        put(&|path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()));
+        put(&|path| std::fs::File::create(path).unwrap().set_len(1 << 40).unwrap());
+        texts.iter().for_each(|text| put(&|path| std::fs::write(path, text).unwrap()));
+    }
+}
+
 #[test]
 fn every_http_connection_needs_a_file() {
     // Two shards of 1000, 256 of the admin port, 32 for each shard, 64 for the process.
