@@ -23,6 +23,7 @@ const SYSTEM: &[&str] = &[
     "export",
     "git",
     "grep",
+    "head",
     "hostname",
     "install",
     "journalctl",
