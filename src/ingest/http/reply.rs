@@ -28,8 +28,11 @@ pub enum Readers<'a> {
     /// Those of any site.
     Any,
     /// Those of the origin that was asked from; empty when it is none that may. Who asks from another is told otherwise,
-    /// so caches keep such replies apart.
+    /// so caches keep such replies apart. The origin may also ask with credentials, of which the node has none itself.
     Named(&'a [u8]),
+    /// Those of any site, although only some are named: the reply says nothing but why the request was refused, and a
+    /// page that could not read it would take it for a broken network.
+    Refused,
 }
 
 const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: *\r\n\
@@ -208,9 +211,10 @@ fn push_readers(out: &mut Vec<u8>, readers: Readers<'_>) {
         Readers::SameOrigin => b"",
         Readers::Any => b"Access-Control-Allow-Origin: *\r\n",
         Readers::Named(_) => b"Vary: Origin\r\n",
+        Readers::Refused => b"Vary: Origin\r\nAccess-Control-Allow-Origin: *\r\n",
     });
     if let Readers::Named(origin @ [_, ..]) = readers {
-        out.extend_from_slice(b"Access-Control-Allow-Origin: ");
+        out.extend_from_slice(b"Access-Control-Allow-Credentials: true\r\nAccess-Control-Allow-Origin: ");
         out.extend_from_slice(origin);
         out.extend_from_slice(b"\r\n");
     }

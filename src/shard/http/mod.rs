@@ -170,7 +170,7 @@ impl Shard {
     pub fn refuse_late_http(&mut self, conn: HttpConn, replies: &mut Vec<u8>) {
         self.count_http_timeout();
         let port = self.http.find(conn).map_or(HttpPort::Admin, |connection| connection.port);
-        let manner = Manner { keep_alive: false, head_only: false, readers: self.readers(port, b"") };
+        let manner = Manner { keep_alive: false, head_only: false, readers: self.refusal_readers(port) };
         self.metrics.count_http_reply(408);
         let detail = "the request did not come whole in time; send it again on a new connection";
         reply::problem(replies, 408, Reject::HttpTimeout.label(), detail, manner);
@@ -185,7 +185,10 @@ impl Shard {
                 "unknown_host",
                 "Host names this port as nobody here does; listen.admin_names adds names",
             ),
-            _ if origin::is_foreign(port, request, readers) => answer.foreign(port),
+            _ if origin::is_foreign(port, request, readers) => {
+                answer.readers = self.refusal_readers(port);
+                answer.foreign(port)
+            }
             (HttpPort::Public, _, Some((room, Some("stream")))) => self.route_stream(conn, room, &mut answer),
             (HttpPort::Public, _, Some((room, rest))) => {
                 self.route_room(room, rest, &mut answer);
@@ -221,7 +224,7 @@ impl Shard {
         let reason = Reject::from(refusal);
         self.metrics.count_reject(Proto::Http, reason);
         self.metrics.count_http_reply(refusal.status());
-        reply::refusal(replies, refusal, self.readers(port, b""));
+        reply::refusal(replies, refusal, self.refusal_readers(port));
     }
 }
 

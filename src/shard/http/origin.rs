@@ -23,6 +23,16 @@ impl Shard {
             (HttpPort::Public, _) => Readers::Named(b""),
         }
     }
+
+    /// Whose pages may read why a request was refused, when that is all the reply says: any site's, so that a page learns
+    /// that it may not, or what is wrong with its request.
+    pub(super) fn refusal_readers(&self, port: HttpPort) -> Readers<'static> {
+        match self.readers(port, b"") {
+            Readers::Named(_) => Readers::Refused,
+            _ if port == HttpPort::Admin => Readers::SameOrigin,
+            _ => Readers::Any,
+        }
+    }
 }
 
 /// Whether a page of a site asks that may not. Pages and scripts of the port itself are for everybody.

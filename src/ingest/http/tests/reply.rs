@@ -148,15 +148,16 @@ fn every_reply_says_whose_pages_may_read_it() {
         |out, manner| reply::content(out, "text/css", b"", EntityTag(1), "", manner),
     ];
     for write in writes {
-        for (readers, allowed, vary) in [
-            (Readers::Any, Some("*"), None),
-            (Readers::SameOrigin, None, None),
-            (Readers::Named(b"https://a.example"), Some("https://a.example"), Some("Origin")),
-            (Readers::Named(b""), None, Some("Origin")),
+        for (readers, allowed, credentials, vary) in [
+            (Readers::Any, Some("*"), None, None),
+            (Readers::SameOrigin, None, None, None),
+            (Readers::Named(b"https://a.example"), Some("https://a.example"), Some("true"), Some("Origin")),
+            (Readers::Named(b""), None, None, Some("Origin")),
+            (Readers::Refused, Some("*"), None, Some("Origin")),
         ] {
             let (status, fields, _) = reply(|out| write(out, read_by(readers)));
-            let said = (field(&fields, "access-control-allow-origin"), field(&fields, "vary"));
-            assert_eq!(said, (allowed, vary), "{status} {readers:?}");
+            let said = ["access-control-allow-origin", "access-control-allow-credentials", "vary"];
+            assert_eq!(said.map(|name| field(&fields, name)), [allowed, credentials, vary], "{status} {readers:?}");
         }
     }
 }
