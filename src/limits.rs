@@ -106,7 +106,7 @@ pub const STREAM_UNACKNOWLEDGED_MIN: Duration = Duration::from_secs(10);
 /// so that those who were sent away together do not come together.
 pub const STREAM_RETRY_MS: RangeInclusive<u64> = 1000..=5000;
 /// Bytes of events that may wait in the process for an event stream that does not read: each has a copy, which goes when the
-/// kernel has taken it, or with the connection after `http.idle_timeout`.
+/// kernel has taken it, or with the connection after `http.send_timeout`.
 pub const STREAM_BYTES_MAX: usize = PALETTE_EVENT_BYTES_MAX + (STREAM_EVENTS_MAX - 1) * FRAME_EVENT_BYTES_MAX;
 /// Bytes that the kernel may keep for a stream and has not sent: an audience wants the newest frame, and what waits there
 /// is only getting older.

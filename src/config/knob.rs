@@ -126,8 +126,14 @@ pub(super) const KNOBS: [Knob; 42] = [
     ),
     knob(
         "http.idle_timeout",
-        Field::Time(|c| &mut c.http.idle_timeout, SECOND..=60 * MINUTE),
-        "A connection without a request, or that does not take its reply whole, is closed after this long.",
+        Field::Time(|c| &mut c.http.idle_timeout, SECOND..=120 * MINUTE),
+        "A connection without a request is closed after this long. Longer than proxies and balancers in front keep theirs, \
+         or a request meets a connection that is closing.",
+    ),
+    knob(
+        "http.send_timeout",
+        Field::Time(|c| &mut c.http.send_timeout, SECOND..=60 * MINUTE),
+        "A connection or an event stream that does not take what it is sent is closed after this long.",
     ),
     knob(
         "http.head_timeout",

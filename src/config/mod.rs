@@ -132,8 +132,10 @@ pub struct Http {
     pub connections_max: usize,
     /// Connections of one client address on the node; 0 for any number.
     pub connections_per_address_max: usize,
-    /// A connection without a request, or that does not take a reply, is closed after this long.
+    /// A connection without a request is closed after this long.
     pub idle_timeout: Duration,
+    /// A connection that does not take what it is sent is closed after this long.
+    pub send_timeout: Duration,
     /// From the first byte of a request to the end of its head.
     pub head_timeout: Duration,
     /// From the first byte of a request to its last.
@@ -251,7 +253,9 @@ impl Default for Config {
             http: Http {
                 connections_max: 10_000,
                 connections_per_address_max: 0,
-                idle_timeout: Duration::from_secs(60),
+                // Above what balancers keep connections for: 60 s (AWS ALB), 350 s (NLB), 600 s (Google).
+                idle_timeout: Duration::from_secs(620),
+                send_timeout: Duration::from_secs(60),
                 head_timeout: Duration::from_secs(5),
                 request_timeout: Duration::from_secs(10),
                 body_rate_min_bytes: 240,

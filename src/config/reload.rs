@@ -85,6 +85,7 @@ fn http_after(read: &Http) -> Http {
         connections_max: read.connections_max,
         connections_per_address_max: read.connections_per_address_max,
         idle_timeout: read.idle_timeout,
+        send_timeout: read.send_timeout,
         head_timeout: read.head_timeout,
         request_timeout: read.request_timeout,
         body_rate_min_bytes: read.body_rate_min_bytes,
@@ -145,7 +146,7 @@ mod tests {
             said,
             [
                 "log from \"info\" to \"warn\"",
-                "http.idle_timeout from \"1m\" to \"7s\"",
+                "http.idle_timeout from \"10m 20s\" to \"7s\"",
                 "quic.retry_above from 256 to 9",
                 "limits.taps_per_record from 600 to 65535",
                 "limits.taps_per_request from 2400 to 100000"

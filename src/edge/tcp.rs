@@ -197,7 +197,7 @@ impl Tcp {
             HttpNext::Read => State::Open,
             HttpNext::Wait => State::Waiting,
             HttpNext::Close => State::Finishing,
-            HttpNext::Stream => known.begin_stream(self.time_limits.idle),
+            HttpNext::Stream => known.begin_stream(self.time_limits.send),
         };
         // Of a reply before it, the kernel may not have taken all.
         if known.state == State::Streaming && known.is_behind {

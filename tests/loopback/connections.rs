@@ -169,7 +169,7 @@ fn a_body_that_trickles_is_ended_and_a_slow_one_is_not() {
 
 #[test]
 fn a_client_that_does_not_take_its_replies_is_cut_off() {
-    let config = "[http]\nidle_timeout = \"1s\"\n";
+    let config = "[http]\nsend_timeout = \"1s\"\n";
     let server = Server::configured(config, &["--shards", "1", "--window", "100ms"]);
     let palette: Vec<_> =
         (0..1000).map(|id| serde_json::json!({"name": format!("{id:0250}"), "glyph": id.to_string()})).collect();

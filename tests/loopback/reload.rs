@@ -68,7 +68,7 @@ fn what_cannot_be_used_changes_nothing_and_is_said_once() {
         (&|| old.spoil("certificate.pem", "no certificate"), &["quic.certificate", "it holds no certificate"]),
         (&|| old.spoil("key.pem", "no key"), &["quic.private_key", "key.pem"]),
         (&|| old.copy_from(&new, "certificate.pem"), &["use a chain and the key of its first certificate"]),
-        (&|| server.rewrite("[http]\nidle_timeout = \"0s\"\n"), &[":2:", "http.idle_timeout is \"0s\"", "1s to 1h"]),
+        (&|| server.rewrite("[http]\nidle_timeout = \"0s\"\n"), &[":2:", "http.idle_timeout is \"0s\"", "1s to 2h"]),
         (&|| server.rewrite("[quic]\nretry_above = 7\n[[rooms]]\nid = 5\nname = \"\"\npalette = []\n"), &["rooms[0]"]),
         (&|| server.rewrite("no TOML"), &[":1:"]),
     ];

@@ -60,7 +60,7 @@ fn a_file_that_takes_its_time_starves_no_watchdog() {
     assert_eq!(Http::to(server.http()).ask(&http::reactions(1, r#"{"emoji":"fire"}"#)).status, 202);
     pipe.fill("[http]\nidle_timeout = \"7s\"\n");
     assert_eq!(supervisor.next_but_beats()[0], "READY=1");
-    server.await_log("reload: http.idle_timeout from \"1m\" to \"7s\"");
+    server.await_log("reload: http.idle_timeout from \"10m 20s\" to \"7s\"");
     assert_eq!(server.terminate().drained, Some((1, 1)));
 }
 

@@ -47,12 +47,12 @@ impl Tcp {
 }
 
 impl Conn {
-    /// Of a reader that takes something at least once in `idle` or [`STREAM_UNACKNOWLEDGED_MIN`], as the limit is when the stream begins.
-    pub(super) fn begin_stream(&self, idle: Duration) -> State {
+    /// Of a reader that takes something at least once in `send_timeout` or [`STREAM_UNACKNOWLEDGED_MIN`], as the limit is when the stream begins.
+    pub(super) fn begin_stream(&self, send_timeout: Duration) -> State {
         // Without the limits a stream works too; its reader only gets older frames after a pause, and one that has vanished
         // is noticed when the kernel has no room for it any more.
         let _ = limit_unsent(self.fd(), STREAM_UNSENT_BYTES);
-        let _ = limit_unacknowledged(self.fd(), idle.max(STREAM_UNACKNOWLEDGED_MIN));
+        let _ = limit_unacknowledged(self.fd(), send_timeout.max(STREAM_UNACKNOWLEDGED_MIN));
         State::Streaming
     }
 

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 
 /// The operator's limits.
 pub(super) struct TimeLimits {
-    pub(super) idle: Duration,
+    idle: Duration,
+    pub(super) send: Duration,
     heartbeat: Duration,
     head: Duration,
     request: Duration,
@@ -143,6 +144,7 @@ impl TimeLimits {
     pub(super) fn of(config: &Http) -> Self {
         Self {
             idle: config.idle_timeout,
+            send: config.send_timeout,
             heartbeat: config.stream_heartbeat,
             head: config.head_timeout.min(config.request_timeout),
             request: config.request_timeout,
@@ -152,7 +154,7 @@ impl TimeLimits {
 
     fn judge(&self, known: &mut Conn, now: Instant, progress: impl FnOnce() -> Progress) -> Verdict {
         let silent_for = now.saturating_duration_since(known.heard_at());
-        let has_stalled = known.has_stalled(now, self.idle);
+        let has_stalled = known.has_stalled(now, self.send);
         let is_over = |is_over, outcome| if is_over { Verdict::Over(outcome) } else { Verdict::Fine };
         match known.state {
             State::Dead => Verdict::Fine,
@@ -163,9 +165,8 @@ impl TimeLimits {
             }
             State::Streaming if self.wants_heartbeat(known, now) => Verdict::Quiet,
             State::Streaming => is_over(has_stalled, Outcome::TimedOut),
-            State::Open | State::Waiting | State::Finishing => {
-                is_over(has_stalled || silent_for >= self.idle, Outcome::TimedOut)
-            }
+            State::Open | State::Waiting => is_over(has_stalled || silent_for >= self.idle, Outcome::TimedOut),
+            State::Finishing => is_over(has_stalled || silent_for >= self.send, Outcome::TimedOut),
         }
     }
 
@@ -193,7 +194,8 @@ mod tests {
     use super::*;
 
     const LIMITS: TimeLimits = TimeLimits {
-        idle: Duration::from_secs(60),
+        idle: Duration::from_secs(620),
+        send: Duration::from_secs(60),
         heartbeat: Duration::from_secs(15),
         head: Duration::from_secs(5),
         request: Duration::from_secs(100),
