@@ -14,14 +14,15 @@ use super::rooms::Rooms;
 use crate::metrics::ShardMetrics;
 use crate::room::{PaletteFull, Room};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use uproar_wire::RoomId;
 
 /// Who is told what a change came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Asker {
-    /// A connection of the admin port.
-    Http(HttpConn),
+    /// A connection of the admin port, and the address of its client, if the kernel knew it.
+    Http { conn: HttpConn, peer: Option<SocketAddr> },
     /// The configuration was read again.
     Reload,
 }

@@ -10,6 +10,7 @@
 //! Invariant: a tap that was counted here is in exactly one delta, so in exactly one frame. This file only joins;
 //! every rule lives in its part.
 
+mod changed_rooms;
 mod config;
 mod coordinator;
 mod counters;
@@ -26,6 +27,7 @@ mod rooms;
 mod settle;
 mod subscribers;
 
+pub use changed_rooms::{ChangedRoom, RoomChanger, RoomFate};
 pub use config::{ReadProcess, ShardConfig, WebConfig};
 pub use event_streams::StreamWrite;
 #[cfg(feature = "edge")]
@@ -90,6 +92,8 @@ pub struct Shard {
     rooms_changing: Option<RoomsChanging>,
     read_process: ReadProcess,
     reactions: Vec<(EmojiId, u16)>,
+    /// For the log.
+    changed_rooms: VecDeque<ChangedRoom>,
 }
 
 impl Shard {
@@ -120,6 +124,7 @@ impl Shard {
             has_heard_itself: false,
             drain: Drain::new(config.settings.drain_duration, config.settings.drain_timeout),
             metrics: ShardMetrics { configured_at_s: now.unix_ms / 1000, ..ShardMetrics::default() },
+            changed_rooms: VecDeque::new(),
             rooms_changing: None,
             read_process: config.read_process,
             reactions: Vec::new(),

@@ -75,8 +75,11 @@ impl ShardLoop {
         self.shard.reconfigure(now, &reload.shard, &reload.quic);
     }
 
-    /// Tells the main thread when the rooms of a reload have changed.
+    /// Logs which rooms have changed, and tells the main thread when those of a reload have.
     pub(super) fn report_rooms_changed(&mut self) {
+        while let Some(changed) = self.shard.poll_changed_room() {
+            life::tell_of_room(changed);
+        }
         if let Some(control) = &self.control
             && let Some(changed) = self.shard.poll_rooms_changed()
         {

@@ -12,6 +12,7 @@ use crate::ids::{ClientAddress, ShardId};
 use crate::limits;
 use crate::metrics::Outcome;
 use crate::shard::{HttpConn, HttpPort, Shard};
+use socket2::SockRef;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::time::Instant;
@@ -168,3 +169,9 @@ impl Tcp {
         self.conns[slot].receive(conn, ring)
     }
 }
+        if port == HttpPort::Admin
+            && let Some(peer) =
+                SockRef::from(&self.conns[slot].socket).peer_addr().ok().and_then(|peer| peer.as_socket())
+        {
+            shard.set_admin_peer(conn, peer);
+        }

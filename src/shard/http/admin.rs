@@ -23,8 +23,13 @@ impl Shard {
             match order {
                 Order::Broadcast(message) => self.broadcast(message),
                 Order::TellSelf(message) => self.send(self.id, message),
-                Order::AnswerChange(Asker::Http(conn), change, outcome) => self.answer_change(conn, &change, &outcome),
-                Order::AnswerChange(Asker::Reload, change, outcome) => self.handle_room_changed(&change, &outcome),
+                Order::AnswerChange(asker, change, outcome) => {
+                    match asker {
+                        Asker::Http { conn, .. } => self.answer_change(conn, &change, &outcome),
+                        Asker::Reload => self.handle_room_changed(&change, &outcome),
+                    }
+                    self.note_changed_room(asker, &change, &outcome);
+                }
                 Order::AnswerTotal(conn, total) => self.answer_total(conn, &total),
                 Order::AnswerShards(askers, shards) => self.page = Some((askers, ShardsPage::new(shards))),
             }
@@ -71,7 +76,8 @@ impl Shard {
                 return Routed::Replied;
             }
         };
-        self.coordinate(|coordinator| coordinator.handle_change(Asker::Http(conn), change));
+        let peer = self.http.admin_peer(conn);
+        self.coordinate(|coordinator| coordinator.handle_change(Asker::Http { conn, peer }, change));
         Routed::Asked
     }
 

@@ -10,6 +10,7 @@ use crate::metrics::{Outcome, Proto};
 use crate::shard::Shard;
 use crate::shard::event_streams::EventStreamKey;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 /// All HTTP connections of a shard, by slot.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub(in crate::shard) struct HttpConnections {
     pub(super) slots: Vec<Option<Box<HttpConnection>>>,
     open: usize,
     ready: VecDeque<HttpConn>,
+    /// Of connections of the admin port, of which there are [`limits::ADMIN_CONNECTIONS_MAX`] at most.
+    admin_peers: Vec<(HttpConn, SocketAddr)>,
 }
 
 /// Bytes of a connection without a request: its box, and the slot that points to it.
@@ -57,6 +60,11 @@ impl HttpConnections {
             .filter(|connection| connection.generation == conn.generation)
     }
 
+    /// The address of a client of the admin port, if the kernel knew it.
+    pub(super) fn admin_peer(&self, conn: HttpConn) -> Option<SocketAddr> {
+        self.admin_peers.iter().find(|(known, _)| *known == conn).map(|&(_, peer)| peer)
+    }
+
     /// Gives the answer that a request of the admin port, which alone has to wait for any, was promised.
     pub(super) fn answer(&mut self, conn: HttpConn, write: impl FnOnce(&mut Vec<u8>, Manner<'_>)) {
         if let Some(connection) = self.find(conn)
@@ -88,11 +96,20 @@ impl Shard {
         self.metrics.count_connection(Proto::Http, Outcome::Accepted);
     }
 
+    /// Whose connection of the admin port it is; for the log of what is changed there.
+    pub fn set_admin_peer(&mut self, conn: HttpConn, peer: SocketAddr) {
+        self.http.admin_peers.push((conn, peer));
+    }
+
     /// A connection is gone, and how it ended.
     pub fn http_closed(&mut self, conn: HttpConn, outcome: Outcome) {
         if let Some(connection) = self.http.find(conn) {
+            let port = connection.port;
             if let Deferred::Streaming(key) = connection.deferred {
                 self.forget_event_stream(conn, key);
+            }
+            if port == HttpPort::Admin {
+                self.http.admin_peers.retain(|(known, _)| *known != conn);
             }
             self.metrics.count_connection(Proto::Http, outcome);
             self.http.slots[conn.slot as usize] = None;
