@@ -51,6 +51,9 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 pub const HTTP_BODY_MAX: usize = 65_536;
 /// Bytes of the trailers after a chunked body; they are checked and discarded.
 pub const HTTP_TRAILERS_MAX: usize = 4096;
+/// Bytes of the list of fields that a page may ask for before it sends them: agents that trace requests add some dozens of
+/// names, and the list is repeated in the answer.
+pub const HTTP_ASKED_FIELDS_MAX: usize = 1024;
 /// Reactions of one JSON array.
 pub const HTTP_REACTIONS_MAX: usize = 1024;
 /// Taps that any datagram or request can say: as many records as the larger of both has, each at its most. What a node takes

@@ -5,7 +5,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::LazyLock;
-use uproar::ingest::http::{Manner, Readers};
+use uproar::ingest::http::{Date, Manner, Readers};
 
 const LISTEN_BACKLOG: i32 = 4096;
 
@@ -36,7 +36,9 @@ pub(crate) fn request() -> Vec<u8> {
 /// The reply of the appliance.
 fn reply() -> Vec<u8> {
     let mut reply = Vec::new();
-    let manner = Manner { keep_alive: true, head_only: false, readers: Readers::Any };
+    // Of any time: all are equally long.
+    let date = Date::new(0);
+    let manner = Manner { keep_alive: true, head_only: false, readers: Readers::Any, date: &date };
     uproar::ingest::http::reply::accepted(&mut reply, manner);
     reply
 }

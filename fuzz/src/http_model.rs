@@ -3,7 +3,7 @@
 //! Invariant: shares no code with the decoder but its limits and its words. It says which requests the bytes hold up to
 //! the first that is not complete or must be refused; not why.
 
-use uproar::ingest::http::{ContentKind, Method, Request};
+use uproar::ingest::http::{Coding, ContentKind, Method, Request};
 use uproar::limits::{HTTP_HEAD_MAX, HTTP_HEADERS_MAX, HTTP_REQUEST_LINE_MAX, HTTP_TRAILERS_MAX};
 
 /// One request, owned.
@@ -79,7 +79,9 @@ fn next_request(bytes: &[u8], body_bytes_max: usize) -> Option<(Seen, &[u8])> {
 
 fn request_line(line: &str) -> Option<(&str, &str, &str)> {
     let [method, target, version] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
+    let is_proxy_header = ["PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNO"].iter().any(|start| line.starts_with(start));
     let is_good = line.len() + 2 <= HTTP_REQUEST_LINE_MAX
+        && !is_proxy_header
         && is_token(method)
         && !target.is_empty()
         && target.chars().all(|c| c.is_ascii_graphic() && c != '#')
@@ -105,6 +107,9 @@ fn path_and_query(method: &str, target: &str) -> Option<(String, Option<String>)
             return None;
         }
         origin = rest.trim_start_matches(|c| !['/', '?'].contains(&c));
+        if !is_host(&rest[..rest.len() - origin.len()]) {
+            return None;
+        }
     }
     let (path, query) = origin.split_once('?').map_or((origin, None), |(path, query)| (path, Some(query)));
     let path = if path.is_empty() { "/" } else { path };
@@ -122,6 +127,10 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }
 
+fn is_host(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "-._~!$&'()*+;=%:[]".contains(c))
+}
+
 struct Fields<'a>(&'a [(&'a str, &'a str)]);
 
 impl<'a> Fields<'a> {
@@ -132,7 +141,7 @@ impl<'a> Fields<'a> {
     fn host_is_good(&self, is_1_1: bool) -> bool {
         match self.values("host")[..] {
             [] => !is_1_1,
-            [host] => host.chars().all(|c| c.is_ascii_alphanumeric() || "-._~!$&'()*+;=%:[]".contains(c)),
+            [host] => is_host(host),
             _ => false,
         }
     }
@@ -158,12 +167,23 @@ impl<'a> Fields<'a> {
     }
 
     fn content(&self) -> ContentKind {
+        let coded =
+            self.values("content-encoding").into_iter().map(str::to_lowercase).find(|coding| coding != "identity");
+        if let Some(coding) = coded {
+            return ContentKind::Coded(match coding.as_str() {
+                "gzip" | "x-gzip" => Coding::Gzip,
+                "deflate" => Coding::Deflate,
+                "br" => Coding::Brotli,
+                "zstd" => Coding::Zstd,
+                _ => Coding::Other,
+            });
+        }
         match self.values("content-type")[..] {
-            _ if !self.values("content-encoding").is_empty() => ContentKind::Other,
             [] => ContentKind::None,
             [one] => match one.split(';').next().unwrap_or("").trim_matches([' ', '\t']).to_lowercase().as_str() {
                 "application/json" => ContentKind::Json,
                 "application/octet-stream" => ContentKind::OctetStream,
+                "text/plain" => ContentKind::Text,
                 _ => ContentKind::Other,
             },
             _ => ContentKind::Other,

@@ -210,8 +210,10 @@ fn reaction(request: &Seen) -> Option<Vec<u16>> {
         return None;
     }
     match request.content {
-        ContentKind::Json | ContentKind::None => {
-            let taps = http_json::model(&request.body, |label| room().emoji_id(label))?;
+        // Pages of any site may ask, so text is as good.
+        ContentKind::Json | ContentKind::Text | ContentKind::None => {
+            let json = request.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&request.body);
+            let taps = http_json::model(json, |label| room().emoji_id(label))?;
             Some(taps.into_iter().map(|(_, count)| count).collect())
         }
         ContentKind::OctetStream => {
@@ -219,7 +221,7 @@ fn reaction(request: &Seen) -> Option<Vec<u16>> {
             let is_known = batch.records().all(|record| record.emoji.0 < room().palette_len());
             is_known.then(|| batch.records().map(|record| record.count).collect())
         }
-        ContentKind::Other => None,
+        ContentKind::Coded(_) | ContentKind::Other => None,
     }
 }
 

@@ -37,8 +37,8 @@ pub enum Admitted {
     Here(Arrival),
     /// It is another shard's to decide.
     Sent,
-    /// Its address has as many connections as it may have; it is closed.
-    Refused,
+    /// Its address has as many connections as it may have; it is to be told so, and closed.
+    Refused(OwnedFd),
 }
 
 /// One shard's part in placing connections.
@@ -90,7 +90,7 @@ impl Admission {
             let connections = self.addresses.entry(client).or_default();
             // One that came while there was a cap may meet none here.
             if self.per_address_max > 0 && *connections >= self.per_address_max {
-                return Admitted::Refused;
+                return Admitted::Refused(arrival.socket);
             }
             *connections += 1;
         }
@@ -172,7 +172,7 @@ mod tests {
             assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
         }
         let (third, peer) = arrival(Some(CLIENT));
-        assert!(matches!(admission.handle_admit(third), Admitted::Refused));
+        assert!(matches!(admission.handle_admit(third), Admitted::Refused(_)));
         assert!(is_closed(peer));
         assert!(matches!(admission.handle_admit(arrival(Some(ClientAddress::V6(1))).0), Admitted::Here(_)));
 
@@ -188,13 +188,13 @@ mod tests {
     fn a_cap_that_goes_or_comes_counts_every_connection_that_it_met() {
         let mut admission = alone(1);
         assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
-        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Refused));
+        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Refused(_)));
         admission.set_max(0, 10_000);
         // It was on its way here when the cap went.
         assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
         admission.set_max(3, 10_000);
         assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
-        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Refused));
+        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Refused(_)));
         (0..3).for_each(|_| admission.handle_closed(Some(CLIENT)));
         assert!(admission.addresses.is_empty());
     }

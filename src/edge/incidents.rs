@@ -7,7 +7,7 @@
 
 use crate::ids::ShardId;
 use crate::limits::{INCIDENT_LOOK_EVERY, INCIDENT_SAID_EVERY};
-use crate::metrics::{Outcome, Proto, ShardMetrics, Skip, Socket, StreamRefusal};
+use crate::metrics::{Outcome, Proto, Reject, ShardMetrics, Skip, Socket, StreamRefusal};
 use std::time::Instant;
 
 /// One kind: a counter, and what it means that it grows.
@@ -22,7 +22,7 @@ struct Kind {
     is_told_in_drain: bool,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 13] = [
     Kind {
         name: "reactions_dropped",
         count: |m| m.socket_drops[Socket::Reactions.index()],
@@ -57,6 +57,20 @@ const KINDS: [Kind; 11] = [
         what: "HTTP connections were turned away, as there are http.connections_max (or 256 of the admin port)",
         remedy: "raise http.connections_max and the limit of open files, or add nodes",
         is_told_in_drain: false,
+    },
+    Kind {
+        name: "proxy_protocol",
+        count: |m| m.rejected[Proto::Http.index()][Reject::ProxyProtocol.index()],
+        what: "HTTP connections began with a header of the PROXY protocol, which is not taken: all that they ask is refused",
+        remedy: "switch it off in the proxy or balancer in front (HAProxy: send-proxy; AWS: proxy protocol v2)",
+        is_told_in_drain: true,
+    },
+    Kind {
+        name: "tls_hello",
+        count: |m| m.rejected[Proto::Http.index()][Reject::TlsHello.index()],
+        what: "connections spoke TLS to an HTTP port, which speaks plain HTTP: all that they ask is refused",
+        remedy: "send clients to a proxy that ends TLS, and have it speak plain HTTP to this port",
+        is_told_in_drain: true,
     },
     Kind {
         name: "subscribers_full",

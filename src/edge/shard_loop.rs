@@ -134,6 +134,7 @@ impl ShardLoop {
         loop {
             let now = clock::now();
             self.attention.handle_turn(now.instant, self.shard.metrics_mut());
+            self.shard.handle_turn(now);
             self.handle_arrivals(now)?;
             self.handle_mesh(now)?;
             self.handle_deadlines(now)?;

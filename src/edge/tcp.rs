@@ -261,7 +261,7 @@ impl Conn {
     fn discard(&mut self, bytes: usize) {
         self.discarded_bytes += bytes;
         if self.discarded_bytes > limits::HTTP_LINGER_BYTES_MAX {
-            self.kill(Outcome::Done);
+            self.kill(Outcome::Overflow);
         }
     }
 }

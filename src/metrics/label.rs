@@ -75,6 +75,12 @@ label! {
         HttpTimeout = "http_timeout",
         /// HTTP that is valid but not spoken here: a version, a transfer coding, an expectation.
         HttpUnsupported = "http_unsupported",
+        /// TLS on a port that speaks plain HTTP.
+        TlsHello = "tls_hello",
+        /// A header of the PROXY protocol, which is not taken.
+        ProxyProtocol = "proxy_protocol",
+        /// A body with a content coding, such as gzip.
+        ContentCoding = "content_coding",
         /// A path that does not exist.
         NotFound = "not_found",
         /// An `X-Client-Id` that is not a number.
@@ -124,6 +130,8 @@ label! {
         Full = "full",
         /// The client's address has as many as it may have.
         AddressFull = "address_full",
+        /// The peer went on sending where nothing was awaited from it any more.
+        Overflow = "overflow",
         /// The room it watched was deleted.
         RoomDeleted = "room_deleted",
         /// The peer was silent for too long.
@@ -255,6 +263,149 @@ pub const HTTP_CODE_COUNT: usize = HTTP_CODES.len() + 1;
 /// The place of a status code in a table of [`HTTP_CODE_COUNT`].
 pub fn http_code_index(code: u16) -> usize {
     HTTP_CODES.iter().position(|&known| known == code).unwrap_or(HTTP_CODES.len())
+}
+
+label! {
+    /// Why a request, or a connection before its first, was refused by HTTP, on both ports: the `code` of the reply.
+    HttpProblem {
+        /// The request line is none.
+        BadRequestLine = "bad_request_line",
+        /// TLS on a port that speaks plain HTTP.
+        TlsHello = "tls_hello",
+        /// A header of the PROXY protocol.
+        ProxyProtocol = "proxy_protocol",
+        /// The target is neither a path nor an address.
+        BadTarget = "bad_target",
+        /// The version of HTTP, or of a datagram.
+        BadVersion = "bad_version",
+        /// The request line is too long.
+        RequestLineTooLong = "request_line_too_long",
+        /// The head is too long.
+        HeadTooLarge = "head_too_large",
+        /// The head has too many fields.
+        TooManyHeaders = "too_many_headers",
+        /// A line ends with LF alone.
+        BareLf = "bare_lf",
+        /// A field goes on in the next line.
+        ObsFold = "obs_fold",
+        /// The name of a field is none.
+        BadHeaderName = "bad_header_name",
+        /// The value of a field has a control character.
+        BadHeaderValue = "bad_header_value",
+        /// There is no `Host`.
+        MissingHost = "missing_host",
+        /// There are several `Host`.
+        RepeatedHost = "repeated_host",
+        /// `Host` is none.
+        BadHost = "bad_host",
+        /// There are several `Origin`.
+        RepeatedOrigin = "repeated_origin",
+        /// `Origin` is none.
+        BadOrigin = "bad_origin",
+        /// `Content-Length` is no number.
+        BadContentLength = "bad_content_length",
+        /// There are several `Content-Length`.
+        RepeatedContentLength = "repeated_content_length",
+        /// There are both ways to say where the body ends.
+        BothLengths = "both_lengths",
+        /// A transfer coding that is not taken.
+        BadTransferEncoding = "bad_transfer_encoding",
+        /// An expectation that is not met.
+        UnknownExpectation = "unknown_expectation",
+        /// `X-Client-Id` is no number.
+        BadClientId = "bad_client_id",
+        /// The body is too long.
+        BodyTooLarge = "body_too_large",
+        /// The size of a chunk is none.
+        BadChunkSize = "bad_chunk_size",
+        /// A chunk has an extension.
+        ChunkExtension = "chunk_extension",
+        /// A chunk does not end where it should.
+        BadChunkEnd = "bad_chunk_end",
+        /// A trailer is no field.
+        BadTrailer = "bad_trailer",
+        /// The trailers are too long.
+        TrailersTooLarge = "trailers_too_large",
+        /// The request did not come whole in time.
+        HttpTimeout = "http_timeout",
+        /// The admin port was asked under a name that is not its own.
+        UnknownHost = "unknown_host",
+        /// A page of another site asked.
+        OriginNotAllowed = "origin_not_allowed",
+        /// A page's browser asked for fields in a way that is none.
+        BadPreflight = "bad_preflight",
+        /// There is no such path.
+        NotFound = "not_found",
+        /// The path has no such method.
+        MethodNotAllowed = "method_not_allowed",
+        /// There is no such room.
+        UnknownRoom = "unknown_room",
+        /// The room has no frame yet.
+        NoFrame = "no_frame",
+        /// The type of the body.
+        Unsupported = "unsupported",
+        /// The body is coded.
+        ContentCoding = "content_coding",
+        /// The body is not the JSON it should be.
+        BadJson = "bad_json",
+        /// More reactions than one request may have.
+        HttpTooLarge = "http_too_large",
+        /// A count is out of range.
+        BadCount = "bad_count",
+        /// More taps than one record or one request may count.
+        TooManyTaps = "too_many_taps",
+        /// A reaction datagram that is too short.
+        TooShort = "too_short",
+        /// A reaction datagram that is too long.
+        TooLong = "too_long",
+        /// A reaction datagram with a flag that is not known here.
+        BadFlags = "bad_flags",
+        /// A reaction datagram of another room than its path.
+        RoomMismatch = "room_mismatch",
+        /// An emoji that the room's palette does not have.
+        UnknownEmoji = "unknown_emoji",
+        /// A room's specification is none.
+        BadRoom = "bad_room",
+        /// A room has no ids left for the emoji of a palette.
+        PaletteFull = "palette_full",
+        /// There are as many rooms as there may be.
+        TooManyRooms = "too_many_rooms",
+        /// There are as many streams, or connections, as there may be.
+        Full = "full",
+        /// The client's address has as many connections as it may have.
+        AddressFull = "address_full",
+        /// The node is going away.
+        Draining = "draining",
+    }
+}
+
+impl From<Reject> for HttpProblem {
+    fn from(reason: Reject) -> Self {
+        match reason {
+            Reject::TooShort => Self::TooShort,
+            Reject::TooLong => Self::TooLong,
+            Reject::BadVersion | Reject::HttpUnsupported => Self::BadVersion,
+            Reject::BadFlags => Self::BadFlags,
+            Reject::BadCount => Self::BadCount,
+            Reject::UnknownRoom => Self::UnknownRoom,
+            Reject::UnknownEmoji => Self::UnknownEmoji,
+            Reject::TooManyTaps => Self::TooManyTaps,
+            Reject::BadJson => Self::BadJson,
+            Reject::Unsupported => Self::Unsupported,
+            Reject::HttpMalformed => Self::BadRequestLine,
+            Reject::HttpTooLarge => Self::HttpTooLarge,
+            Reject::HttpTimeout => Self::HttpTimeout,
+            Reject::TlsHello => Self::TlsHello,
+            Reject::ProxyProtocol => Self::ProxyProtocol,
+            Reject::ContentCoding => Self::ContentCoding,
+            // A datagram without its session is like a path that leads nowhere.
+            Reject::NotFound | Reject::NoSession => Self::NotFound,
+            Reject::BadClientId => Self::BadClientId,
+            Reject::Draining => Self::Draining,
+            Reject::RoomMismatch => Self::RoomMismatch,
+            Reject::Origin => Self::OriginNotAllowed,
+        }
+    }
 }
 
 label! {

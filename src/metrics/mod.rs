@@ -14,8 +14,8 @@ mod render;
 mod text;
 
 pub use label::{
-    HTTP_CODE_COUNT, HTTP_CODES, Http3Refusal, Http3Status, Outcome, Proto, QuicRefusal, Reject, Reload, RoomRefusal,
-    Skip, Socket, StreamRefusal, http_code_index,
+    HTTP_CODE_COUNT, HTTP_CODES, Http3Refusal, Http3Status, HttpProblem, Outcome, Proto, QuicRefusal, Reject, Reload,
+    RoomRefusal, Skip, Socket, StreamRefusal, http_code_index,
 };
 pub use latency::Latency;
 pub use process::ProcessMetrics;
@@ -34,6 +34,8 @@ pub struct ShardMetrics {
     pub datagrams: u64,
     /// Replies on both HTTP ports, by [`http_code_index`].
     pub http_requests: [u64; HTTP_CODE_COUNT],
+    /// What was refused on both HTTP ports, by [`HttpProblem::index`].
+    pub http_refused: HttpRefused,
     /// Answers to requests over HTTP/3, by [`Http3Status::index`].
     pub webtransport_requests: [u64; Http3Status::COUNT],
     /// Streams over HTTP/3 that were cut off, by [`Http3Refusal::index`].
@@ -80,6 +82,16 @@ pub struct ShardMetrics {
     pub loop_turn: Latency,
     /// How the loop runs, and what it meets.
     pub detail: ShardDetail,
+}
+
+/// What was refused on an HTTP port, by [`HttpProblem::index`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HttpRefused(pub [u64; HttpProblem::COUNT]);
+
+impl Default for HttpRefused {
+    fn default() -> Self {
+        Self([0; HttpProblem::COUNT])
+    }
 }
 
 /// How the loop of a shard runs.
@@ -156,6 +168,12 @@ impl ShardMetrics {
         self.http_requests[http_code_index(code)] += 1;
     }
 
+    /// Counts what was refused on an HTTP port.
+    #[inline]
+    pub fn count_http_refused(&mut self, problem: HttpProblem) {
+        self.http_refused.0[problem.index()] += 1;
+    }
+
     /// Counts how a connection began or ended.
     #[inline]
     pub fn count_connection(&mut self, proto: Proto, outcome: Outcome) {
@@ -170,6 +188,7 @@ impl ShardMetrics {
             reaction_records,
             datagrams,
             http_requests,
+            http_refused,
             webtransport_requests,
             webtransport_refused,
             quic_refused,
@@ -198,6 +217,7 @@ impl ShardMetrics {
         add(&mut self.reaction_records, reaction_records);
         self.datagrams += datagrams;
         add(&mut self.http_requests, http_requests);
+        add(&mut self.http_refused.0, &http_refused.0);
         add(&mut self.webtransport_requests, webtransport_requests);
         add(&mut self.webtransport_refused, webtransport_refused);
         add(&mut self.quic_refused, quic_refused);

@@ -5,8 +5,8 @@
 //! the process is left out. Not here: how lines are written ([`super::text`]).
 
 use super::label::{
-    HTTP_CODES, Http3Refusal, Http3Status, Outcome, Proto, QuicRefusal, Reject, Reload, RoomRefusal, Skip, Socket,
-    StreamRefusal,
+    HTTP_CODES, Http3Refusal, Http3Status, HttpProblem, Outcome, Proto, QuicRefusal, Reject, Reload, RoomRefusal, Skip,
+    Socket, StreamRefusal,
 };
 use super::text::{Kind, Text, Writer};
 use super::{ProcessMetrics, ShardMetrics};
@@ -151,6 +151,13 @@ const FAMILIES: &[Family] = &[
         }
         out.series(&[("code", "other")], m.http_requests[HTTP_CODES.len()]);
     }),
+    counter(
+        "uproar_http_refused_total",
+        "Requests, and connections before their first, that were refused on both HTTP ports, by the code of the reply.",
+        |out, m| {
+            out.each(&HttpProblem::ALL, |p| ("code", p.label()), |p| m.http_refused.0[p.index()]);
+        },
+    ),
     counter(
         "uproar_webtransport_requests_total",
         "Answers to requests over HTTP/3 by status code, in answers.",

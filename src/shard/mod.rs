@@ -39,6 +39,7 @@ pub use reload::{KeptRoom, RoomChanges, RoomsChanged, ShardSettings};
 
 use crate::fanout::Fanout;
 use crate::ids::ShardId;
+use crate::ingest::http::Date;
 use crate::limits;
 use crate::metrics::{ShardMetrics, ShardsPage};
 use crate::quic::{Arrival, Quic, TransmitBatch};
@@ -52,6 +53,7 @@ use mesh_message::SharedFrame;
 use reload::RoomsChanging;
 use rooms::Rooms;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 use subscribers::Subscribers;
@@ -76,6 +78,8 @@ pub struct Shard {
     subscribers: Subscribers,
     event_streams: EventStreams,
     http: http::HttpConnections,
+    /// Of the turn, for HTTP.
+    date: Rc<Date>,
     admin_hosts: http::AdminHosts,
     web: WebConfig,
     /// See [`ShardSettings::webtransport`].
@@ -88,12 +92,12 @@ pub struct Shard {
     has_heard_itself: bool,
     drain: Drain,
     metrics: ShardMetrics,
+    /// For the log.
+    changed_rooms: VecDeque<ChangedRoom>,
     /// A reload's changes of rooms, until all are answered.
     rooms_changing: Option<RoomsChanging>,
     read_process: ReadProcess,
     reactions: Vec<(EmojiId, u16)>,
-    /// For the log.
-    changed_rooms: VecDeque<ChangedRoom>,
 }
 
 impl Shard {
@@ -115,6 +119,7 @@ impl Shard {
             subscribers: Subscribers::new(config.settings.subscribers_max, config.settings.rooms_per_subscriber_max),
             event_streams: EventStreams::new(config.settings.streams_max, config.settings.fanout_spread),
             http: http::HttpConnections::default(),
+            date: Rc::new(Date::new(now.unix_ms)),
             admin_hosts: http::AdminHosts::new(config.admin_names),
             web: config.web,
             webtransport: config.settings.webtransport,
@@ -134,6 +139,11 @@ impl Shard {
             shard.put_room(now, &room);
         }
         shard
+    }
+
+    /// A turn begins: replies of HTTP say this time until the next one does.
+    pub fn handle_turn(&mut self, now: Now) {
+        Rc::make_mut(&mut self.date).set(now.unix_ms);
     }
 
     /// QUIC datagrams, as they were received; trains are already split.

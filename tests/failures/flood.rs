@@ -12,7 +12,9 @@ fn a_flooded_admin_port_keeps_out_operators_and_nobody_else() {
     for connection in &mut flood {
         assert_eq!(connection.ask(&http::get("/livez")).status, 200);
     }
-    Http::to(server.admin()).expect_end();
+    let mut refused = Http::to(server.admin());
+    assert_eq!(refused.reply().code(), "full");
+    refused.expect_end();
     // Readiness is also on the public port, for whoever decides where traffic goes.
     let mut public = Http::to(server.http());
     assert_eq!(public.ask(&http::get("/readyz")).status, 200);

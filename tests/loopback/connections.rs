@@ -23,6 +23,17 @@ fn served(server: &Server) -> Http {
     connection
 }
 
+/// Connects, and is told why that is too much.
+fn expect_refused(server: &Server, code: &str) {
+    let mut refused = Http::to(server.http());
+    let reply = refused.reply();
+    assert_eq!((reply.status, reply.code().as_str()), (503, code));
+    assert_eq!(reply.field("connection"), Some("close"));
+    let seconds: u64 = reply.field("retry-after").unwrap().parse().unwrap();
+    assert!((1..=5).contains(&seconds), "{reply:?}");
+    refused.expect_end();
+}
+
 #[test]
 fn few_connections_spread_evenly_over_the_shards() {
     let server = Server::start(&["--shards", "4", "--window", "100ms"]);
@@ -69,7 +80,7 @@ fn a_full_shard_refuses_and_the_admin_port_still_answers() {
     let server = Server::configured("[http]\nconnections_max = 1\n", &["--shards", "2", "--window", "100ms"]);
     let _kept = [served(&server), served(&server)];
     for _ in 0..5 {
-        Http::to(server.http()).expect_end();
+        expect_refused(&server, "full");
     }
     server.await_metric("uproar_connections_total{proto=\"http\",outcome=\"full\"}", 5);
     assert_eq!(Http::to(server.admin()).ask(&http::get("/readyz")).status, 200);
@@ -94,8 +105,9 @@ fn an_address_has_no_more_connections_on_the_node_than_it_may_have() {
     let server = Server::configured(&config, &["--shards", "4", "--window", "100ms"]);
     let mut kept: Vec<_> = (0..MAX).map(|_| served(&server)).collect();
     for _ in 0..4 {
-        Http::to(server.http()).expect_end();
+        expect_refused(&server, "address_full");
     }
+    assert_eq!(server.metric("uproar_http_refused_total{code=\"address_full\"}"), 4);
     server.await_metric("uproar_connections_total{proto=\"http\",outcome=\"address_full\"}", 4);
     assert_even(&spread(&server));
 
@@ -193,4 +205,7 @@ fn a_client_that_goes_on_sending_reads_why_it_was_refused_and_is_cut_off() {
     assert_eq!(deaf.reply().status, 400);
     deaf.send_until_ended(&[b'x'; 10_000]);
     server.await_shards("uproar_http_connections", |open| open == 1);
+    // It was cut off, unless it had lingered for long enough before it had sent too much.
+    let ended = |outcome| server.metric(&format!("uproar_connections_total{{proto=\"http\",outcome=\"{outcome}\"}}"));
+    assert_eq!(ended("overflow") + ended("done"), 1);
 }

@@ -110,7 +110,8 @@ fn what_does_not_exist_or_is_not_allowed_is_a_problem_with_a_code() {
         (http::reactions(ROOM, r#"{"emoji":"fire","count":0}"#), 400, "bad_count"),
         (http::reactions(ROOM, r#"{"emoji":"fire","cuont":2}"#), 400, "bad_json"),
         (http::reactions(ROOM, "not json"), 400, "bad_json"),
-        (http::request("POST", "/v1/rooms/1/reactions", "text/plain", b"fire"), 415, "unsupported"),
+        (http::request("POST", "/v1/rooms/1/reactions", "text/html", b"fire"), 415, "unsupported"),
+        (http::request("POST", "/v1/rooms/1/reactions", "text/plain", b"fire"), 400, "bad_json"),
         (http::octets(7, &taps::datagram(ROOM, &[(0, 1)])), 400, "room_mismatch"),
     ] {
         let reply = public.ask(&request);
@@ -119,7 +120,7 @@ fn what_does_not_exist_or_is_not_allowed_is_a_problem_with_a_code() {
     let reply = public.ask(&http::get("/v1/rooms/1/reactions"));
     assert_eq!(reply.field("allow"), Some("POST, OPTIONS"));
     assert_eq!(server.metric("uproar_reactions_total"), 0);
-    assert_eq!(server.metric("uproar_rejected_total{reason=\"bad_json\"}"), 2);
+    assert_eq!(server.metric("uproar_rejected_total{reason=\"bad_json\"}"), 3);
 }
 
 #[test]

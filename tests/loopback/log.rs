@@ -16,7 +16,7 @@ const ONE_CONNECTION: &str = "window = \"100ms\"\nshards = 1\n[http]\nconnection
 fn provoke_an_incident(server: &Server) {
     let mut first = Http::to(server.http());
     assert_eq!(first.ask(&http::get("/livez")).status, 200);
-    Http::to(server.http()).expect_end();
+    assert_eq!(Http::to(server.http()).reply().code(), "full");
     server.await_log("http_full");
 }
 

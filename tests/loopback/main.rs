@@ -37,6 +37,7 @@ mod storm;
 mod stream;
 mod subscribers;
 mod supervised;
+mod tools;
 mod top;
 mod totals;
 mod vanished;

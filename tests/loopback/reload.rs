@@ -191,7 +191,7 @@ fn other_limits_are_for_who_comes_and_nobody_is_cut_off() {
     server.rewrite("log = \"info\"\n[http]\nconnections_max = 3\n[quic]\nsubscribers_max = 3\nretry_above = 0\n");
     server.reload("done");
     let mut refused = Http::to(server.http());
-    refused.send_into_the_dark(&http::get("/livez"));
+    assert_eq!(refused.reply().code(), "full");
     refused.expect_end();
     assert_eq!(server.metric("uproar_connections_total{proto=\"http\",outcome=\"full\"}"), 1);
     assert_eq!(undecided.subscribe(&[ROOM]).unwrap_err().close_code(), Some(CloseCode::Full));

@@ -98,6 +98,11 @@ impl Http {
         Ok(Self { stream, unread: Vec::new() })
     }
 
+    /// Its own address, as the server sees it.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();

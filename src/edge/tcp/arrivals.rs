@@ -1,6 +1,6 @@
 //! Who comes: connections are accepted on every shard, and served on the one that [`crate::edge::admission`] names.
 //!
-//! Invariant: a connection that was accepted is opened here, handed to another shard, or refused and counted.
+//! Invariant: a connection that was accepted is opened here, handed to another shard, or refused, told so and counted.
 
 use super::{Conn, State, Tcp};
 use crate::edge::admission::{Admitted, Arrival};
@@ -14,7 +14,8 @@ use crate::metrics::Outcome;
 use crate::shard::{HttpConn, HttpPort, Shard};
 use socket2::SockRef;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Instant;
 
 /// Why the kernel cannot accept although somebody waits: descriptors of the process or the machine, memory.
@@ -73,8 +74,12 @@ impl Tcp {
                 let admitted = self.admission.handle_accepted(socket);
                 self.handle_admitted(now, admitted, ring, shard)
             }
-            _ => {
-                shard.count_refused_connection(Outcome::Full);
+            HttpPort::Public => {
+                refuse(&socket, port, Outcome::Draining, shard);
+                Ok(())
+            }
+            HttpPort::Admin => {
+                refuse(&socket, port, Outcome::Full, shard);
                 Ok(())
             }
         }
@@ -100,9 +105,11 @@ impl Tcp {
         ring: &mut Ring,
         shard: &mut Shard,
     ) -> io::Result<()> {
-        if self.is_draining || self.conns.len() - self.admin_conns >= self.connections_max {
+        let is_full = self.conns.len() - self.admin_conns >= self.connections_max;
+        if self.is_draining || is_full {
             self.admission.handle_closed(arrival.client);
-            shard.count_refused_connection(Outcome::Full);
+            let outcome = if self.is_draining { Outcome::Draining } else { Outcome::Full };
+            refuse(&arrival.socket, HttpPort::Public, outcome, shard);
             return Ok(());
         }
         self.open(now, arrival, HttpPort::Public, ring, shard)
@@ -128,7 +135,7 @@ impl Tcp {
         match admitted {
             Admitted::Here(arrival) => self.handle_serve(now, arrival, ring, shard)?,
             Admitted::Sent => {}
-            Admitted::Refused => shard.count_refused_connection(Outcome::AddressFull),
+            Admitted::Refused(socket) => refuse(&socket, HttpPort::Public, Outcome::AddressFull, shard),
         }
         Ok(())
     }
@@ -166,12 +173,23 @@ impl Tcp {
         });
         let conn = HttpConn { slot: slot as u32, generation };
         shard.http_opened(conn, port);
-        self.conns[slot].receive(conn, ring)
-    }
-}
         if port == HttpPort::Admin
             && let Some(peer) =
                 SockRef::from(&self.conns[slot].socket).peer_addr().ok().and_then(|peer| peer.as_socket())
         {
             shard.set_admin_peer(conn, peer);
         }
+        self.conns[slot].receive(conn, ring)
+    }
+}
+
+/// Tells a connection that is turned away why, as far as the kernel takes it at once, and counts it. The caller closes it.
+fn refuse(socket: &OwnedFd, port: HttpPort, outcome: Outcome, shard: &mut Shard) {
+    let mut reply = Vec::new();
+    shard.refuse_http_connection(port, outcome, &mut reply);
+    let socket = SockRef::from(socket);
+    // A request that has come already and was not read would make the end a reset, and the peer might not read why.
+    let mut request = [MaybeUninit::uninit(); limits::TCP_BUFFER];
+    let _ = socket.recv_with_flags(&mut request, libc::MSG_DONTWAIT);
+    let _ = socket.send_with_flags(&reply, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+}

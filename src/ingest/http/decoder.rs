@@ -53,7 +53,7 @@ pub enum Progress {
 
 /// Cuts the bytes of one connection into requests.
 ///
-/// It holds at most one request that is not complete (a head, or a target, a host, an origin and a body, each within its limit), and after
+/// It holds at most one request that is not complete (a head, or what is kept of it and a body, each within its limit), and after
 /// [`Flow::Pause`] the bytes that were fed and not yet looked at; so a caller that pauses stops receiving.
 #[derive(Debug)]
 pub struct RequestDecoder {
@@ -81,11 +81,14 @@ enum Stage {
 #[derive(Debug)]
 struct PendingBody {
     facts: Facts,
-    /// Path and query as they were sent, joined by `?`, then the host, then the origin.
-    target_host_origin: Box<str>,
+    /// Path and query as they were sent, joined by `?`, then the host, the origin, the tags that the client has, and the fields
+    /// that a page wants to send.
+    texts: Box<str>,
     path_len: u32,
     target_len: u32,
     host_len: u32,
+    origin_len: u32,
+    tags_len: u32,
     framing: PendingFraming,
 }
 
@@ -306,29 +309,36 @@ impl PendingBody {
     fn new(head: &Head<'_>, framing: PendingFraming) -> Self {
         let Target { path, query } = head.target;
         let target_len = path.len() + query.map_or(0, |query| 1 + query.len());
-        let mut text = String::with_capacity(target_len + head.host.len() + head.origin.len());
-        text.push_str(path);
+        let Head { host, origin, if_none_match, asked_fields, facts, .. } = *head;
+        let fields = [host, origin, if_none_match, asked_fields];
+        let fields_len: usize = fields.iter().map(|field| field.len()).sum();
+        let mut texts = String::with_capacity(target_len + fields_len);
+        texts.push_str(path);
         if let Some(query) = query {
-            text.push('?');
-            text.push_str(query);
+            texts.push('?');
+            texts.push_str(query);
         }
-        text.extend(head.host.iter().chain(head.origin).copied().map(char::from));
+        texts.extend(fields.into_iter().flatten().copied().map(char::from));
         Self {
-            facts: head.facts,
-            target_host_origin: text.into_boxed_str(),
+            facts,
+            texts: texts.into_boxed_str(),
             path_len: path.len() as u32,
             target_len: target_len as u32,
-            host_len: head.host.len() as u32,
+            host_len: host.len() as u32,
+            origin_len: origin.len() as u32,
+            tags_len: if_none_match.len() as u32,
             framing,
         }
     }
 
     fn head(&self) -> Head<'_> {
-        let (target, rest) = self.target_host_origin.split_at(self.target_len as usize);
-        let (host, origin) = rest.as_bytes().split_at(self.host_len as usize);
+        let (target, rest) = self.texts.split_at(self.target_len as usize);
+        let (host, rest) = rest.as_bytes().split_at(self.host_len as usize);
+        let (origin, rest) = rest.split_at(self.origin_len as usize);
+        let (if_none_match, asked_fields) = rest.split_at(self.tags_len as usize);
         let path_len = self.path_len as usize;
         let target = Target { path: &target[..path_len], query: target.get(path_len + 1..) };
-        Head { target, host, origin, facts: self.facts }
+        Head { target, host, origin, if_none_match, asked_fields, facts: self.facts }
     }
 
     /// The body, when all of it lies in `input`.
@@ -362,7 +372,7 @@ impl PendingFraming {
 }
 
 fn request<'a>(head: Head<'a>, body: &'a [u8]) -> Request<'a> {
-    let Head { target, host, origin, facts } = head;
+    let Head { target, host, origin, if_none_match, asked_fields, facts } = head;
     Request {
         method: facts.method,
         path: target.path,
@@ -371,7 +381,8 @@ fn request<'a>(head: Head<'a>, body: &'a [u8]) -> Request<'a> {
         origin,
         is_cross_site: facts.is_cross_site,
         is_navigation: facts.is_navigation,
-        if_none_match: facts.if_none_match,
+        if_none_match,
+        asked_fields,
         client: facts.client,
         last_event: facts.last_event,
         content: facts.content,

@@ -5,7 +5,7 @@
 //! lines and everything too large, all of which `httparse` would let pass).
 
 use super::refusal::Refusal;
-use super::request::{ContentKind, EntityTag, Method};
+use super::request::{Coding, ContentKind, Method};
 use crate::limits::HTTP_HEADERS_MAX;
 use std::mem::MaybeUninit;
 use uproar_wire::ClientId;
@@ -14,10 +14,12 @@ use uproar_wire::ClientId;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head<'a> {
     pub(super) target: Target<'a>,
-    /// As it was sent: ASCII, empty when absent.
+    /// That of the target, if it has one, else that of the field. This and those below are as they were sent: ASCII, empty
+    /// when absent.
     pub(super) host: &'a [u8],
-    /// As it was sent: ASCII, empty when absent.
     pub(super) origin: &'a [u8],
+    pub(super) if_none_match: &'a [u8],
+    pub(super) asked_fields: &'a [u8],
     pub(super) facts: Facts,
 }
 
@@ -39,8 +41,6 @@ pub(super) struct Facts {
     pub(super) framing: Framing,
     pub(super) is_cross_site: bool,
     pub(super) is_navigation: bool,
-    /// What the client has already, as far as it may be of this server.
-    pub(super) if_none_match: Option<EntityTag>,
     /// The client waits for `100 Continue` before it sends the body.
     pub(super) expects_continue: bool,
 }
@@ -66,16 +66,19 @@ impl<'a> Head<'a> {
         }
         let is_1_1 = parsed.version == Some(1);
         let method = Method::parse(parsed.method.unwrap_or_default());
-        let target = Target::parse(method, parsed.path.unwrap_or_default())?;
+        let (target, authority) = Target::parse(method, parsed.path.unwrap_or_default())?;
         // Whoever asks for a tunnel may send into it before it is refused: what follows is not requests.
         let mut fields = Fields { says_close: parsed.method == Some("CONNECT"), ..Fields::default() };
         for header in parsed.headers.iter() {
             fields.handle_field(header.name, header.value)?;
         }
+        let host = if authority.is_empty() { fields.host.unwrap_or_default() } else { authority.as_bytes() };
         Ok(Self {
             target,
-            host: fields.host.unwrap_or_default(),
+            host,
             origin: fields.origin.unwrap_or_default(),
+            if_none_match: fields.if_none_match,
+            asked_fields: fields.asked_fields,
             facts: fields.into_facts(method, is_1_1, body_bytes_max)?,
         })
     }
@@ -93,29 +96,35 @@ fn refusal_of(error: httparse::Error) -> Refusal {
 }
 
 impl<'a> Target<'a> {
-    /// Takes origin form, absolute form (a proxy's) and `OPTIONS *`.
-    fn parse(method: Method, target: &'a str) -> Result<Self, Refusal> {
+    /// Takes origin form, absolute form (a proxy's) and `OPTIONS *`; with the authority of an absolute form, else an empty one.
+    fn parse(method: Method, target: &'a str) -> Result<(Self, &'a str), Refusal> {
         if !target.is_ascii() || target.contains('#') || !percent_encoding_is_whole(target) {
             return Err(Refusal::BadTarget);
         }
         if method == Method::Other || (method == Method::Options && target == "*") {
-            return Ok(Self { path: target, query: None });
+            return Ok((Self { path: target, query: None }, ""));
         }
-        let origin = if target.starts_with('/') { target } else { after_authority(target)? };
+        let (authority, origin) = if target.starts_with('/') { ("", target) } else { split_absolute(target)? };
         let (path, query) = match origin.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (origin, None),
         };
-        Ok(Self { path: if path.is_empty() { "/" } else { path }, query })
+        Ok((Self { path: if path.is_empty() { "/" } else { path }, query }, authority))
     }
 }
 
-/// Path and query of an absolute form; the path may be empty.
-fn after_authority(target: &str) -> Result<&str, Refusal> {
+/// Authority of an absolute form, and its path with the query; the path may be empty.
+fn split_absolute(target: &str) -> Result<(&str, &str), Refusal> {
     let (scheme, rest) = target.split_once("://").ok_or(Refusal::BadTarget)?;
     let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    let authority_len = rest.find(['/', '?']).unwrap_or(rest.len());
-    if is_http && authority_len > 0 { Ok(&rest[authority_len..]) } else { Err(Refusal::BadTarget) }
+    let (authority, origin) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let is_host = !authority.is_empty() && authority.bytes().all(is_host_byte);
+    if is_http && is_host { Ok((authority, origin)) } else { Err(Refusal::BadTarget) }
+}
+
+/// What a host and port may be made of (RFC 3986, 3.2); a list, a path or a user name is not among it.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%:[]".contains(&byte)
 }
 
 fn percent_encoding_is_whole(target: &str) -> bool {
@@ -128,7 +137,8 @@ fn percent_encoding_is_whole(target: &str) -> bool {
 struct Fields<'a> {
     host: Option<&'a [u8]>,
     origin: Option<&'a [u8]>,
-    if_none_match: Option<EntityTag>,
+    if_none_match: &'a [u8],
+    asked_fields: &'a [u8],
     content_length: Option<u64>,
     is_chunked: bool,
     client: Option<ClientId>,
@@ -136,7 +146,7 @@ struct Fields<'a> {
     content_type: Option<ContentKind>,
     is_cross_site: bool,
     is_navigation: bool,
-    has_coding: bool,
+    coding: Option<Coding>,
     says_close: bool,
     says_keep_alive: bool,
     expects_continue: bool,
@@ -159,7 +169,7 @@ impl<'a> Fields<'a> {
                 Ok(())
             }
             13 if is("if-none-match") => {
-                self.if_none_match = EntityTag::parse(value).or(self.if_none_match);
+                self.if_none_match = if value.is_ascii() { value } else { b"" };
                 Ok(())
             }
             14 if is("content-length") => self.handle_content_length(value),
@@ -172,10 +182,15 @@ impl<'a> Fields<'a> {
                 Ok(())
             }
             16 if is("content-encoding") => {
-                self.has_coding = true;
+                self.coding = self.coding.or_else(|| Coding::parse(value));
                 Ok(())
             }
             17 if is("transfer-encoding") => self.handle_transfer_encoding(value),
+            30 if is("access-control-request-headers") => {
+                // What is not ASCII names no fields.
+                self.asked_fields = if value.is_ascii() { value } else { b"?" };
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -184,9 +199,7 @@ impl<'a> Fields<'a> {
         if self.host.replace(value).is_some() {
             return Err(Refusal::RepeatedHost);
         }
-        // What a host and port may be made of (RFC 3986, 3.2); a list, a path or a user name is not among it.
-        let is_host_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%:[]".contains(byte);
-        if value.iter().all(is_host_byte) { Ok(()) } else { Err(Refusal::BadHost) }
+        if value.iter().copied().all(is_host_byte) { Ok(()) } else { Err(Refusal::BadHost) }
     }
 
     fn handle_origin(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
@@ -247,10 +260,11 @@ impl<'a> Fields<'a> {
         }
         let client = self.client.unwrap_or_default();
         let last_event = self.last_event;
-        let content = if self.has_coding { ContentKind::Other } else { self.content_type.unwrap_or(ContentKind::None) };
+        let content_type = self.content_type.unwrap_or(ContentKind::None);
+        let content = self.coding.map_or(content_type, ContentKind::Coded);
         let keep_alive = !self.says_close && (is_1_1 || self.says_keep_alive);
         let framing = self.framing(is_1_1, body_bytes_max)?;
-        let Self { if_none_match, is_cross_site, is_navigation, .. } = self;
+        let Self { is_cross_site, is_navigation, .. } = self;
         // A client of HTTP/1.0 does not know interim replies.
         let expects_continue = is_1_1 && self.expects_continue;
         Ok(Facts {
@@ -262,7 +276,6 @@ impl<'a> Fields<'a> {
             framing,
             is_cross_site,
             is_navigation,
-            if_none_match,
             expects_continue,
         })
     }

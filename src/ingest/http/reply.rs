@@ -1,11 +1,14 @@
 //! Replies become bytes, appended whole to what waits for a connection.
 //!
 //! Invariant: a reply is framed by its own `Content-Length` and says what becomes of the connection, also to clients of
-//! HTTP/1.0; and it says which sites' pages a browser may let read it ([`Readers`]). There is no `Date`: an origin without
-//! a clock of its own need not send one (RFC 9110, 6.6.1). Not here: which reply a request gets.
+//! HTTP/1.0; it says which sites' pages a browser may let read it ([`Readers`]), and when it was made. Not here: which reply a
+//! request gets.
 
+use super::date::Date;
 use super::refusal::Refusal;
 use super::request::EntityTag;
+use crate::metrics::HttpProblem;
+use std::fmt;
 use std::io::Write;
 use uproar_wire::http::ProblemBody;
 
@@ -18,6 +21,8 @@ pub struct Manner<'a> {
     pub head_only: bool,
     /// Whose pages may read it.
     pub readers: Readers<'a>,
+    /// When it is made.
+    pub date: &'a Date,
 }
 
 /// Pages that a browser lets read a reply, besides those of the very port that gives it.
@@ -35,27 +40,24 @@ pub enum Readers<'a> {
     Refused,
 }
 
-const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: *\r\n\
-    Connection: keep-alive\r\n\r\n";
-const ACCEPTED_CLOSE: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: *\r\n\
-    Connection: close\r\n\r\n";
-/// Of a reply that goes on with [`push_readers`].
+/// Of a reply that goes on with the date and [`push_readers`].
 const ACCEPTED_START: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: keep-alive\r\n";
 const ACCEPTED_START_CLOSE: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n";
 // A day: browsers cap it as they see fit. One that keeps the answer for longer than its origin may ask gains nothing: the
 // request itself is refused.
-const PREFLIGHT: &str = "Access-Control-Allow-Methods: GET, POST\r\n\
-    Access-Control-Allow-Headers: content-type, x-client-id, last-event-id\r\nAccess-Control-Max-Age: 86400\r\n";
+const PREFLIGHT: &str = "Access-Control-Allow-Methods: GET, POST\r\nAccess-Control-Max-Age: 86400\r\n";
+/// Fields that a page may send, where its browser asks for none by name.
+const PREFLIGHT_FIELDS: &[u8] = b"content-type, x-client-id, last-event-id";
 const NO_STORE: &str = "Cache-Control: no-store\r\n";
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// 202: the reactions are counted in memory.
 pub fn accepted(out: &mut Vec<u8>, manner: Manner<'_>) {
     match manner {
-        Manner { readers: Readers::Any, keep_alive: true, .. } => out.extend_from_slice(ACCEPTED),
-        Manner { readers: Readers::Any, keep_alive: false, .. } => out.extend_from_slice(ACCEPTED_CLOSE),
-        Manner { readers: readers @ Readers::Named(_), keep_alive, .. } => {
+        Manner { readers: Readers::Any, keep_alive: true, date, .. } => out.extend_from_slice(date.accepted()),
+        Manner { readers: readers @ (Readers::Any | Readers::Named(_)), keep_alive, date, .. } => {
             out.extend_from_slice(if keep_alive { ACCEPTED_START } else { ACCEPTED_START_CLOSE });
+            out.extend_from_slice(date.field());
             push_readers(out, readers);
         }
         _ => bare(out, 202, "Content-Length: 0\r\n", manner),
@@ -67,9 +69,19 @@ pub fn no_content(out: &mut Vec<u8>, manner: Manner<'_>) {
     bare(out, 204, "", manner);
 }
 
-/// 204: what a browser asks before it sends reactions from another origin.
-pub fn preflight(out: &mut Vec<u8>, manner: Manner<'_>) {
-    bare(out, 204, PREFLIGHT, manner);
+/// 204: what a browser asks before it sends a page's request to another origin. `asked_fields` are those that it names, each
+/// of them granted: a field that means nothing here does no harm, and agents that trace requests add their own.
+pub fn preflight(out: &mut Vec<u8>, asked_fields: &[u8], manner: Manner<'_>) {
+    push_fmt(out, format_args!("HTTP/1.1 204 {}\r\nAccess-Control-Allow-Headers: ", reason(204)));
+    out.extend_from_slice(if asked_fields.is_empty() { PREFLIGHT_FIELDS } else { asked_fields });
+    out.extend_from_slice(b"\r\n");
+    push_end(out, PREFLIGHT, manner);
+}
+
+/// 204: the methods that a path has, such as `GET, HEAD`.
+pub fn options(out: &mut Vec<u8>, allow: &str, manner: Manner<'_>) {
+    push_fmt(out, format_args!("HTTP/1.1 204 {}\r\nAllow: {allow}\r\n", reason(204)));
+    push_end(out, "", manner);
 }
 
 /// 304: the client has the content that `tag` stands for. `fields` as in [`content`].
@@ -120,21 +132,51 @@ pub fn content(out: &mut Vec<u8>, content_type: &str, body: &[u8], tag: EntityTa
 }
 
 /// An error as `application/problem+json`: `code` for programs, `detail` for people.
-pub fn problem(out: &mut Vec<u8>, status: u16, code: &str, detail: &str, manner: Manner<'_>) {
-    problem_with(out, &ProblemBody { status, code: code.into(), detail: detail.into() }, "", manner);
+pub fn problem(out: &mut Vec<u8>, status: u16, code: HttpProblem, detail: &str, manner: Manner<'_>) {
+    problem_with(out, status, code, detail, format_args!(""), manner);
+}
+
+/// [`problem`] with more header fields, each with its line end.
+pub fn problem_with(
+    out: &mut Vec<u8>,
+    status: u16,
+    code: HttpProblem,
+    detail: &str,
+    fields: fmt::Arguments<'_>,
+    manner: Manner<'_>,
+) {
+    // The body is written twice, first only to learn its length, so that no second buffer is needed.
+    let body = ProblemBody { status, code: code.label().into(), detail: detail.into() };
+    let mut body_len = Length(0);
+    push_json(&mut body_len, &body);
+    push_start(out, &Head { status, content_type: "application/problem+json", body_len: body_len.0 });
+    push_fmt(out, fields);
+    push_end(out, "", manner);
+    if !manner.head_only {
+        push_json(out, &body);
+    }
 }
 
 /// 405, with the methods that the path does have, such as `GET, HEAD`.
 pub fn method_not_allowed(out: &mut Vec<u8>, allow: &str, manner: Manner<'_>) {
     let detail = "The path does not have this method; Allow says which it has.";
-    let body = ProblemBody { status: 405, code: "method_not_allowed".into(), detail: detail.into() };
-    problem_with(out, &body, allow, manner);
+    problem_with(out, 405, HttpProblem::MethodNotAllowed, detail, format_args!("Allow: {allow}\r\n"), manner);
 }
 
-/// The only reply to bytes that are not a request; the connection closes after it.
-pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, readers: Readers<'_>) {
-    let manner = Manner { keep_alive: false, head_only: false, readers };
-    problem(out, refusal.status(), refusal.label(), refusal.detail(), manner);
+/// 503: another attempt may succeed after so many seconds.
+pub fn unavailable(out: &mut Vec<u8>, code: HttpProblem, retry_s: u64, detail: &str, manner: Manner<'_>) {
+    // Pages of other sites read this field only if they may.
+    let expose = match manner.readers {
+        Readers::SameOrigin => "",
+        _ => "Access-Control-Expose-Headers: Retry-After\r\n",
+    };
+    problem_with(out, 503, code, detail, format_args!("Retry-After: {retry_s}\r\n{expose}"), manner);
+}
+
+/// The only reply to bytes that are not a request; the connection closes after it. `detail` says why.
+pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, detail: &str, readers: Readers<'_>, date: &Date) {
+    let manner = Manner { keep_alive: false, head_only: false, readers, date };
+    problem(out, refusal.status(), refusal.into(), detail, manner);
 }
 
 /// The phrase that HTTP gives a status; empty for one that is never sent.
@@ -202,6 +244,7 @@ fn push_start(out: &mut Vec<u8>, head: &Head<'_>) {
 fn push_end(out: &mut Vec<u8>, fields: &str, manner: Manner<'_>) {
     let connection = if manner.keep_alive { "keep-alive" } else { "close" };
     push_fmt(out, format_args!("Connection: {connection}\r\n{fields}"));
+    out.extend_from_slice(manner.date.field());
     push_readers(out, manner.readers);
 }
 
@@ -223,21 +266,6 @@ fn push_readers(out: &mut Vec<u8>, readers: Readers<'_>) {
 
 fn push_fmt(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("writing to a vector cannot fail");
-}
-
-/// Writes the body twice, first only to learn its length, so that no second buffer is needed.
-fn problem_with(out: &mut Vec<u8>, body: &ProblemBody<'_>, allow: &str, manner: Manner<'_>) {
-    let mut body_len = Length(0);
-    push_json(&mut body_len, body);
-    let content_type = "application/problem+json";
-    push_start(out, &Head { status: body.status, content_type, body_len: body_len.0 });
-    if !allow.is_empty() {
-        push_fmt(out, format_args!("Allow: {allow}\r\n"));
-    }
-    push_end(out, "", manner);
-    if !manner.head_only {
-        push_json(out, body);
-    }
 }
 
 fn push_json(out: &mut impl Write, body: &ProblemBody<'_>) {

@@ -1,5 +1,7 @@
 //! A request as the shard sees it: borrowed, framed, and with only those headers that mean something here.
 
+use super::scan::is_token_byte;
+use crate::limits::HTTP_ASKED_FIELDS_MAX;
 use std::fmt;
 use uproar_wire::ClientId;
 
@@ -14,7 +16,8 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// What follows the `?`, as it was sent.
     pub query: Option<&'a str>,
-    /// The value of `Host`, as it was sent: ASCII; empty when absent, as it may be in HTTP/1.0.
+    /// The host and port that were asked, as they were sent: those of the target if it is a whole address, which then count
+    /// instead of `Host` (RFC 9112, 3.2.2). ASCII; empty when there is neither, as in HTTP/1.0.
     pub host: &'a [u8],
     /// The value of `Origin`, the site whose page has the browser ask: ASCII without spaces; empty when absent.
     pub origin: &'a [u8],
@@ -23,8 +26,10 @@ pub struct Request<'a> {
     pub is_cross_site: bool,
     /// `Sec-Fetch-Mode` says that the browser is on its way to what is asked for, as by a link.
     pub is_navigation: bool,
-    /// From `If-None-Match`: what the client has already.
-    pub if_none_match: Option<EntityTag>,
+    /// The value of `If-None-Match`: what the client has already ([`EntityTag::is_among`]). ASCII; empty when absent.
+    pub if_none_match: &'a [u8],
+    /// The value of `Access-Control-Request-Headers`: the fields that a page wants to send. ASCII; empty when absent.
+    pub asked_fields: &'a [u8],
     /// From `X-Client-Id`; 0 when absent.
     pub client: ClientId,
     /// The number in `Last-Event-ID`; none when it is absent or no number.
@@ -44,15 +49,30 @@ pub struct Request<'a> {
 pub struct EntityTag(pub u64);
 
 impl EntityTag {
-    /// The one tag of a field; `W/`, which a proxy that compresses may have put before it, does not matter when tags are
-    /// only compared. `None` for lists, `*` and tags of others, which no browser sends here: who asks with one of those
-    /// gets the content.
-    pub(super) fn parse(field: &[u8]) -> Option<Self> {
-        let tag = field.strip_prefix(b"W/").unwrap_or(field);
-        let digits = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    /// Whether a field of `If-None-Match` names it: alone, in a list, or as `*`. `W/`, which a proxy that compresses may have
+    /// put before it, does not matter when tags are only compared. What is no list of tags names none.
+    pub fn is_among(self, field: &[u8]) -> bool {
+        let mut rest = field.trim_ascii();
+        if rest == b"*" {
+            return true;
+        }
+        loop {
+            let tag = rest.strip_prefix(b"W/").unwrap_or(rest);
+            // A tag may hold commas, and no quotes.
+            let Some(after) = tag.strip_prefix(b"\"") else { return false };
+            let Some(len) = after.iter().position(|&byte| byte == b'"') else { return false };
+            if self.is_written(&after[..len]) {
+                return true;
+            }
+            let Some(others) = after[len + 1..].trim_ascii_start().strip_prefix(b",") else { return false };
+            rest = others.trim_ascii_start();
+        }
+    }
+
+    fn is_written(self, digits: &[u8]) -> bool {
         let is_ours = digits.len() == 16 && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-        let digits = std::str::from_utf8(digits).ok().filter(|_| is_ours)?;
-        u64::from_str_radix(digits, 16).ok().map(Self)
+        let digits = std::str::from_utf8(digits).ok().filter(|_| is_ours);
+        digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) == Some(self.0)
     }
 }
 
@@ -103,9 +123,13 @@ pub enum ContentKind {
     None,
     /// `application/json`
     Json,
+    /// `text/plain`, which a page may send to another site without being asked first: `navigator.sendBeacon` with a string.
+    Text,
     /// `application/octet-stream`
     OctetStream,
-    /// Any other type, several types, or a body with a content coding.
+    /// Any of these, but coded.
+    Coded(Coding),
+    /// Any other type, or several types.
     Other,
 }
 
@@ -113,12 +137,63 @@ impl ContentKind {
     /// Parameters, such as the character set, do not matter: JSON is UTF-8.
     pub(super) fn parse(content_type: &[u8]) -> Self {
         let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        if media_type.eq_ignore_ascii_case(b"application/json") {
+        let is = |known: &[u8]| media_type.eq_ignore_ascii_case(known);
+        if is(b"application/json") {
             Self::Json
-        } else if media_type.eq_ignore_ascii_case(b"application/octet-stream") {
+        } else if is(b"application/octet-stream") {
             Self::OctetStream
+        } else if is(b"text/plain") {
+            Self::Text
         } else {
             Self::Other
         }
     }
+}
+
+/// How a body is coded, by `Content-Encoding`. None of these is taken; the reply says which one it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coding {
+    /// `gzip`, or `x-gzip`
+    Gzip,
+    /// `deflate`
+    Deflate,
+    /// `br`
+    Brotli,
+    /// `zstd`
+    Zstd,
+    /// Any other, or several.
+    Other,
+}
+
+impl Coding {
+    /// `None` for `identity`, which is none.
+    pub(super) fn parse(content_encoding: &[u8]) -> Option<Self> {
+        let is = |known: &[u8]| content_encoding.eq_ignore_ascii_case(known);
+        match () {
+            () if is(b"identity") => None,
+            () if is(b"gzip") || is(b"x-gzip") => Some(Self::Gzip),
+            () if is(b"deflate") => Some(Self::Deflate),
+            () if is(b"br") => Some(Self::Brotli),
+            () if is(b"zstd") => Some(Self::Zstd),
+            () => Some(Self::Other),
+        }
+    }
+
+    /// One sentence for the person who reads the reply.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::Gzip => "the body is coded with gzip; send it as it is, without Content-Encoding",
+            Self::Deflate => "the body is coded with deflate; send it as it is, without Content-Encoding",
+            Self::Brotli => "the body is coded with br; send it as it is, without Content-Encoding",
+            Self::Zstd => "the body is coded with zstd; send it as it is, without Content-Encoding",
+            Self::Other => "the body is coded as Content-Encoding says; send it as it is, without Content-Encoding",
+        }
+    }
+}
+
+/// Whether `value` is a list of field names, as a browser writes it in `Access-Control-Request-Headers`, that is short enough
+/// to be repeated.
+pub fn is_field_list(value: &[u8]) -> bool {
+    let is_name = |name: &[u8]| !name.is_empty() && name.iter().copied().all(is_token_byte);
+    value.len() <= HTTP_ASKED_FIELDS_MAX && value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).all(is_name)
 }

@@ -10,6 +10,13 @@ use crate::limits::{HTTP_HEAD_MAX, HTTP_REQUEST_LINE_MAX};
 /// Empty lines tolerated before a request line: some clients send one after a body (RFC 9112, 2.2).
 const BLANK_LINES_MAX: u8 = 2;
 
+/// How a connection begins by which a proxy tells whose it is (PROXY protocol, version 1).
+const PROXY_LINES: [&[u8]; 3] = [b"PROXY TCP4 ", b"PROXY TCP6 ", b"PROXY UNKNO"];
+/// Bytes by which these are told from a request.
+const START_LEN: usize = 11;
+/// How a connection begins over which TLS is spoken: a record of the handshake, version 3.
+const TLS_START: [u8; 2] = [0x16, 3];
+
 /// What one piece of input did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Scan {
@@ -30,6 +37,8 @@ pub(super) struct HeadScanner {
     line_len: usize,
     ends_with_cr: bool,
     blank_lines: u8,
+    /// The first bytes of a request line that comes in pieces.
+    start: [u8; START_LEN],
 }
 
 impl HeadScanner {
@@ -64,6 +73,9 @@ impl HeadScanner {
         if self.line_len == 0 {
             self.judge_first_byte(*first)?;
         }
+        if self.lines_len == 0 && self.line_len < START_LEN {
+            self.judge_start(seen)?;
+        }
         // A bare LF is judged by the byte before it, which may have come with an earlier piece.
         match seen {
             [.., before, b'\n'] => self.ends_with_cr = *before == b'\r',
@@ -80,13 +92,37 @@ impl HeadScanner {
         Ok(())
     }
 
-    /// Stops at once what never was HTTP, such as a TLS hello, and what continues the line before.
+    /// Stops at once what never was HTTP, and what continues the line before.
     fn judge_first_byte(&self, first: u8) -> Result<(), Refusal> {
         if self.lines_len == 0 {
-            let may_begin = is_token_byte(first) || first == b'\r' || first == b'\n';
-            return if may_begin { Ok(()) } else { Err(Refusal::BadRequestLine) };
+            return match first {
+                b'\r' | b'\n' => Ok(()),
+                // The next byte decides.
+                _ if is_token_byte(first) || first == TLS_START[0] => Ok(()),
+                // The PROXY protocol, version 2, begins with two empty lines and this.
+                0 if self.blank_lines == BLANK_LINES_MAX => Err(Refusal::ProxyProtocol),
+                _ => Err(Refusal::BadRequestLine),
+            };
         }
         if first == b' ' || first == b'\t' { Err(Refusal::ObsFold) } else { Ok(()) }
+    }
+
+    /// Stops other protocols by the first bytes of the request line, of which `seen` is the next piece.
+    fn judge_start(&mut self, seen: &[u8]) -> Result<(), Refusal> {
+        let start = if self.line_len == 0 && seen.len() >= START_LEN {
+            &seen[..START_LEN]
+        } else {
+            let len = seen.len().min(START_LEN - self.line_len);
+            self.start[self.line_len..][..len].copy_from_slice(&seen[..len]);
+            &self.start[..self.line_len + len]
+        };
+        match start {
+            [first, second, ..] if *first == TLS_START[0] => {
+                Err(if *second == TLS_START[1] { Refusal::TlsHello } else { Refusal::BadRequestLine })
+            }
+            _ if PROXY_LINES.contains(&start) => Err(Refusal::ProxyProtocol),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the line that ended was empty.

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Names that `docs/WIRE.md` promises on `/metrics`, with their types.
-const PROMISED: [(&str, &str); 37] = [
+const PROMISED: [(&str, &str); 38] = [
     ("uproar_reactions_total", "counter"),
     ("uproar_reaction_records_total", "counter"),
     ("uproar_datagrams_total", "counter"),
     ("uproar_http_requests_total", "counter"),
+    ("uproar_http_refused_total", "counter"),
     ("uproar_webtransport_requests_total", "counter"),
     ("uproar_webtransport_refused_total", "counter"),
     ("uproar_quic_refused_total", "counter"),
@@ -136,6 +137,7 @@ fn busy(scale: u64) -> ShardMetrics {
     fill(&mut metrics.reactions);
     fill(&mut metrics.reaction_records);
     fill(&mut metrics.http_requests);
+    fill(&mut metrics.http_refused.0);
     fill(&mut metrics.webtransport_requests);
     fill(&mut metrics.webtransport_refused);
     fill(&mut metrics.quic_refused);
@@ -340,6 +342,7 @@ fn labels_are_distinct_snake_case_words() {
     }
     check(&Proto::ALL.map(Proto::label));
     check(&Reject::ALL.map(Reject::label));
+    check(&HttpProblem::ALL.map(HttpProblem::label));
     check(&Outcome::ALL.map(Outcome::label));
     check(&Skip::ALL.map(Skip::label));
     check(&Reload::ALL.map(Reload::label));

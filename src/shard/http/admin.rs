@@ -3,11 +3,12 @@
 
 use super::super::Shard;
 use super::super::coordinator::{Asker, ChangeOutcome, Coordinator, Order, RoomChange, ScrapeForm};
-use super::answer::Answer;
+use super::answer::{Answer, READ};
+use super::public::without_mark;
 use super::{HttpConn, Routed, room_id};
 use crate::ingest::http::{Method, reply};
 use crate::limits;
-use crate::metrics::{self, BuildInfo, ShardMetrics, ShardsPage};
+use crate::metrics::{self, BuildInfo, HttpProblem, ShardMetrics, ShardsPage};
 use crate::room::Room;
 use std::sync::Arc;
 use uproar_wire::RoomId;
@@ -38,7 +39,7 @@ impl Shard {
 
     pub(super) fn scrape(&mut self, conn: HttpConn, form: ScrapeForm, answer: &mut Answer<'_, '_>) -> Routed {
         if !answer.is_get() {
-            answer.method_not_allowed("GET, HEAD");
+            answer.method_not_allowed(READ);
             return Routed::Replied;
         }
         self.coordinate(|coordinator| coordinator.handle_scrape(conn, form));
@@ -47,7 +48,7 @@ impl Shard {
 
     pub(super) fn list_rooms(&self, answer: &mut Answer<'_, '_>) -> Routed {
         let rooms = self.rooms.sorted();
-        answer.only_get(|answer| {
+        answer.only_get(READ, |answer| {
             let mut body = vec![b'['];
             for (at, room) in rooms.iter().enumerate() {
                 if at > 0 {
@@ -60,19 +61,27 @@ impl Shard {
         })
     }
 
-    pub(super) fn change_room(&mut self, conn: HttpConn, room: &str, answer: &mut Answer<'_, '_>) -> Routed {
+    pub(super) fn route_admin_room(&mut self, conn: HttpConn, room: &str, answer: &mut Answer<'_, '_>) -> Routed {
         let Some(id) = room_id(room) else {
-            return answer.problem(404, "unknown_room", "a room is named by a number from 0 to 4294967295");
+            let detail = "a room is named by a number from 0 to 4294967295";
+            return answer.problem(404, HttpProblem::UnknownRoom, detail);
         };
-        let change = match answer.request.method {
-            Method::Put => match self.room_of_spec(id, answer.request.body) {
+        let known = self.rooms.find(id);
+        let change = match (answer.request.method, known) {
+            (Method::Get | Method::Head, Some(state)) => {
+                answer.json(200, state.room.json());
+                return Routed::Replied;
+            }
+            (Method::Put, _) => match self.room_of_spec(id, answer.request.body) {
                 Ok(room) => RoomChange::Put(Arc::new(room)),
-                Err((status, code, detail)) => return answer.problem(status, code, &detail),
+                Err((status, problem, detail)) => return answer.problem(status, problem, &detail),
             },
-            Method::Delete if self.rooms.find(id).is_some() => RoomChange::Delete(id),
-            Method::Delete => return answer.problem(404, "unknown_room", "there is no such room"),
+            (Method::Delete, Some(_)) => RoomChange::Delete(id),
+            (Method::Get | Method::Head | Method::Delete, None) => {
+                return answer.problem(404, HttpProblem::UnknownRoom, "there is no such room");
+            }
             _ => {
-                answer.method_not_allowed("PUT, DELETE");
+                answer.method_not_allowed("GET, HEAD, PUT, DELETE");
                 return Routed::Replied;
             }
         };
@@ -81,12 +90,14 @@ impl Shard {
         Routed::Asked
     }
 
-    fn room_of_spec(&self, id: RoomId, body: &[u8]) -> Result<Room, (u16, &'static str, String)> {
+    fn room_of_spec(&self, id: RoomId, body: &[u8]) -> Result<Room, (u16, HttpProblem, String)> {
         if self.rooms.find(id).is_none() && self.rooms.len() >= limits::ROOMS_MAX {
-            return Err((409, "too_many_rooms", format!("a node holds at most {} rooms", limits::ROOMS_MAX)));
+            let detail = format!("a node holds at most {} rooms; delete some", limits::ROOMS_MAX);
+            return Err((409, HttpProblem::TooManyRooms, detail));
         }
-        let spec: RoomSpec = serde_json::from_slice(body).map_err(|error| (400, "bad_room", error.to_string()))?;
-        Room::new(id, spec).map_err(|error| (400, "bad_room", error.to_string()))
+        let bad_room = |detail: String| (400, HttpProblem::BadRoom, detail);
+        let spec: RoomSpec = serde_json::from_slice(without_mark(body)).map_err(|error| bad_room(error.to_string()))?;
+        Room::new(id, spec).map_err(|error| bad_room(error.to_string()))
     }
 
     fn answer_change(&mut self, conn: HttpConn, change: &RoomChange, outcome: &ChangeOutcome) {
@@ -97,18 +108,25 @@ impl Shard {
             (ChangeOutcome::InForce { existed: true }, RoomChange::Delete(_)) => 204,
             (ChangeOutcome::InForce { existed: false }, RoomChange::Delete(_)) => 404,
         };
-        self.metrics.count_http_reply(status);
-        self.http.answer(conn, |reply, manner| match (outcome, change) {
-            (ChangeOutcome::PaletteFull(full), _) => {
+        let problem = match outcome {
+            ChangeOutcome::PaletteFull(full) => {
                 let detail =
                     format!("{full}; each emoji keeps its id for good, so put the new palette under a new room id");
-                reply::problem(reply, status, "palette_full", &detail, manner);
+                Some((HttpProblem::PaletteFull, detail))
             }
-            (_, RoomChange::Put(room)) => reply::json(reply, status, room.json(), manner),
-            (ChangeOutcome::InForce { existed: false }, RoomChange::Delete(_)) => {
-                reply::problem(reply, status, "unknown_room", "there is no such room", manner);
+            ChangeOutcome::InForce { .. } if status == 404 => {
+                Some((HttpProblem::UnknownRoom, "there is no such room".into()))
             }
-            (ChangeOutcome::InForce { existed: true }, RoomChange::Delete(_)) => reply::no_content(reply, manner),
+            ChangeOutcome::InForce { .. } => None,
+        };
+        self.metrics.count_http_reply(status);
+        if let Some((problem, _)) = problem {
+            self.metrics.count_http_refused(problem);
+        }
+        self.http.answer(conn, &self.date, |reply, manner| match (&problem, change) {
+            (Some((problem, detail)), _) => reply::problem(reply, status, *problem, detail, manner),
+            (None, RoomChange::Put(room)) => reply::json(reply, status, room.json(), manner),
+            (None, RoomChange::Delete(_)) => reply::no_content(reply, manner),
         });
     }
 
@@ -136,7 +154,7 @@ impl Shard {
 
     fn answer_page(&mut self, conn: HttpConn, page: &str) {
         self.metrics.count_http_reply(200);
-        self.http.answer(conn, |reply, manner| {
+        self.http.answer(conn, &self.date, |reply, manner| {
             reply::text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", page.as_bytes(), manner);
         });
     }

@@ -1,8 +1,13 @@
 //! The reply to one request, while it is being written.
 
 use super::{HttpPort, Routed};
-use crate::ingest::http::{EntityTag, Manner, Method, Readers, Request, reply};
-use crate::metrics::Reject;
+use crate::ingest::http::{Date, EntityTag, Manner, Method, Readers, Request, is_field_list, reply};
+use crate::limits::HTTP_ASKED_FIELDS_MAX;
+use crate::metrics::{HttpProblem, Reject};
+
+/// Methods of what is only read, and of what balancers probe with any of the three.
+pub(super) const READ: &str = "GET, HEAD";
+pub(super) const PROBED: &str = "GET, HEAD, OPTIONS";
 
 /// The reply under way to one request; remembers for the metrics what it said.
 pub(super) struct Answer<'a, 'r> {
@@ -10,8 +15,11 @@ pub(super) struct Answer<'a, 'r> {
     pub(super) request: &'a Request<'r>,
     /// Whose pages may read it.
     pub(super) readers: Readers<'a>,
+    pub(super) date: &'a Date,
     /// 0 while the answer is to come later.
     pub(super) status: u16,
+    pub(super) problem: Option<HttpProblem>,
+    /// Why a tap was not counted, if it was one.
     pub(super) rejected: Option<Reject>,
     /// Whether the connection ends with it, although the client would keep it.
     pub(super) is_last: bool,
@@ -24,15 +32,23 @@ impl<'a> Answer<'a, '_> {
 
     fn manner(&self) -> Manner<'a> {
         let Request { keep_alive, head_only, .. } = *self.request;
-        Manner { keep_alive: keep_alive && !self.is_last, head_only, readers: self.readers }
+        Manner { keep_alive: keep_alive && !self.is_last, head_only, readers: self.readers, date: self.date }
     }
 
-    pub(super) fn only_get(&mut self, reply: impl FnOnce(&mut Self)) -> Routed {
+    /// Answers what is only read, and has the methods of `allow`.
+    pub(super) fn only_get(&mut self, allow: &'static str, reply: impl FnOnce(&mut Self)) -> Routed {
         if self.is_get() {
             reply(self);
         } else {
-            self.method_not_allowed("GET, HEAD");
+            self.method_not_allowed(allow);
         }
+        Routed::Replied
+    }
+
+    /// What a path takes that balancers and monitors probe, also with `OPTIONS`. It is not for pages.
+    pub(super) fn options(&mut self) -> Routed {
+        self.status = 204;
+        reply::options(self.replies, PROBED, Manner { readers: Readers::SameOrigin, ..self.manner() });
         Routed::Replied
     }
 
@@ -41,9 +57,19 @@ impl<'a> Answer<'a, '_> {
         reply::accepted(self.replies, self.manner());
     }
 
+    /// What a browser asks before a page's own request. Whose page it may be has been decided.
     pub(super) fn preflight(&mut self) {
-        self.status = 204;
-        reply::preflight(self.replies, self.manner());
+        let asked = self.request.asked_fields;
+        if asked.is_empty() || is_field_list(asked) {
+            self.status = 204;
+            reply::preflight(self.replies, asked, self.manner());
+            return;
+        }
+        const {
+            assert!(HTTP_ASKED_FIELDS_MAX == 1024, "as the reply says");
+        }
+        let detail = "Access-Control-Request-Headers is not a list of field names of 1,024 bytes at most";
+        self.problem(400, HttpProblem::BadPreflight, detail);
     }
 
     /// The beginning of an event stream, whose client shall come again after so many milliseconds once it has ended.
@@ -74,7 +100,7 @@ impl<'a> Answer<'a, '_> {
         readers: Readers<'_>,
     ) {
         let manner = Manner { readers, ..self.manner() };
-        if self.request.if_none_match == Some(tag) {
+        if tag.is_among(self.request.if_none_match) {
             self.status = 304;
             reply::not_modified(self.replies, tag, fields, manner);
         } else {
@@ -83,27 +109,46 @@ impl<'a> Answer<'a, '_> {
         }
     }
 
-    pub(super) fn problem(&mut self, status: u16, code: &str, detail: &str) -> Routed {
+    pub(super) fn problem(&mut self, status: u16, problem: HttpProblem, detail: &str) -> Routed {
         self.status = status;
+        self.problem = Some(problem);
+        reply::problem(self.replies, status, problem, detail, self.manner());
+        Routed::Replied
+    }
+
+    /// 503: not here, or not now; after `retry_ms` another attempt may succeed.
+    pub(super) fn unavailable(&mut self, problem: HttpProblem, retry_ms: u64, detail: &str) -> Routed {
+        self.status = 503;
+        self.problem = Some(problem);
         // Who is to ask elsewhere comes to another shard, or by way of a proxy to another node, only by a new connection.
-        self.is_last |= status == 503;
-        reply::problem(self.replies, status, code, detail, self.manner());
+        self.is_last = true;
+        reply::unavailable(self.replies, problem, retry_ms.div_ceil(1000), detail, self.manner());
         Routed::Replied
     }
 
     /// A problem whose code is the reason that is counted.
     pub(super) fn reject(&mut self, status: u16, reason: Reject, detail: &str) {
-        self.problem(status, reason.label(), detail);
+        self.problem(status, reason.into(), detail);
         self.rejected = Some(reason);
+    }
+
+    /// 415 for a body with a content coding; the reply says which ones are taken (RFC 9110, 15.5.16).
+    pub(super) fn reject_coding(&mut self, detail: &str) {
+        (self.status, self.problem) = (415, Some(HttpProblem::ContentCoding));
+        self.rejected = Some(Reject::ContentCoding);
+        let fields = format_args!("Accept-Encoding: identity\r\n");
+        reply::problem_with(self.replies, 415, HttpProblem::ContentCoding, detail, fields, self.manner());
     }
 
     /// A page of a site that may not; what it asked for has not been done.
     pub(super) fn foreign(&mut self, port: HttpPort) -> Routed {
         let detail = match port {
             HttpPort::Public => "pages of this origin may not; web.origins of the server names those that may",
-            HttpPort::Admin => "pages of other sites may not ask this port",
+            HttpPort::Admin => {
+                "pages of other sites may not ask this port; behind a proxy that changes Host, listen.admin_names names its own"
+            }
         };
-        self.problem(403, "origin_not_allowed", detail);
+        self.problem(403, HttpProblem::OriginNotAllowed, detail);
         self.rejected = Some(Reject::Origin);
         Routed::Replied
     }
@@ -115,6 +160,7 @@ impl<'a> Answer<'a, '_> {
 
     pub(super) fn method_not_allowed(&mut self, allow: &'static str) {
         self.status = 405;
+        self.problem = Some(HttpProblem::MethodNotAllowed);
         self.rejected = Some(Reject::Unsupported);
         reply::method_not_allowed(self.replies, allow, self.manner());
     }

@@ -4,7 +4,7 @@
 //! (`Content-Security-Policy`); they ask each time whether what they have kept is still right, so that a page and its scripts
 //! are of one version. Not here: what the pages do.
 
-use super::answer::Answer;
+use super::answer::{Answer, PROBED, READ};
 use super::{HttpPort, Routed};
 use crate::ingest::http::{EntityTag, Readers};
 use crate::shard::Shard;
@@ -90,10 +90,11 @@ impl Shard {
             HttpPort::Admin => &ADMIN[..],
         };
         let asset = assets.iter().find(|asset| self.web.page && asset.path == answer.request.path);
-        let Some(Asset { content_type, body, tag, fields, readers, .. }) = asset else {
+        let Some(Asset { path, content_type, body, tag, fields, readers, .. }) = asset else {
             return answer.not_found("there is no such path on this port");
         };
-        answer.only_get(|answer| answer.content(content_type, body, **tag, fields, *readers))
+        let allow = if *path == "/" { PROBED } else { READ };
+        answer.only_get(allow, |answer| answer.content(content_type, body, **tag, fields, *readers))
     }
 }
 

@@ -4,7 +4,7 @@
 //! what requests ask for, and bytes.
 
 use super::{HttpConn, HttpPort};
-use crate::ingest::http::{DecoderLimits, Manner, Progress, Readers, RequestDecoder};
+use crate::ingest::http::{Date, DecoderLimits, Manner, Progress, Readers, RequestDecoder};
 use crate::limits;
 use crate::metrics::{Outcome, Proto};
 use crate::shard::Shard;
@@ -66,12 +66,12 @@ impl HttpConnections {
     }
 
     /// Gives the answer that a request of the admin port, which alone has to wait for any, was promised.
-    pub(super) fn answer(&mut self, conn: HttpConn, write: impl FnOnce(&mut Vec<u8>, Manner<'_>)) {
+    pub(super) fn answer(&mut self, conn: HttpConn, date: &Date, write: impl FnOnce(&mut Vec<u8>, Manner<'_>)) {
         if let Some(connection) = self.find(conn)
             && let Deferred::Asked { keep_alive, head_only } = connection.deferred
         {
             let mut reply = Vec::new();
-            write(&mut reply, Manner { keep_alive, head_only, readers: Readers::SameOrigin });
+            write(&mut reply, Manner { keep_alive, head_only, readers: Readers::SameOrigin, date });
             connection.deferred = Deferred::Answered { reply, keep_alive };
             self.ready.push_back(conn);
         }

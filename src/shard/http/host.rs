@@ -25,16 +25,27 @@ impl AdminHosts {
         if host.is_empty() {
             return true;
         }
-        let Ok(host) = std::str::from_utf8(host) else { return false };
-        let name = without_port(host);
+        let Some(name) = name_of(host) else { return false };
         let is_address = match name.strip_prefix('[') {
             Some(v6) => v6.strip_suffix(']').is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok()),
             None => name.parse::<Ipv4Addr>().is_ok(),
         };
-        // A name may end with the dot of the root.
-        let name = name.strip_suffix('.').unwrap_or(name);
-        is_address || name.eq_ignore_ascii_case("localhost") || self.names.iter().any(|given| covers(given, name))
+        is_address || without_root(name).eq_ignore_ascii_case("localhost") || self.names(host)
     }
+
+    /// Whether the operator gave this name, which may have a port. No address is one.
+    pub(super) fn names(&self, host: &[u8]) -> bool {
+        name_of(host).is_some_and(|name| self.names.iter().any(|given| covers(given, without_root(name))))
+    }
+}
+
+fn name_of(host: &[u8]) -> Option<&str> {
+    std::str::from_utf8(host).ok().map(without_port)
+}
+
+/// A name may end with the dot of the root.
+fn without_root(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 fn covers(given: &str, name: &str) -> bool {

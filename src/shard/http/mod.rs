@@ -30,13 +30,14 @@ use super::coordinator::ScrapeForm;
 use super::event_streams::EventStreamKey;
 use crate::ingest::http::{Flow, Manner, Method, Refusal, Request, RequestDecoder, reply};
 use crate::limits;
-use crate::metrics::{Outcome, Proto, Reject};
-use answer::Answer;
+use crate::metrics::{HttpProblem, Outcome, Proto, Reject};
+use answer::{Answer, PROBED};
 #[cfg(feature = "edge")]
 pub(crate) use connections::HTTP_CONNECTION_BYTES;
 pub(super) use connections::HttpConnections;
 use connections::{Deferred, HttpConnection};
 pub(super) use host::AdminHosts;
+use std::rc::Rc;
 pub(super) use stream::{frame_event, palette_event};
 use uproar_wire::RoomId;
 use uproar_wire::http::WEBTRANSPORT_PATH;
@@ -111,7 +112,7 @@ impl Shard {
             }
             asked @ Deferred::Asked { .. } => {
                 *deferred = asked;
-                return hold(decoder, bytes);
+                return self.hold(decoder, bytes);
             }
             Deferred::Answered { reply, keep_alive: true } => replies.extend_from_slice(&reply),
             Deferred::Answered { reply, keep_alive: false } => {
@@ -120,7 +121,7 @@ impl Shard {
             }
         }
         if replies.len() > limits::HTTP_REPLIES_MAX {
-            return hold(decoder, bytes);
+            return self.hold(decoder, bytes);
         }
         decoder.feed(bytes, |request| {
             next = match request {
@@ -156,9 +157,43 @@ impl Shard {
         next
     }
 
-    /// A connection was turned away, and why.
-    pub fn count_refused_connection(&mut self, outcome: Outcome) {
+    /// Keeps bytes that cannot be looked at yet; a connection that sends more than any request may hold is closed. It cannot
+    /// be told why, as replies before that one are to come.
+    fn hold(&mut self, decoder: &mut RequestDecoder, bytes: &[u8]) -> HttpNext {
+        if decoder.hold(bytes) {
+            return HttpNext::Wait;
+        }
+        self.metrics.count_reject(Proto::Http, Reject::HttpTooLarge);
+        HttpNext::Close
+    }
+
+    /// A connection to `port` is turned away before it is taken in: appends what it is told.
+    pub fn refuse_http_connection(&mut self, port: HttpPort, outcome: Outcome, replies: &mut Vec<u8>) {
+        let (problem, detail) = match (outcome, port) {
+            (Outcome::AddressFull, _) => (
+                HttpProblem::AddressFull,
+                "this address has as many connections as it may have (http.connections_per_address_max); use those",
+            ),
+            (Outcome::Draining, _) => (HttpProblem::Draining, "the server is going away; connect elsewhere"),
+            (_, HttpPort::Public) => {
+                (HttpProblem::Full, "there are as many connections as there may be (http.connections_max); come again")
+            }
+            (_, HttpPort::Admin) => {
+                (HttpProblem::Full, "there are as many connections as this port takes; close some, or use those")
+            }
+        };
         self.metrics.count_connection(Proto::Http, outcome);
+        self.metrics.count_http_reply(503);
+        self.metrics.count_http_refused(problem);
+        let (readers, date) = (self.refusal_readers(port), &self.date);
+        let retry_s = self.event_streams.next_retry_ms().div_ceil(1000);
+        reply::unavailable(
+            replies,
+            problem,
+            retry_s,
+            detail,
+            Manner { keep_alive: false, head_only: false, readers, date },
+        );
     }
 
     /// A request did not come whole in time, and its client cannot be told.
@@ -170,42 +205,26 @@ impl Shard {
     pub fn refuse_late_http(&mut self, conn: HttpConn, replies: &mut Vec<u8>) {
         self.count_http_timeout();
         let port = self.http.find(conn).map_or(HttpPort::Admin, |connection| connection.port);
-        let manner = Manner { keep_alive: false, head_only: false, readers: self.refusal_readers(port) };
+        let manner =
+            Manner { keep_alive: false, head_only: false, readers: self.refusal_readers(port), date: &self.date };
         self.metrics.count_http_reply(408);
+        self.metrics.count_http_refused(HttpProblem::HttpTimeout);
         let detail = "the request did not come whole in time; send it again on a new connection";
-        reply::problem(replies, 408, Reject::HttpTimeout.label(), detail, manner);
+        reply::problem(replies, 408, HttpProblem::HttpTimeout, detail, manner);
     }
 
     fn route(&mut self, conn: HttpConn, port: HttpPort, request: &Request<'_>, replies: &mut Vec<u8>) -> Routed {
+        let date = Rc::clone(&self.date);
         let readers = self.readers(port, request.origin);
-        let mut answer = Answer { replies, request, readers, status: 0, rejected: None, is_last: false };
-        let routed = match (port, request.path, room_path(request.path)) {
-            (HttpPort::Admin, ..) if !self.admin_hosts.allows(request.host) => answer.problem(
-                403,
-                "unknown_host",
-                "Host names this port as nobody here does; listen.admin_names adds names",
-            ),
-            _ if origin::is_foreign(port, request, readers) => {
-                answer.readers = self.refusal_readers(port);
-                answer.foreign(port)
-            }
-            (HttpPort::Public, _, Some((room, Some("stream")))) => self.route_stream(conn, room, &mut answer),
-            (HttpPort::Public, _, Some((room, rest))) => {
-                self.route_room(room, rest, &mut answer);
-                Routed::Replied
-            }
-            (HttpPort::Public, WEBTRANSPORT_PATH, _) => self.tell_webtransport(&mut answer),
-            (HttpPort::Admin, _, Some((room, None))) => self.change_room(conn, room, &mut answer),
-            (HttpPort::Admin, "/v1/rooms", _) => self.list_rooms(&mut answer),
-            (HttpPort::Admin, "/metrics", _) => self.scrape(conn, ScrapeForm::Total, &mut answer),
-            (HttpPort::Admin, "/metrics/shards", _) => self.scrape(conn, ScrapeForm::Shards, &mut answer),
-            (_, "/livez", _) => answer.only_get(|answer| answer.text(200, "alive\n")),
-            (_, "/readyz", _) => self.readyz(&mut answer),
-            _ => self.serve_asset(port, &mut answer),
-        };
-        let Answer { status, rejected, is_last, .. } = answer;
+        let mut answer =
+            Answer { replies, request, readers, date: &date, status: 0, problem: None, rejected: None, is_last: false };
+        let routed = self.route_to(conn, port, &mut answer);
+        let Answer { status, problem, rejected, is_last, .. } = answer;
         if status != 0 {
             self.metrics.count_http_reply(status);
+        }
+        if let Some(problem) = problem {
+            self.metrics.count_http_refused(problem);
         }
         // Only a reaction is lost when it is turned away; a foreign page is turned away before its browser sends one.
         let is_counted = |reason: &Reject| *reason == Reject::Origin || request.method == Method::Post;
@@ -215,18 +234,63 @@ impl Shard {
         if is_last { Routed::Last } else { routed }
     }
 
+    fn route_to(&mut self, conn: HttpConn, port: HttpPort, answer: &mut Answer<'_, '_>) -> Routed {
+        let request = answer.request;
+        match (port, request.path, room_path(request.path)) {
+            (HttpPort::Admin, ..) if !self.admin_hosts.allows(request.host) => answer.problem(
+                403,
+                HttpProblem::UnknownHost,
+                "Host names this port as nobody here does; listen.admin_names adds names",
+            ),
+            _ if self.is_foreign(port, request, answer.readers) => {
+                answer.readers = self.refusal_readers(port);
+                answer.foreign(port)
+            }
+            (HttpPort::Public, _, Some((room, Some("stream")))) => self.route_stream(conn, room, answer),
+            (HttpPort::Public, _, Some((room, rest))) => {
+                self.route_room(room, rest, answer);
+                Routed::Replied
+            }
+            (HttpPort::Public, WEBTRANSPORT_PATH, _) => self.tell_webtransport(answer),
+            (HttpPort::Admin, _, Some((room, None))) => self.route_admin_room(conn, room, answer),
+            (HttpPort::Admin, "/v1/rooms", _) => self.list_rooms(answer),
+            (HttpPort::Admin, "/metrics", _) => self.scrape(conn, ScrapeForm::Total, answer),
+            (HttpPort::Admin, "/metrics/shards", _) => self.scrape(conn, ScrapeForm::Shards, answer),
+            (_, "/readyz", _) => self.readyz(answer),
+            (_, "/" | "/livez" | "*", _) if request.method == Method::Options => answer.options(),
+            (_, "/livez", _) => answer.only_get(PROBED, |answer| answer.text(200, "alive\n")),
+            _ => self.serve_asset(port, answer),
+        }
+    }
+
     fn readyz(&self, answer: &mut Answer<'_, '_>) -> Routed {
-        let is_ready = self.is_ready();
-        answer.only_get(|answer| if is_ready { answer.text(200, "ready\n") } else { answer.text(503, "draining\n") })
+        match (self.is_ready(), answer.request.method) {
+            (true, Method::Options) => answer.options(),
+            (true, _) => answer.only_get(PROBED, |answer| answer.text(200, "ready\n")),
+            (false, Method::Options | Method::Get | Method::Head) => {
+                answer.text(503, "draining\n");
+                Routed::Replied
+            }
+            (false, _) => answer.only_get(PROBED, |_| {}),
+        }
     }
 
     fn refuse_http(&mut self, port: HttpPort, refusal: Refusal, replies: &mut Vec<u8>) {
-        let reason = Reject::from(refusal);
-        self.metrics.count_reject(Proto::Http, reason);
+        self.metrics.count_reject(Proto::Http, Reject::from(refusal));
         self.metrics.count_http_reply(refusal.status());
-        reply::refusal(replies, refusal, self.refusal_readers(port));
+        self.metrics.count_http_refused(refusal.into());
+        let detail = match (refusal, port) {
+            (Refusal::BodyTooLarge, HttpPort::Public) => BODY_TOO_LARGE,
+            (Refusal::BodyTooLarge, HttpPort::Admin) => SPEC_TOO_LARGE,
+            _ => refusal.detail(),
+        };
+        reply::refusal(replies, refusal, detail, self.refusal_readers(port), &self.date);
     }
 }
+
+const BODY_TOO_LARGE: &str = "The request body is larger than 65,536 bytes; send its reactions in several requests.";
+const SPEC_TOO_LARGE: &str = "The request body is larger than 4,194,304 bytes, which no room's specification needs.";
+const _: () = assert!(limits::HTTP_BODY_MAX == 65_536 && limits::ROOM_SPEC_BYTES_MAX == 4_194_304, "as the texts say");
 
 /// The segment that names a room, and what follows it, if the path is below a room.
 fn room_path(path: &str) -> Option<(&str, Option<&str>)> {
@@ -245,15 +309,12 @@ fn room_id(segment: &str) -> Option<RoomId> {
     segment.parse().ok().filter(|_| is_plain).map(RoomId)
 }
 
-/// Keeps bytes that cannot be looked at yet; a connection that sends more than any request may hold is closed.
-fn hold(decoder: &mut RequestDecoder, bytes: &[u8]) -> HttpNext {
-    if decoder.hold(bytes) { HttpNext::Wait } else { HttpNext::Close }
-}
-
 impl From<Refusal> for Reject {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::BadClientId => Self::BadClientId,
+            Refusal::TlsHello => Self::TlsHello,
+            Refusal::ProxyProtocol => Self::ProxyProtocol,
             Refusal::BadVersion | Refusal::UnknownExpectation => Self::HttpUnsupported,
             _ if matches!(refusal.status(), 413 | 414 | 431) => Self::HttpTooLarge,
             _ => Self::HttpMalformed,

@@ -5,8 +5,8 @@
 //! something fetched that it cannot read, such as an image; that it is of another site they say in `Sec-Fetch-Site`. Where they
 //! do not, by plain HTTP to another machine, such a request is answered, as nothing tells it from one that is no browser's; it
 //! reads nothing and taps nothing.
-//! The admin port answers no page but its own: nothing that it says invites another, what would change something a browser asks
-//! about first, and is denied, and what another site's page only has fetched is refused (`host` has the rest).
+//! The admin port answers no page but its own: nothing that it says invites another, a request whose `Origin` is not its own is
+//! refused, and so is what another site's page only has fetched (`host` has the rest).
 
 use super::HttpPort;
 use crate::ingest::http::{Readers, Request};
@@ -29,25 +29,33 @@ impl Shard {
     pub(super) fn refusal_readers(&self, port: HttpPort) -> Readers<'static> {
         match self.readers(port, b"") {
             Readers::Named(_) => Readers::Refused,
-            _ if port == HttpPort::Admin => Readers::SameOrigin,
-            _ => Readers::Any,
+            others => others,
+        }
+    }
+
+    /// Whether a page of a site asks that may not. Pages and scripts of the public port itself are for everybody.
+    pub(super) fn is_foreign(&self, port: HttpPort, request: &Request<'_>, readers: Readers<'_>) -> bool {
+        let Request { origin, host, is_cross_site, .. } = *request;
+        match port {
+            HttpPort::Public if readers != Readers::Named(b"") || !request.path.starts_with("/v1/") => false,
+            HttpPort::Public if origin.is_empty() => is_cross_site,
+            HttpPort::Public => !is_of_host(origin, host),
+            // A link may lead to the page.
+            HttpPort::Admin if is_cross_site => !(request.is_navigation && request.path == "/"),
+            // Behind a proxy that asks by another name, a page of that port is known by a name that the operator gave.
+            HttpPort::Admin => {
+                !origin.is_empty() && !is_of_host(origin, host) && !self.admin_hosts.names(name_of(origin))
+            }
         }
     }
 }
 
-/// Whether a page of a site asks that may not. Pages and scripts of the port itself are for everybody.
-pub(super) fn is_foreign(port: HttpPort, request: &Request<'_>, readers: Readers<'_>) -> bool {
-    match port {
-        HttpPort::Public if readers != Readers::Named(b"") || !request.path.starts_with("/v1/") => false,
-        HttpPort::Public if request.origin.is_empty() => request.is_cross_site,
-        HttpPort::Public => !is_of_host(request.origin, request.host),
-        // A link may lead to the page.
-        HttpPort::Admin => request.is_cross_site && !(request.is_navigation && request.path == "/"),
-    }
+/// Host and port of an origin; empty when it is none.
+fn name_of(origin: &[u8]) -> &[u8] {
+    origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://")).unwrap_or_default()
 }
 
 /// Whether `origin` is that of the node's own pages, under the name by which it was asked.
 fn is_of_host(origin: &[u8], host: &[u8]) -> bool {
-    let name = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
-    name == Some(host) && !host.is_empty()
+    name_of(origin) == host && !host.is_empty()
 }

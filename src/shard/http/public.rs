@@ -4,7 +4,7 @@ use super::super::Shard;
 use super::answer::Answer;
 use super::{Routed, room_id};
 use crate::ingest::http::{ContentKind, Method, ReactionsError, parse_reactions};
-use crate::metrics::{Proto, Reject};
+use crate::metrics::{HttpProblem, Proto, Reject};
 use crate::room::Room;
 use crate::tally::{CountError, TapLimits};
 use std::borrow::Cow;
@@ -27,13 +27,13 @@ impl Shard {
             (Some("reactions"), _) => answer.method_not_allowed("POST, OPTIONS"),
             (None | Some("frame"), Method::Get | Method::Head) => {
                 match (room.and_then(|room| self.rooms.find(room)), rest) {
-                    (None, _) => drop(answer.problem(404, "unknown_room", "there is no such room")),
+                    (None, _) => drop(answer.problem(404, HttpProblem::UnknownRoom, "there is no such room")),
                     (Some(state), None) => answer.json(200, state.room.json()),
                     (Some(state), Some(_)) => match &state.newest {
                         Some(newest) => answer.json(200, &frame_json(&state.room, &newest.message)),
                         None => drop(answer.problem(
                             404,
-                            "no_frame",
+                            HttpProblem::NoFrame,
                             "no window of this room has closed with taps or subscribers",
                         )),
                     },
@@ -45,13 +45,14 @@ impl Shard {
     }
 
     /// Where WebTransport is, for pages: they know only the address of HTTP.
-    pub(super) fn tell_webtransport(&self, answer: &mut Answer<'_, '_>) -> Routed {
+    pub(super) fn tell_webtransport(&mut self, answer: &mut Answer<'_, '_>) -> Routed {
         match (&self.webtransport, answer.request.method) {
             (None, _) => return answer.not_found("WebTransport is switched off here"),
             (Some(_), Method::Options) => answer.preflight(),
             // A page that comes now would be refused there, and could not tell that from a network without UDP.
             (Some(_), Method::Get | Method::Head) if !self.is_ready() => {
-                return answer.problem(503, "draining", "the server is going away; ask elsewhere");
+                let retry_ms = self.event_streams.next_retry_ms();
+                return answer.unavailable(HttpProblem::Draining, retry_ms, "the server is going away; ask elsewhere");
             }
             (Some(body), Method::Get | Method::Head) => answer.json(200, body),
             (Some(_), _) => answer.method_not_allowed("GET, HEAD, OPTIONS"),
@@ -60,15 +61,26 @@ impl Shard {
     }
 
     fn react(&mut self, room: RoomId, answer: &mut Answer<'_, '_>) {
-        let counted = match answer.request.content {
-            ContentKind::Json | ContentKind::None => self.react_json(room, answer.request.body),
-            ContentKind::OctetStream => self.react_datagram(room, answer.request.body),
-            ContentKind::Other => {
+        let request = answer.request;
+        let counted = match request.content {
+            ContentKind::Json | ContentKind::None => self.react_json(room, request.body),
+            // A page may send text to any site without its browser asking first. So where sites are named, it says whose it is.
+            ContentKind::Text if self.web.origins.is_any() || !request.origin.is_empty() => {
+                self.react_json(room, request.body)
+            }
+            ContentKind::OctetStream => self.react_datagram(room, request.body),
+            ContentKind::Coded(coding) => return answer.reject_coding(coding.detail()),
+            ContentKind::Text | ContentKind::Other => {
                 Err((415, Reject::Unsupported, "use application/json or application/octet-stream".into()))
             }
         };
         match counted {
             Ok(()) => answer.accepted(),
+            Err((503, reason, detail)) => {
+                let retry_ms = self.event_streams.next_retry_ms();
+                answer.unavailable(reason.into(), retry_ms, &detail);
+                answer.rejected = Some(reason);
+            }
             Err((status, reason, detail)) => answer.reject(status, reason, &detail),
         }
     }
@@ -80,7 +92,7 @@ impl Shard {
         if self.drain.is_closed_to_taps() {
             return Err(refused(Reject::Draining));
         }
-        parse_reactions(body, |label| state.room.emoji_id(label), &mut self.reactions)
+        parse_reactions(without_mark(body), |label| state.room.emoji_id(label), &mut self.reactions)
             .map_err(|error| (error.status(), Reject::from(error), error.detail().into()))?;
         let (slot, reactions) = (state.slot, std::mem::take(&mut self.reactions));
         let counted = self.count_records(Proto::Http, slot, reactions.iter().copied());
@@ -116,6 +128,11 @@ impl Shard {
         };
         (422, error.into(), detail.into())
     }
+}
+
+/// JSON without the byte order mark that some editors and tools put before it.
+pub(super) fn without_mark(json: &[u8]) -> &[u8] {
+    json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
 }
 
 fn refused(reason: Reject) -> NotCounted {

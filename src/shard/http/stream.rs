@@ -20,7 +20,7 @@ use super::answer::Answer;
 use super::{Deferred, HttpConn, Routed, Shard, public, room_id};
 use crate::fanout::FrameMessage;
 use crate::ingest::http::Method;
-use crate::metrics::StreamRefusal;
+use crate::metrics::{HttpProblem, StreamRefusal};
 use crate::room::Room;
 use crate::shard::event_streams::EventStreamKey;
 use bytes::Bytes;
@@ -42,15 +42,18 @@ impl Shard {
 
     fn begin_stream(&mut self, conn: HttpConn, room: &str, answer: &mut Answer<'_, '_>) -> Routed {
         let Some(room) = room_id(room).filter(|&room| self.rooms.find(room).is_some()) else {
-            return answer.problem(404, "unknown_room", "there is no such room");
+            return answer.problem(404, HttpProblem::UnknownRoom, "there is no such room");
         };
         if !self.is_ready() {
             self.metrics.streams_refused[StreamRefusal::Draining.index()] += 1;
-            return answer.problem(503, "draining", "the server is going away; ask elsewhere");
+            let retry_ms = self.event_streams.next_retry_ms();
+            return answer.unavailable(HttpProblem::Draining, retry_ms, "the server is going away; ask elsewhere");
         }
         if self.event_streams.is_full() {
             self.metrics.streams_refused[StreamRefusal::Full.index()] += 1;
-            return answer.problem(503, "full", "no room for another stream here; ask again, on a new connection");
+            let retry_ms = self.event_streams.next_retry_ms();
+            let detail = "no room for another stream here; ask again, on a new connection";
+            return answer.unavailable(HttpProblem::Full, retry_ms, detail);
         }
         answer.events(self.event_streams.next_retry_ms());
         if answer.request.head_only {

@@ -1,7 +1,8 @@
 //! What must be taken, and how it is read.
 
 use super::{ContentKind, Flow, Outcome, decode_however_cut, decoder};
-use crate::ingest::http::EntityTag;
+use crate::ingest::http::{Coding, EntityTag, is_field_list};
+use crate::limits::HTTP_ASKED_FIELDS_MAX;
 
 macro_rules! accepted {
     ($($name:ident: $bytes:expr => [$($outcome:expr),*];)+) => {
@@ -77,8 +78,16 @@ accepted! {
     another_type: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Type: application/jsonp\r\n\r\n" => [post(b"").with_content(ContentKind::Other)];
     two_types_are_another: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Type: application/json\r\n\r\n"
         => [post(b"").with_content(ContentKind::Other)];
-    a_coded_body_is_of_another_type: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n\r\n"
-        => [post(b"").with_content(ContentKind::Other)];
+    text: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain;charset=UTF-8\r\n\r\n" => [post(b"").with_content(ContentKind::Text)];
+    a_coded_body: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Encoding: GZIP\r\n\r\n"
+        => [post(b"").with_content(ContentKind::Coded(Coding::Gzip))];
+    a_body_that_says_that_it_is_not_coded: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Encoding: identity\r\nContent-Type: application/json\r\n\r\n"
+        => [post(b"").with_content(ContentKind::Json)];
+    a_body_that_is_coded_twice: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Encoding: identity\r\nContent-Encoding: br\r\nContent-Encoding: gzip\r\n\r\n"
+        => [post(b"").with_content(ContentKind::Coded(Coding::Brotli))];
+    an_unknown_coding: "POST /r HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip, br\r\n\r\n"
+        => [post(b"").with_content(ContentKind::Coded(Coding::Other))];
+    a_method_that_begins_like_a_proxy_header: "PROXY /a HTTP/1.1\r\nHost: a\r\n\r\n" => [Outcome::plain("Other /a", b"")];
     connection_close_in_a_list: "GET /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, , Close\r\n\r\n" => [get("/a").then_close()];
     connection_close_wins: "GET /a HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n" => [get("/a").then_close()];
     http_1_0_closes: "GET /a HTTP/1.0\r\n\r\n" => [get("/a").then_close()];
@@ -90,42 +99,88 @@ accepted! {
 }
 
 #[test]
-fn host_origin_and_tag_are_the_same_however_cut() {
-    let tagged = |tag: &str| {
-        format!(
-            "POST /r?a HTTP/1.1\r\nHost: h:1\r\norigin: https://a.example:8\r\nIf-None-Match: {tag}\r\nContent-Length: 2\r\n\r\nhi"
-        )
-    };
-    for (tag, expected) in [
-        ("\"00000000000000ff\"", Some(EntityTag(0xff))),
-        ("W/\"00000000000000ff\"", Some(EntityTag(0xff))),
-        ("\"ff\"", None),
-        ("\"00000000000000FF\"", None),
-        ("\"+0000000000000ff\"", None),
-        ("00000000000000ff", None),
-        ("\"00000000000000ff\", \"00000000000000fe\"", None),
-        ("*", None),
-        ("", None),
-    ] {
-        let bytes = tagged(tag);
-        for at in 0..=bytes.len() {
-            let (mut decoder, mut requests) = (decoder(), 0);
-            let (first, second) = bytes.as_bytes().split_at(at);
-            for piece in [first, second] {
-                decoder.feed(piece, |request| {
-                    let request = request.unwrap();
-                    let seen = (request.path, request.query, request.host, request.origin, request.if_none_match);
-                    assert_eq!(seen, ("/r", Some("a"), &b"h:1"[..], &b"https://a.example:8"[..], expected), "{at}");
-                    requests += 1;
-                    Flow::Continue
-                });
-            }
-            assert_eq!(requests, 1);
+fn what_fields_say_is_the_same_however_cut() {
+    let bytes = "POST /r?a HTTP/1.1\r\nHost: h:1\r\norigin: https://a.example:8\r\nIf-None-Match: *, \"b\"\r\n\
+        Access-Control-Request-Headers: traceparent,tracestate\r\nContent-Length: 2\r\n\r\nhi";
+    for at in 0..=bytes.len() {
+        let (mut decoder, mut requests) = (decoder(), 0);
+        let (first, second) = bytes.as_bytes().split_at(at);
+        for piece in [first, second] {
+            decoder.feed(piece, |request| {
+                let request = request.unwrap();
+                assert_eq!((request.path, request.query), ("/r", Some("a")), "{at}");
+                assert_eq!((request.host, request.origin), (&b"h:1"[..], &b"https://a.example:8"[..]), "{at}");
+                let lists = (request.if_none_match, request.asked_fields);
+                assert_eq!(lists, (&b"*, \"b\""[..], &b"traceparent,tracestate"[..]), "{at}");
+                requests += 1;
+                Flow::Continue
+            });
         }
+        assert_eq!(requests, 1);
     }
-    decoder().feed(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n", |request| {
+    decoder().feed(b"GET /a HTTP/1.1\r\nHost: a\r\nIf-None-Match: \xff\r\n\r\n", |request| {
         let request = request.unwrap();
-        assert_eq!((request.origin, request.if_none_match), (&b""[..], None));
+        assert_eq!((request.origin, request.if_none_match, request.asked_fields), (&b""[..], &b""[..], &b""[..]));
         Flow::Continue
     });
+}
+
+#[test]
+fn the_host_of_an_absolute_target_counts_and_not_that_of_the_field() {
+    for (target, host) in
+        [("/a", "h:1"), ("http://other:80/a", "other:80"), ("HTTPS://[::1]?q", "[::1]"), ("http://other", "other")]
+    {
+        let mut requests = 0;
+        decoder().feed(format!("GET {target} HTTP/1.1\r\nHost: h:1\r\n\r\n").as_bytes(), |request| {
+            assert_eq!(request.unwrap().host, host.as_bytes(), "{target}");
+            requests += 1;
+            Flow::Continue
+        });
+        assert_eq!(requests, 1);
+    }
+}
+
+#[test]
+fn a_tag_is_found_alone_in_a_list_and_by_an_asterisk() {
+    let tag = EntityTag(0xff);
+    for field in [
+        "\"00000000000000ff\"",
+        "W/\"00000000000000ff\"",
+        "*",
+        " * ",
+        "\"other\", \"00000000000000ff\"",
+        "\"a,b\",W/\"\" , W/\"00000000000000ff\" ",
+        "\"00000000000000ff\", \"00000000000000fe\"",
+        "\"00000000000000ff\" and more",
+    ] {
+        assert!(tag.is_among(field.as_bytes()), "{field}");
+    }
+    for field in [
+        "",
+        "\"ff\"",
+        "\"00000000000000FF\"",
+        "\"+0000000000000ff\"",
+        "\"000000000000000ff\"",
+        "00000000000000ff",
+        "\"00000000000000ff",
+        "w/\"00000000000000ff\"",
+        "\"other\" \"00000000000000ff\"",
+        "\"other\", *",
+        "\"other\",",
+        "\"\"00000000000000ff\"",
+    ] {
+        assert!(!tag.is_among(field.as_bytes()), "{field}");
+    }
+}
+
+#[test]
+fn fields_that_a_page_asks_for_are_a_bounded_list_of_names() {
+    let longest = "x".repeat(HTTP_ASKED_FIELDS_MAX);
+    for list in ["traceparent", "content-type,sentry-trace,baggage", "traceparent, tracestate", "x_y!#$", &longest] {
+        assert!(is_field_list(list.as_bytes()), "{list}");
+    }
+    let too_long = longest + "x";
+    for list in ["", ",", "a,", "a,,b", "a b", "a:b", "a\tb", "caf\u{e9}", "a;b", "(a)", &too_long] {
+        assert!(!is_field_list(list.as_bytes()), "{list}");
+    }
 }

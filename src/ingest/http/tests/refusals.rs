@@ -37,7 +37,14 @@ fn chunked(body: &str) -> String {
 }
 
 refused! {
-    a_tls_hello: b"\x16\x03\x01\x02\x00\x01" => BadRequestLine;
+    a_tls_hello: b"\x16\x03\x01\x02\x00\x01" => TlsHello;
+    what_only_begins_like_tls: b"\x16\x02\x01\x02\x00\x01" => BadRequestLine;
+    a_proxy_header_in_text: "PROXY TCP4 192.0.2.1 192.0.2.2 50000 8080\r\n" => ProxyProtocol;
+    a_proxy_header_for_ipv6: "PROXY TCP6 2001:db8::1 2001:db8::2 50000 8080\r\n" => ProxyProtocol;
+    a_proxy_header_of_nobody: "PROXY UNKNOWN\r\n" => ProxyProtocol;
+    a_proxy_header_in_binary: b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\xc3\x50\x1f\x90" => ProxyProtocol;
+    nul_after_one_empty_line: b"\r\n\0\r\nQUIT\n" => BadRequestLine;
+    an_absolute_target_with_a_user: "GET http://u@a/b HTTP/1.1\r\nHost: a\r\n\r\n" => BadTarget;
     a_line_without_version: "GET /\r\n\r\n" => BadRequestLine;
     a_line_without_target: "GET  HTTP/1.1\r\nHost: a\r\n\r\n" => BadRequestLine;
     two_spaces_in_the_line: "GET  / HTTP/1.1\r\nHost: a\r\n\r\n" => BadRequestLine;

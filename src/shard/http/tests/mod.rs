@@ -4,6 +4,8 @@
 //! hold for any bytes.
 
 mod pages;
+mod probes;
+mod refusals;
 
 use crate::ids::ShardId;
 use crate::limits;
@@ -136,6 +138,18 @@ fn a_name_that_is_not_ours_gets_nothing_from_the_admin_port() {
         assert_eq!(statuses(HttpPort::Admin, &request), [200], "{host}");
     }
     assert_eq!(statuses(HttpPort::Admin, "GET /v1/rooms HTTP/1.0\r\n\r\n"), [200], "no Host at all");
+    // An address in the target counts instead of Host, and so cannot get around it.
+    for (target, status) in [
+        ("http://evil.example/v1/rooms", 403),
+        ("http://evil.example:9100/v1/rooms", 403),
+        ("http://localhost.evil.example/v1/rooms", 403),
+        ("http://localhost:9100/v1/rooms", 200),
+        ("http://a/v1/rooms", 200),
+    ] {
+        for request in [ask("GET", target, "HTTP/1.1"), format!("GET {target} HTTP/1.0\r\n\r\n")] {
+            assert_eq!(statuses(HttpPort::Admin, &request), [status], "{request}");
+        }
+    }
     let public = ask("GET", "/v1/rooms/1", "HTTP/1.1").replace("Host: a", "Host: evil.example");
     assert_eq!(statuses(HttpPort::Public, &public), [200]);
 }
@@ -164,7 +178,6 @@ fn methods_that_a_path_does_not_have() {
             assert_eq!(statuses(HttpPort::Public, &ask(method, target, "HTTP/1.1")), [405], "{method} {target}");
         }
     }
-    assert_eq!(statuses(HttpPort::Public, &ask("OPTIONS", "*", "HTTP/1.1")), [404]);
     assert_eq!(statuses(HttpPort::Public, &ask("PROPFIND", "/nothing", "HTTP/1.1")), [404]);
     // A page may not change rooms: what a browser asks first is denied.
     assert_eq!(statuses_of_admin("OPTIONS", "/v1/rooms/1"), [405]);
@@ -224,11 +237,15 @@ fn continue_is_said_only_to_who_waits_for_it_and_will_be_read() {
 fn content_that_is_not_what_it_says_is_refused() {
     for (fields, status) in [
         ("Content-Type: Application/JSON;charset=utf-8\r\n", 202),
-        ("Content-Type: text/plain\r\n", 415),
+        ("Content-Type: text/plain\r\n", 202),
+        ("Content-Type: text/html\r\n", 415),
+        ("Content-Type: application/x-www-form-urlencoded\r\n", 415),
+        ("Content-Type: multipart/form-data\r\n", 415),
         ("Content-Type:\r\n", 415),
         ("Content-Type: application/json\r\nContent-Type: application/json\r\n", 415),
         ("Content-Encoding: gzip\r\n", 415),
-        ("Content-Encoding: identity\r\n", 415),
+        ("Content-Encoding: identity\r\n", 202),
+        ("Content-Encoding: identity\r\nContent-Encoding: zstd\r\n", 415),
         ("Content-Type: application/octet-stream\r\n", 400),
     ] {
         let request = FIRE.replace("Host: a\r\n", &format!("Host: a\r\n{fields}"));

@@ -6,15 +6,15 @@ use crate::origins::Origins;
 use crate::shard::{HttpConn, HttpNext, HttpPort, Shard, ShardConfig};
 use std::sync::Arc;
 
-const OURS: &str = "https://www.example.com";
+pub(super) const OURS: &str = "https://www.example.com";
 const INFO: &[u8] = b"{\"url\":null,\"port\":7443,\"certificate_hashes\":[]}";
 
-struct Browser {
-    shard: Shard,
+pub(super) struct Browser {
+    pub(super) shard: Shard,
 }
 
 impl Browser {
-    fn new(change: impl FnOnce(&mut ShardConfig)) -> Self {
+    pub(super) fn new(change: impl FnOnce(&mut ShardConfig)) -> Self {
         let mut config = config(1);
         config.settings.webtransport = Some(INFO.into());
         change(&mut config);
@@ -22,15 +22,19 @@ impl Browser {
     }
 
     /// Of a server that only pages of [`OURS`] may ask.
-    fn of_ours() -> Self {
+    pub(super) fn of_ours() -> Self {
         Self::new(|config| config.web.origins = Arc::new(Origins::new(&[OURS.into()]).unwrap()))
     }
 
     /// Head and body of the reply to a request that is the only one of its connection.
-    fn ask(&mut self, port: HttpPort, request: &str) -> (String, String) {
+    pub(super) fn ask(&mut self, port: HttpPort, request: &str) -> (String, String) {
+        self.ask_bytes(port, request.as_bytes())
+    }
+
+    pub(super) fn ask_bytes(&mut self, port: HttpPort, request: &[u8]) -> (String, String) {
         let (conn, mut reply) = (HttpConn { slot: 0, generation: 0 }, Vec::new());
         self.shard.http_opened(conn, port);
-        if self.shard.handle_http(conn, request.as_bytes(), &mut reply) == HttpNext::Wait {
+        if self.shard.handle_http(conn, request, &mut reply) == HttpNext::Wait {
             while self.shard.poll_mesh(now()).is_some() || self.shard.serve(now()) {}
             assert_eq!(self.shard.poll_http_ready(), Some(conn));
             self.shard.handle_http(conn, b"", &mut reply);
@@ -45,24 +49,24 @@ impl Browser {
     }
 }
 
-fn status(head: &str) -> u16 {
+pub(super) fn status(head: &str) -> u16 {
     head["HTTP/1.1 ".len()..][..3].parse().unwrap()
 }
 
-fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut values = head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     let value = values.next();
     assert_eq!(values.next(), None, "{name} once");
     value
 }
 
-fn from(origin: &str, request: &str) -> String {
+pub(super) fn from(origin: &str, request: &str) -> String {
     request.replacen("Host: a\r\n", &format!("Host: a\r\nOrigin: {origin}\r\n"), 1)
 }
 
 const OF_OTHER_SITE: &str = "Sec-Fetch-Site: cross-site";
 
-fn with(field: &str, request: &str) -> String {
+pub(super) fn with(field: &str, request: &str) -> String {
     request.replacen("Host: a\r\n", &format!("Host: a\r\n{field}\r\n"), 1)
 }
 
@@ -122,12 +126,17 @@ fn who_has_a_page_is_only_told_so() {
         let (head, none) = browser.get(port, path, &format!("If-None-Match: {tag}\r\n"));
         assert_eq!((status(&head), none.as_str(), field(&head, "ETag")), (304, "", Some(&*tag)), "{port:?} {path}");
         assert_eq!(field(&head, "Cache-Control"), Some("no-cache"), "it is asked about again all the same");
+        for field in [format!("\"a\", W/{tag}"), "*".into()] {
+            let (head, _) = browser.get(port, path, &format!("If-None-Match: {field}\r\n"));
+            assert_eq!(status(&head), 304, "{port:?} {path} {field}");
+        }
         let (head, again) = browser.get(port, path, "If-None-Match: \"0000000000000000\"\r\n");
         assert_eq!((status(&head), &again), (200, &body));
         let (head, none) = browser.ask(port, &format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         assert_eq!((head, none.as_str()), (whole, ""));
         let (head, _) = browser.ask(port, &format!("POST {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
-        assert_eq!((status(&head), field(&head, "Allow")), (405, Some("GET, HEAD")));
+        let allow = if path == "/" { "GET, HEAD, OPTIONS" } else { "GET, HEAD" };
+        assert_eq!((status(&head), field(&head, "Allow")), (405, Some(allow)));
     }
 }
 
@@ -145,7 +154,7 @@ fn only_the_sdk_is_for_pages_of_other_sites() {
     let mut browser = Browser::of_ours();
     for (port, path, _) in assets() {
         let (head, _) = browser.get(port, path, "Origin: https://other.example\r\n");
-        assert_eq!(status(&head), 200, "{port:?} {path}");
+        assert_eq!(status(&head), if port == HttpPort::Admin { 403 } else { 200 }, "{port:?} {path}");
         let any = (path == "/uproar.js").then_some("*");
         assert_eq!(field(&head, "Access-Control-Allow-Origin"), any, "{port:?} {path}");
     }
@@ -259,6 +268,8 @@ fn the_admin_port_invites_no_page() {
         (ask("DELETE", "/v1/rooms/1"), 204),
         (ask("DELETE", "/v1/rooms/8"), 404),
         (ask("OPTIONS", "/v1/rooms/1"), 405),
+        (ask("GET", "/v1/rooms/1"), 200),
+        (ask("GET", "/v1/rooms/8"), 404),
         (ask("GET", "/v1/rooms"), 200),
         (ask("GET", "/metrics"), 200),
         (ask("GET", "/metrics/shards"), 200),
@@ -267,11 +278,38 @@ fn the_admin_port_invites_no_page() {
         (ask("GET", "/nothing"), 404),
         (ask("GET", "/v1/rooms").replace("Host: a", "Host: evil.example"), 403),
     ] {
-        for request in [request.clone(), from("https://other.example", &request)] {
-            let (head, _) = Browser::new(|_| {}).ask(HttpPort::Admin, &request);
+        for (origin, expected) in [
+            (None, expected),
+            // Its own page, also behind a proxy that is known by a name of the operator.
+            (Some("http://a"), expected),
+            (Some("https://a"), expected),
+            (Some("https://a:8443"), expected),
+            (Some("https://other.example"), 403),
+            (Some("http://localhost:3000"), 403),
+            (Some("http://a.evil.example"), 403),
+            (Some("null"), 403),
+        ] {
+            let request = origin.map_or(request.clone(), |origin| with(&format!("Origin: {origin}"), &request));
+            let mut browser = Browser::new(|_| {});
+            let rooms = browser.shard.metrics().detail.rooms;
+            let (head, _) = browser.ask(HttpPort::Admin, &request);
             assert_eq!(status(&head), expected, "{request}");
             assert!(!head.contains("Access-Control"), "{request}\n{head}");
+            assert!(
+                expected != 403 || browser.shard.metrics().detail.rooms == rooms,
+                "what is refused has done nothing"
+            );
         }
+    }
+    // Without a name of the operator, only where it was asked.
+    for (host, origin, expected) in [
+        ("127.0.0.1:9100", "http://127.0.0.1:9100", 200),
+        ("127.0.0.1:9100", "http://127.0.0.1:3000", 403),
+        ("localhost:9100", "http://127.0.0.1:9100", 403),
+        ("localhost:9100", "http://localhost:9100", 200),
+    ] {
+        let request = format!("GET /v1/rooms HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
+        assert_eq!(status(&Browser::new(|_| {}).ask(HttpPort::Admin, &request).0), expected, "{request}");
     }
 }
 
@@ -316,4 +354,85 @@ fn webtransport_is_where_the_last_reload_has_it() {
         assert!(webtransport.is_none_or(|webtransport| body.as_bytes() == webtransport), "{body}");
     }
     assert_eq!(status(&browser.get(HttpPort::Admin, "/v1/webtransport", "").0), 404);
+}
+
+/// What a browser asks before a page sends a request with these fields.
+fn preflight(fields: &str) -> String {
+    with(
+        &format!("Access-Control-Request-Headers: {fields}"),
+        &super::ask("OPTIONS", "/v1/rooms/1/reactions", "HTTP/1.1"),
+    )
+}
+
+#[test]
+fn pages_may_send_the_fields_of_agents_that_trace_requests() {
+    let own = "content-type, x-client-id, last-event-id";
+    let agents = "baggage,content-type,sentry-trace,traceparent,tracestate,x-datadog-trace-id";
+    for fields in [agents, "content-type, b3", "authorization"] {
+        for (mut browser, allowed, credentials) in
+            [(Browser::new(|_| {}), "*", None), (Browser::of_ours(), OURS, Some("true"))]
+        {
+            let (head, _) = browser.ask(HttpPort::Public, &from(OURS, &preflight(fields)));
+            assert_eq!(status(&head), 204, "{head}");
+            assert_eq!(field(&head, "Access-Control-Allow-Headers"), Some(fields));
+            assert_eq!(field(&head, "Access-Control-Allow-Methods"), Some("GET, POST"));
+            assert_eq!(field(&head, "Access-Control-Allow-Origin"), Some(allowed));
+            // `*` and credentials exclude each other; only a site that is named may send them.
+            assert_eq!(field(&head, "Access-Control-Allow-Credentials"), credentials);
+            let (head, _) =
+                browser.ask(HttpPort::Public, &from(OURS, &super::ask("OPTIONS", "/v1/webtransport", "HTTP/1.1")));
+            assert_eq!(field(&head, "Access-Control-Allow-Headers"), Some(own));
+        }
+    }
+    for fields in ["a b", "a\tb", "a,,b", "caf\u{e9}", &"x".repeat(2000)] {
+        let (head, body) = Browser::new(|_| {}).ask(HttpPort::Public, &preflight(fields));
+        assert_eq!(status(&head), 400, "{fields}");
+        assert!(body.contains("\"bad_preflight\"") && !head.contains("Allow-Headers"), "{head}{body}");
+    }
+    let (head, _) = Browser::of_ours().ask(HttpPort::Public, &from("https://other.example", &preflight("traceparent")));
+    assert_eq!((status(&head), field(&head, "Access-Control-Allow-Headers")), (403, None));
+}
+
+#[test]
+fn a_beacon_of_text_is_counted_where_its_page_may_tap() {
+    let text = with("Content-Type: text/plain;charset=UTF-8", FIRE);
+    let mut any = Browser::new(|_| {});
+    assert_eq!(status(&any.ask(HttpPort::Public, &from("https://other.example", &text)).0), 202);
+    assert_eq!(status(&any.ask(HttpPort::Public, &text.replace("fire", "nope")).0), 422);
+    assert_eq!(status(&any.ask(HttpPort::Public, &text.replace("{\"emoji\":\"fire\"}", "emoji=fire 12345")).0), 400);
+    // It comes without a preflight, so the origin decides alone; a browser names it with every POST.
+    let mut named = Browser::of_ours();
+    for (request, expected) in [
+        (from(OURS, &text), 202),
+        (from("http://a", &text), 202),
+        (from("https://other.example", &text), 403),
+        (from("null", &text), 403),
+        (text.clone(), 415),
+        (with(OF_OTHER_SITE, &text), 403),
+    ] {
+        assert_eq!(status(&named.ask(HttpPort::Public, &request).0), expected, "{request}");
+    }
+    assert_eq!(named.shard.metrics().reactions[Proto::Http.index()], 2);
+}
+
+#[test]
+fn replies_are_of_the_turn_in_which_they_are_made() {
+    let mut browser = Browser::new(|_| {});
+    let mut now = now();
+    assert_eq!(field(&browser.get(HttpPort::Public, "/livez", "").0, "Date"), Some("Fri, 12 Feb 2027 21:52:14 GMT"));
+    now.unix_ms += 1000;
+    browser.shard.handle_turn(now);
+    for (port, target) in [
+        (HttpPort::Public, "/livez"),
+        (HttpPort::Public, "/v1/rooms/1"),
+        (HttpPort::Public, "/v1/rooms/1/stream"),
+        (HttpPort::Public, "/nothing"),
+        (HttpPort::Public, "/page.js"),
+        (HttpPort::Admin, "/metrics"),
+        (HttpPort::Admin, "/v1/rooms"),
+    ] {
+        let (head, _) = browser.get(port, target, "");
+        assert_eq!(field(&head, "Date"), Some("Fri, 12 Feb 2027 21:52:15 GMT"), "{target}");
+    }
+    assert_eq!(field(&browser.ask(HttpPort::Public, FIRE).0, "Date"), Some("Fri, 12 Feb 2027 21:52:15 GMT"));
 }
