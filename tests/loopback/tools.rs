@@ -1,7 +1,9 @@
 //! What tools, balancers and agents send to the two HTTP ports: a health check, another protocol, an operator's command.
 
-use crate::support::{Http, Server, http};
-use std::process::Command;
+use crate::support::{Http, Server, eventually, http};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 
 const ROOM: u32 = 1;
 
@@ -149,4 +151,52 @@ fn a_client_of_everyday_reads_what_is_meant() {
         Command::new("curl").args(["--silent", "--insecure", &format!("https://{}", server.http())]).output().unwrap();
     assert!(!tls.status.success());
     server.await_metric("uproar_http_refused_total{code=\"tls_hello\"}", 1);
+}
+
+/// What HAProxy says about a server: `UP` or `DOWN`, and what its check found.
+fn haproxy_says(server: &Server, options: &str) -> Option<Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (public, admin, stats) = (server.http(), server.admin(), path("stats"));
+    let config = format!(
+        "global\n  stats socket {stats} mode 600\ndefaults\n  mode http\n  timeout connect 30s\n  timeout client 30s\n  \
+         timeout server 30s\nbackend nodes\n  option httpchk\n  server public {public} check inter 100ms {options}\n  \
+         server admin {admin} check inter 100ms {options}\n"
+    );
+    std::fs::write(path("config"), config).unwrap();
+    let started = Command::new("haproxy").args(["-db", "-f", &path("config")]).stderr(Stdio::null()).spawn();
+    let mut haproxy = match started {
+        Ok(haproxy) => haproxy,
+        Err(error) => {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+            eprintln!("skipped: HAProxy is not installed");
+            return None;
+        }
+    };
+    let checks = || {
+        let mut socket = UnixStream::connect(&stats).ok()?;
+        socket.write_all(b"show stat\n").ok()?;
+        let mut page = String::new();
+        socket.read_to_string(&mut page).ok()?;
+        let mut rows = page.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let place = rows.next()?.iter().position(|name| *name == "check_status")?;
+        let servers = rows.filter(|row| ["public", "admin"].contains(row.get(1).unwrap_or(&"")));
+        let said: Vec<_> = servers.map(|row| row[place].to_owned()).collect();
+        // Each has been checked.
+        (said.len() == 2 && said.iter().all(|said| said.starts_with('L'))).then_some(said)
+    };
+    let said = eventually(checks, || "HAProxy has checked nothing".into());
+    haproxy.kill().unwrap();
+    haproxy.wait().unwrap();
+    Some(said)
+}
+
+#[test]
+fn haproxy_takes_a_node_for_healthy_without_being_told_how_to_ask() {
+    let server = Server::start(&["--shards", "1"]);
+    let Some(said) = haproxy_says(&server, "") else { return };
+    assert_eq!(said, ["L7OK", "L7OK"]);
+    // With a header that the node does not take, it is told so.
+    assert_eq!(haproxy_says(&server, "send-proxy check-send-proxy").unwrap(), ["L7STS", "L7STS"]);
+    assert!(server.metric("uproar_http_refused_total{code=\"proxy_protocol\"}") >= 2);
 }

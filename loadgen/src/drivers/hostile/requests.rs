@@ -33,7 +33,7 @@ const LONG: usize = 20_000;
 const MANY: usize = 100;
 
 /// All kinds, which come in turn.
-pub(super) const KINDS: [Kind; 26] = [
+pub(super) const KINDS: [Kind; 29] = [
     // The framing is broken or ambiguous; the connection closes.
     malformed("bad_request_line", |at| format!("POST /v1/rooms/{}/reactions\r\n\r\n", at.room).into()),
     malformed("bare_lf", |at| format!("POST /v1/rooms/{}/reactions HTTP/1.1\nHost: {}\n\n", at.room, at.host).into()),
@@ -65,6 +65,19 @@ pub(super) const KINDS: [Kind; 26] = [
         status: 417,
         code: "unknown_expectation",
         write: |at| at.post("Expect: the-worst\r\nContent-Length: 0\r\n", ""),
+    },
+    // Other protocols, likewise.
+    Kind {
+        reason: "tls_hello",
+        status: 400,
+        code: "tls_hello",
+        write: |_| b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+    },
+    Kind {
+        reason: "proxy_protocol",
+        status: 400,
+        code: "proxy_protocol",
+        write: |_| b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 8080\r\n".to_vec(),
     },
     // Too large, likewise.
     Kind {
@@ -109,7 +122,13 @@ pub(super) const KINDS: [Kind; 26] = [
         reason: "unsupported",
         status: 415,
         code: "unsupported",
-        write: |at| at.post("Content-Type: text/plain\r\nContent-Length: 4\r\n", "fire"),
+        write: |at| at.post("Content-Type: text/html\r\nContent-Length: 4\r\n", "fire"),
+    },
+    Kind {
+        reason: "content_coding",
+        status: 415,
+        code: "content_coding",
+        write: |at| at.post("Content-Encoding: gzip\r\nContent-Length: 4\r\n", "fire"),
     },
     Kind {
         reason: "not_found",
