@@ -252,7 +252,7 @@ pub const LOG_KIND_PERIOD: Duration = Duration::from_secs(10);
 /// Time that the log has at the end of the process to be written: a disk may be slow, a dead pipe holds up nobody.
 pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Bytes of `/metrics/shards` written in one turn of a shard, in one or two tenths of a millisecond; 128 shards fill 2 MB.
+/// Bytes of `/metrics/shards` written in one turn of a shard, in one or two tenths of a millisecond; 128 shards fill nearly 3 MB.
 pub const PAGE_SLICE_BYTES: usize = 32_768;
 
 /// Time from a shard's panic to the end of the process at most: for writing down what happened and where; far below the time

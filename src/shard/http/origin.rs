@@ -55,7 +55,46 @@ fn name_of(origin: &[u8]) -> &[u8] {
     origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://")).unwrap_or_default()
 }
 
-/// Whether `origin` is that of the node's own pages, under the name by which it was asked.
+/// Whether `origin` is that of the node's own pages, under the name by which it was asked. A proxy may write the port of the
+/// scheme into Host, which an origin leaves out.
 fn is_of_host(origin: &[u8], host: &[u8]) -> bool {
-    name_of(origin) == host && !host.is_empty()
+    let name = name_of(origin);
+    let port: &[u8] = if origin.starts_with(b"https:") { b":443" } else { b":80" };
+    let without_port = host.strip_suffix(port).unwrap_or(host);
+    !name.is_empty() && (name.eq_ignore_ascii_case(host) || name.eq_ignore_ascii_case(without_port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_host;
+
+    #[test]
+    fn an_origin_is_compared_as_one_with_a_host_as_proxies_write_it() {
+        for (origin, host) in [
+            ("http://a", "a"),
+            ("https://a", "a"),
+            ("http://a:8080", "a:8080"),
+            ("https://a", "a:443"),
+            ("http://a", "A:80"),
+            ("http://[::1]", "[::1]:80"),
+            ("https://[::1]:8443", "[::1]:8443"),
+        ] {
+            assert!(is_of_host(origin.as_bytes(), host.as_bytes()), "{origin} {host}");
+        }
+        for (origin, host) in [
+            ("", ""),
+            ("null", "null"),
+            ("http://", ""),
+            ("http://", ":80"),
+            ("http://a", "a:443"),
+            ("https://a", "a:80"),
+            ("http://a", "a:8080"),
+            ("http://a:8080", "a"),
+            ("http://a", "b"),
+            ("ftp://a", "a"),
+            ("http://a:80", "a"),
+        ] {
+            assert!(!is_of_host(origin.as_bytes(), host.as_bytes()), "{origin} {host}");
+        }
+    }
 }
