@@ -68,6 +68,9 @@ pub const HTTP_LINGER_BYTES_MAX: usize = 2 << 20;
 pub const BODY_RATE_GRACE: Duration = Duration::from_secs(5);
 /// How often HTTP connections are looked over, so by how much a time limit may pass.
 pub const HTTP_SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How long a connection may be open before its first request: balancers and browsers open some ahead. Those that have asked
+/// are kept for `http.idle_timeout`, which is long; so a flood of connections that ask nothing takes no place for as long.
+pub const HTTP_UNUSED: Duration = Duration::from_secs(60);
 /// How long a connection lingers after its last reply, so that a client that still sends comes to read it.
 pub const HTTP_LINGER: Duration = Duration::from_secs(1);
 /// Connections of the admin port: scrapers, probes and operators. Apart from the public ones, so that the node can be

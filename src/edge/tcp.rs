@@ -81,6 +81,8 @@ struct Conn {
     /// Of the last byte, or of the start of the request under way; of a stream's last event.
     since: Instant,
     is_mid_request: bool,
+    /// A request has come whole.
+    has_asked: bool,
     /// When the kernel had last taken what it was behind with.
     sent_at: Instant,
     /// The sweep that first saw it behind, unless `sent_at` is later.
@@ -203,6 +205,7 @@ impl Tcp {
         if known.state == State::Streaming && known.is_behind {
             shard.handle_stream_stalled(conn);
         }
+        known.has_asked |= next != HttpNext::Read || known.replies.len() > replies_before;
         let was_mid_request = known.is_mid_request;
         known.is_mid_request = shard.http_is_mid_request(conn);
         // The time of a request is total: bytes that trickle in do not extend it, but for the end of one request.

@@ -165,6 +165,7 @@ impl Tcp {
             taken_len: 0,
             since: now,
             is_mid_request: false,
+            has_asked: false,
             sent_at: now,
             stalled_at: None,
             events: 0,

@@ -14,7 +14,7 @@ use super::super::sys::socket_option::{HUNG_UP_BATCH, find_hung_up};
 use super::{Conn, State, Tcp, find};
 use crate::config::Http;
 use crate::ingest::http::Progress;
-use crate::limits::{BODY_RATE_GRACE, HTTP_LINGER, HTTP_SWEEP_EVERY};
+use crate::limits::{BODY_RATE_GRACE, HTTP_LINGER, HTTP_SWEEP_EVERY, HTTP_UNUSED};
 use crate::metrics::Outcome;
 use crate::shard::{HttpConn, Shard};
 use std::io;
@@ -165,7 +165,10 @@ impl TimeLimits {
             }
             State::Streaming if self.wants_heartbeat(known, now) => Verdict::Quiet,
             State::Streaming => is_over(has_stalled, Outcome::TimedOut),
-            State::Open | State::Waiting => is_over(has_stalled || silent_for >= self.idle, Outcome::TimedOut),
+            State::Open | State::Waiting => {
+                let is_idle = silent_for >= self.idle_for(known.has_asked);
+                is_over(has_stalled || is_idle, Outcome::TimedOut)
+            }
             State::Finishing => is_over(has_stalled || silent_for >= self.send, Outcome::TimedOut),
         }
     }
@@ -173,6 +176,11 @@ impl TimeLimits {
     /// Whether nothing was sent on a stream for long. Whoever is behind has something to read.
     pub(super) fn wants_heartbeat(&self, stream: &Conn, now: Instant) -> bool {
         !stream.is_behind && now.saturating_duration_since(stream.since) >= self.heartbeat
+    }
+
+    /// How long a connection may be without a request.
+    fn idle_for(&self, has_asked: bool) -> Duration {
+        if has_asked { self.idle } else { self.idle.min(HTTP_UNUSED) }
     }
 
     /// Whether a request that began `age` ago should have come further.
@@ -212,6 +220,13 @@ mod tests {
         assert!(LIMITS.is_late(Progress::Head, seconds(5)));
         let short = TimeLimits::of(&Http { request_timeout: seconds(1), ..crate::config::Config::default().http });
         assert!(short.is_late(Progress::Head, seconds(1)), "the time of the request is the head's, too");
+    }
+
+    #[test]
+    fn a_connection_that_has_asked_nothing_is_not_kept_for_long() {
+        assert_eq!((LIMITS.idle_for(true), LIMITS.idle_for(false)), (seconds(620), HTTP_UNUSED));
+        let short = TimeLimits { idle: seconds(5), ..LIMITS };
+        assert_eq!((short.idle_for(true), short.idle_for(false)), (seconds(5), seconds(5)));
     }
 
     #[test]
