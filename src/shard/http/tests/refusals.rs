@@ -7,7 +7,10 @@ use crate::limits::{
     HTTP_BODY_MAX, HTTP_HEAD_MAX, HTTP_HEADERS_MAX, HTTP_REACTIONS_MAX, HTTP_REQUEST_LINE_MAX, HTTP_TRAILERS_MAX,
 };
 use crate::metrics::{self, BuildInfo, HttpProblem, Outcome, ProcessMetrics, Proto};
+use crate::origins::Origins;
 use crate::shard::{HttpConn, HttpPort, MeshMessage};
+use crate::tally::TapLimits;
+use std::sync::Arc;
 use uproar_wire::frame::PALETTE_MAX;
 use uproar_wire::http::ProblemBody;
 
@@ -164,7 +167,10 @@ fn every_refusal_is_told_and_counted() {
     let admin = admin.chain(of_admin()).map(|case| (HttpPort::Admin, case));
     let mut seen = APART.to_vec();
     for (port, (problem, request)) in public.chain(admin) {
-        let mut browser = Browser::of_ours();
+        let mut browser = Browser::new(|config| {
+            config.web.origins = Arc::new(Origins::new(&[OURS.into()]).unwrap());
+            config.settings.tap_limits = TapLimits { per_record: 600, per_request: 2400 };
+        });
         let reply = browser.ask_bytes(port, &request);
         assert_told_and_counted(&mut browser, problem, &reply);
         let readers = (port == HttpPort::Public).then_some(());
