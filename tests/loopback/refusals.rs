@@ -71,9 +71,10 @@ fn every_way_to_refuse_a_connection_or_its_hello_is_counted() {
             Outcome::AddressFull => "[quic]\nconnections_per_address_max = 1\n",
             Outcome::Retried => "[quic]\nretry_above = 0\n",
             Outcome::HandshakeFailed | Outcome::BadHello | Outcome::HelloTimeout | Outcome::NoRooms => "",
-            // Those of whom nothing is refused, and those that other tests count: `vanished`, `life`, `http3`, `rooms`, and
-            // the storms of the endpoint's own tests.
+            // Those of whom nothing is refused, those of HTTP, and those that other tests count: `vanished`, `life`, `http3`,
+            // `rooms`, `connections`, and the storms of the endpoint's own tests.
             Outcome::Accepted
+            | Outcome::Overflow
             | Outcome::Done
             | Outcome::Draining
             | Outcome::RoomDeleted
