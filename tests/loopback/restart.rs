@@ -1,6 +1,6 @@
 //! One process after the other on the same ports, as an upgrade does it, while the crowd goes on.
 
-use crate::support::{Http, Server, Viewer, eventually, http};
+use crate::support::{Ended, Http, Server, Viewer, eventually, http};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
@@ -185,6 +185,22 @@ impl Tapping {
             }
         }
     }
+
+    /// Every refused tap was accepted at its retry, and all that were accepted are in frames of the two processes.
+    fn assert_in_frames(self, processes: [Ended; 2]) {
+        let ledgers = processes.map(|ended| {
+            assert_eq!(ended.code, Some(0), "{}", ended.log);
+            ended.drained.unwrap_or_else(|| panic!("{}", ended.log))
+        });
+        assert!(ledgers.iter().all(|(reactions, frame_taps)| reactions == frame_taps), "{ledgers:?}");
+        let framed: u64 = ledgers.iter().map(|(_, frame_taps)| frame_taps).sum();
+        let Self { accepted, refused, mended, unanswered, .. } = self;
+        let [accepted, refused, mended, unanswered] =
+            [accepted, refused, mended, unanswered].map(AtomicU64::into_inner);
+        assert!(refused > 0 && mended == refused, "{mended} of {refused} accepted at the retry");
+        let counted = accepted + mended..=accepted + mended + unanswered;
+        assert!(counted.contains(&framed), "{counted:?} accepted, {framed} in frames");
+    }
 }
 
 /// Ends those who tap, also when the test that waits for them fails.
@@ -198,6 +214,7 @@ impl Drop for EndsTapping<'_> {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "what a restart takes is printed and not asserted")]
 fn a_restart_waits_for_no_viewer_that_has_vanished_and_one_retry_mends_every_refused_tap() {
     const VIEWERS: usize = 1000;
     const VANISHED: usize = 100;
@@ -212,7 +229,7 @@ fn a_restart_waits_for_no_viewer_that_has_vanished_and_one_retry_mends_every_ref
     fleet.vanish(0..VANISHED).unwrap();
     eventually(|| fleet.is_settled().unwrap().then_some(()), || "some have not vanished".into());
     let tapping = Tapping::default();
-    let drained = std::thread::scope(|scope| {
+    let (first, next) = std::thread::scope(|scope| {
         let _end = EndsTapping(&tapping);
         for _ in 0..4 {
             scope.spawn(|| tapping.tap(http));
@@ -249,17 +266,7 @@ fn a_restart_waits_for_no_viewer_that_has_vanished_and_one_retry_mends_every_ref
         );
         (first, next)
     });
-    let (first, next) = drained;
-    let next = next.terminate();
-    assert_eq!((first.code, next.code), (Some(0), Some(0)), "{}", first.log);
-    let ledgers = [first, next].map(|ended| ended.drained.unwrap_or_else(|| panic!("{}", ended.log)));
-    assert!(ledgers.iter().all(|(reactions, frame_taps)| reactions == frame_taps), "{ledgers:?}");
-    let framed: u64 = ledgers.iter().map(|(_, frame_taps)| frame_taps).sum();
-    let Tapping { accepted, refused, mended, unanswered, .. } = tapping;
-    let [accepted, refused, mended, unanswered] = [accepted, refused, mended, unanswered].map(AtomicU64::into_inner);
-    assert!(refused > 0 && mended == refused, "{mended} of {refused} accepted at the retry");
-    let counted = accepted + mended..=accepted + mended + unanswered;
-    assert!(counted.contains(&framed), "{counted:?} accepted, {framed} in frames");
+    tapping.assert_in_frames([first, next.terminate()]);
     let totals = fleet.totals().unwrap();
     // Those that are there are told why, and they alone.
     let lost: u64 = totals.lost.iter().filter(|(why, _)| why.contains("going away")).map(|(_, count)| count).sum();
