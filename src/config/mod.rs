@@ -23,6 +23,7 @@ mod together;
 
 pub use doubt::Doubt;
 pub use environment::CONFIG_VARIABLE;
+#[cfg(feature = "edge")]
 pub(crate) use error::absolute;
 pub use error::{ConfigError, Origin};
 pub use reload::{Change, Reloaded};
