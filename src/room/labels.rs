@@ -90,21 +90,23 @@ impl Labels {
     pub(super) fn of(emoji: &[Emoji]) -> Result<Self, Clash> {
         let mut labels: HashMap<Arc<str>, EmojiId, FixedState> =
             HashMap::with_capacity_and_hasher(emoji.len() * 2, FixedState::default());
-        // By folded label, where it was seen first.
-        let mut seen: HashMap<Arc<str>, (usize, Field), FixedState> = HashMap::default();
         for (place, active) in emoji.iter().enumerate().filter(|(_, emoji)| emoji.name.is_some()) {
             let id = EmojiId(place as u16);
             for field in [Field::Name, Field::Glyph] {
                 let Some(label) = field.of(active) else { continue };
-                let folded: String = label::folded(label).collect();
-                let folded = if *folded == **label { label.clone() } else { Arc::from(folded) };
+                let folded = folded(label);
                 // A name may be the same as its own glyph.
-                let first = *seen.entry(folded.clone()).or_insert((place, field));
-                if first.0 != place {
-                    return Err(Clash { first, second: (place, field) });
+                match labels.insert(folded.clone(), id) {
+                    Some(other) if other != id => {
+                        let before = &emoji[usize::from(other.0)];
+                        let is_name = before.name.as_ref().is_some_and(|name| label::is_same(name, label));
+                        let first = (usize::from(other.0), if is_name { Field::Name } else { Field::Glyph });
+                        return Err(Clash { first, second: (place, field) });
+                    }
+                    _ if folded == *label => {}
+                    // Nobody else has it: whoever had would fold alike.
+                    _ => drop(labels.insert(label.clone(), id)),
                 }
-                labels.insert(folded, id);
-                labels.insert(label.clone(), id);
             }
         }
         labels.shrink_to_fit();
@@ -122,4 +124,8 @@ impl Labels {
         }
         self.emoji.get(label::fold_into(label, &mut [0; label::FOLDED_MAX])?).copied()
     }
+}
+
+fn folded(label: &Arc<str>) -> Arc<str> {
+    if label::is_folded(label) { label.clone() } else { label::folded(label).collect::<String>().into() }
 }

@@ -21,7 +21,7 @@ use palette::Emoji;
 use std::sync::Arc;
 use uproar_wire::frame::{LABEL_MAX, PALETTE_MAX, Palette, PaletteEntry};
 use uproar_wire::http::{EmojiBody, EmojiSpec, RoomBody, RoomSpec};
-use uproar_wire::{EmojiId, RoomId};
+use uproar_wire::{EmojiId, RoomId, label};
 
 /// Characters of a refused value that its error repeats.
 const SHOWN_MAX: usize = 64;
@@ -190,8 +190,7 @@ pub fn demo_room() -> Room {
 }
 
 fn check_label(key: &str, label: &str) -> Result<(), RoomError> {
-    let says_something = uproar_wire::label::folded(label).next().is_some();
-    if label.len() <= LABEL_MAX && says_something && !label.contains(char::is_control) {
+    if label.len() <= LABEL_MAX && !label::is_blank(label) && !label.contains(char::is_control) {
         return Ok(());
     }
     let allowed = format!("1 to {LABEL_MAX} bytes without control characters, and not variation selectors alone");

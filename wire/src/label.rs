@@ -5,7 +5,7 @@
 //! variation selectors U+FE0E and U+FE0F and composes what is left (Unicode normalisation form C). Two labels are the same
 //! if they are folded to the same text. Case, skin tones and joiners count.
 
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Bytes of a folded label at most: composing makes a text three times as long at worst.
 pub const FOLDED_MAX: usize = 3 * crate::frame::LABEL_MAX;
@@ -15,9 +15,23 @@ pub fn is_same(one: &str, other: &str) -> bool {
     one == other || (!(one.is_ascii() && other.is_ascii()) && folded(one).eq(folded(other)))
 }
 
+/// Whether a label is folded as it is, by a quick look: nearly every one that is.
+pub fn is_folded(label: &str) -> bool {
+    label.is_ascii() || (!label.contains(is_selector) && is_nfc_quick(label.chars()) == IsNormalized::Yes)
+}
+
+/// Whether a label says nothing: it is empty, or variation selectors alone.
+pub fn is_blank(label: &str) -> bool {
+    label.chars().all(is_selector)
+}
+
 /// The characters of a folded label.
 pub fn folded(label: &str) -> impl Iterator<Item = char> {
-    label.chars().filter(|character| !matches!(character, '\u{FE0E}' | '\u{FE0F}')).nfc()
+    label.chars().filter(|&character| !is_selector(character)).nfc()
+}
+
+fn is_selector(character: char) -> bool {
+    matches!(character, '\u{FE0E}' | '\u{FE0F}')
 }
 
 /// The folded label, in memory of the caller's; `None` when that is too short. A label of a palette fits [`FOLDED_MAX`] bytes.
@@ -51,6 +65,7 @@ mod tests {
         ];
         for (one, other) in pairs {
             assert!(is_same(one, other) && is_same(other, one), "{one:?} and {other:?}");
+            assert!(!(is_folded(one) && is_folded(other)), "{one:?} and {other:?}");
         }
     }
 
