@@ -215,7 +215,6 @@ impl Drop for EndsTapping<'_> {
 
 #[allow(clippy::disallowed_methods, reason = "what a restart takes is printed and not asserted")]
 #[test]
-#[allow(clippy::disallowed_methods, reason = "what a restart takes is printed and not asserted")]
 fn a_restart_waits_for_no_viewer_that_has_vanished_and_one_retry_mends_every_refused_tap() {
     const VIEWERS: usize = 1000;
     const VANISHED: usize = 100;
