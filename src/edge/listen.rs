@@ -187,7 +187,7 @@ fn take_both_families(socket: &Socket, address: SocketAddr) -> io::Result<()> {
 /// The public HTTP listener of a process with one shard.
 #[cfg(test)]
 pub fn open_http(config: &Config) -> Result<Vec<TcpListener>, ListenError> {
-    let http = bind_group("http", config.listen.http, Type::STREAM, 1, config, &mut Vec::new())?;
+    let http = bind_group("http", config.listen.http, Type::STREAM, 1, config, &mut BTreeMap::new())?;
     http.sockets.iter().for_each(|socket| limit_replies(socket).unwrap());
     Ok(http.sockets.into_iter().map(TcpListener::from).collect())
 }
