@@ -181,11 +181,14 @@ impl Ring {
     }
 
     /// Gives back the memory that a burst has left: spare buffers that were not needed since the last call, and what provided
-    /// buffers hold beyond those of a quiet time. The completions that were collected have been handled.
+    /// buffers hold beyond those of a quiet time. Completions that were collected have been handled.
     pub fn trim(&mut self) {
         self.spare.drain(..self.spare_unused);
         self.spare_unused = self.spare.len();
-        self.buffers.trim();
+        // A completion that was not collected may have brought bytes that are still in a buffer.
+        if self.ring.completion().is_empty() && !self.has_unfinished() {
+            self.buffers.trim();
+        }
     }
 
     /// Takes back a buffer that was not sent.
