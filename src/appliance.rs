@@ -9,7 +9,7 @@ pub use inputs::check;
 
 use crate::config::{Config, ConfigSource, Loaded};
 use crate::edge::announcement::Announcement;
-use crate::edge::board::Board;
+use crate::edge::board::{Board, Files};
 use crate::edge::certificate::Expiry;
 use crate::edge::checks::{self, Gap, Gaps, Plan};
 use crate::edge::clock::WallClock;
@@ -160,7 +160,7 @@ pub fn serve(loaded: Loaded, source: ConfigSource, log: &Log, failure: u8) -> Re
 
     let usable = placement::usable_cores();
     let cores = placement::place(config.shards, &usable);
-    check_open_files(cores.len())?;
+    let files = check_open_files(cores.len())?;
     let expiry = certificate.expiry();
     let read_process = process_reader(expiry.clone(), log)?;
 
@@ -186,7 +186,7 @@ pub fn serve(loaded: Loaded, source: ConfigSource, log: &Log, failure: u8) -> Re
     let announcement = Announcement::of(&config);
     let web = WebConfig { page: config.web.page, origins: Arc::new(config.web.allowed_origins()) };
     let in_force = InForce::new(source, config.clone(), &rooms, certificate, expiry, base, sockets.quic_port);
-    let board = Arc::new(Board::new(cores.len(), config.http.connections_max));
+    let board = Arc::new(Board::new(cores.len(), config.http.connections_max).with_files(files));
     let shared = Shared {
         config: Arc::new(config),
         rooms,
@@ -346,11 +346,11 @@ fn raise_open_files() {
     }
 }
 
-/// Later, glommio would panic.
-fn check_open_files(shards: usize) -> Result<(), ServeError> {
+/// Later, glommio would panic. Says what is left for connections.
+fn check_open_files(shards: usize) -> Result<Files, ServeError> {
     let limit = descriptor::open_files_max().map_err(kernel("open files"))?;
     let least = FILES_TO_START + FILES_TO_START_A_SHARD * shards as u64;
-    if limit < least { Err(ServeError::TooFewFiles { limit, shards, least }) } else { Ok(()) }
+    if limit < least { Err(ServeError::TooFewFiles { limit, shards, least }) } else { Ok(Files::of(limit, shards)) }
 }
 
 fn random<const N: usize>() -> Result<[u8; N], ServeError> {

@@ -32,6 +32,12 @@ pub const GRACE_DIVISOR: u64 = 4;
 pub const DATAGRAM_BATCH: usize = 64;
 /// Batches of reactions taken in one turn of the loop, so that no socket starves the others: about 1 ms of work.
 pub const BATCHES_PER_TURN: usize = 8;
+/// Bytes of reactions taken in one turn: with trains, a batch may hold 4 MB, and each byte costs about as much as a
+/// nanosecond.
+pub const REACTION_BYTES_PER_TURN: usize = 1 << 20;
+/// Datagrams taken from the QUIC socket in one turn: with trains, a batch may hold 8,192. The train that exceeds it is taken
+/// whole.
+pub const QUIC_DATAGRAMS_PER_TURN: usize = 256;
 /// Batches taken from the QUIC socket in one turn: a datagram there costs five times one of reactions, and those who tap
 /// wait for the turn to end.
 pub const QUIC_BATCHES_PER_TURN: usize = 1;
@@ -59,8 +65,34 @@ pub const HTTP_REACTIONS_MAX: usize = 1024;
 /// Taps that any datagram or request can say: as many records as the larger of both has, each at its most. What a node takes
 /// of them is an operator's choice.
 pub const REQUEST_TAPS_MAX: usize = HTTP_REACTIONS_MAX * u16::MAX as usize;
-/// Bytes of replies that may wait for a connection that does not read; then reading from it stops.
-pub const HTTP_REPLIES_MAX: usize = 65_536;
+/// Bytes of replies that may wait for a connection; its next request is not looked at until the kernel has taken them.
+/// A connection also gets no more than this from one step of a turn, so that a client that pipelines requests takes turns
+/// with the others.
+pub const HTTP_REPLIES_MAX: usize = 16_384;
+/// Bodies of at least this many bytes are handed to the kernel from where they lie, shared by all connections that they go
+/// to. Smaller ones are copied into the replies of their connection, as a send of its own costs more than the copy.
+pub const HTTP_SHARED_BODY_MIN: usize = 8_192;
+/// Work that one turn does for HTTP connections, in bytes received and replied, with [`HTTP_REQUEST_COST`] for each request.
+/// One to two milliseconds; what is left over is done in the turns that follow, connection by connection.
+pub const HTTP_TURN_WORK: usize = 1 << 20;
+/// What a request costs beside its bytes, in bytes that cost as much to copy: about a microsecond.
+pub const HTTP_REQUEST_COST: usize = 1024;
+/// Work that one turn does to bring HTTP connections to the ring: bytes handed to the kernel, with [`HTTP_REQUEST_COST`] for
+/// each send and [`HTTP_CLOSE_COST`] for each connection that is closed.
+pub const HTTP_FLUSH_WORK: usize = 1 << 20;
+/// What closing a connection costs, in bytes that cost as much to copy: the kernel takes its sockets and queues apart.
+pub const HTTP_CLOSE_COST: usize = 8_192;
+/// Bytes of the kernel's send buffer for one connection of the public port; the kernel doubles it for its bookkeeping. A
+/// peer with room for more gets that much in a round trip.
+pub const HTTP_SEND_BUFFER_BYTES: usize = 65_536;
+/// Bytes that the kernel may keep of a connection of the public port and has not sent, as the peer has no room. What is
+/// beyond that is kept here, where it is bounded and shared. For an event stream, what waits there is only getting older.
+pub const HTTP_UNSENT_BYTES: usize = 16_384;
+/// Bytes of the kernel's memory that one connection of the public port holds for sending at most: its doubled send buffer,
+/// and the one segment with which it is overdrawn.
+pub const HTTP_KERNEL_BYTES_MAX: usize = 2 * HTTP_SEND_BUFFER_BYTES + 65_536;
+/// Connections that one turn accepts on one port. About a third of a millisecond.
+pub const ACCEPTS_PER_TURN: usize = 64;
 /// Bytes taken and discarded from a client that goes on sending after its last reply, so that it comes to read it: the
 /// bodies that are refused for their size are seldom larger.
 pub const HTTP_LINGER_BYTES_MAX: usize = 2 << 20;
@@ -71,6 +103,10 @@ pub const HTTP_SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long a connection may be open before its first request: balancers and browsers open some ahead. Those that have asked
 /// are kept for `http.idle_timeout`, which is long; so a flood of connections that ask nothing takes no place for as long.
 pub const HTTP_UNUSED: Duration = Duration::from_secs(60);
+/// HTTP connections looked over in one turn of a sweep, about a twentieth of a millisecond.
+pub const HTTP_SWEEP_SLICE: usize = 1024;
+/// HTTP connections of which the time is up that one turn ends.
+pub const HTTP_SWEEP_ENDS: usize = 64;
 /// How long a connection lingers after its last reply, so that a client that still sends comes to read it.
 pub const HTTP_LINGER: Duration = Duration::from_secs(1);
 /// Connections of the admin port: scrapers, probes and operators. Apart from the public ones, so that the node can be
@@ -94,6 +130,9 @@ pub const TCP_BUFFERS: u16 = 2048;
 
 /// Subscribers served before the loop looks at arrivals again: with sealing and sending, about a quarter of a millisecond.
 pub const FANOUT_SLICE: usize = 32;
+/// Subscribers of replaced rooms that are offered the new palette before the loop looks at arrivals again: each is a few cache
+/// misses, a hundredth of a write.
+pub const PALETTE_SLICE: usize = 256;
 /// Event streams served before the loop looks at arrivals again, and event streams that are ended: with sending, about a
 /// quarter of a millisecond, and twice that when each of them watches another room, whose frame is made an event.
 pub const STREAM_SLICE: usize = 32;
@@ -114,9 +153,6 @@ pub const STREAM_RETRY_MS: RangeInclusive<u64> = 1000..=5000;
 /// Bytes of events that may wait in the process for an event stream that does not read: each has a copy, which goes when the
 /// kernel has taken it, or with the connection after `http.send_timeout`.
 pub const STREAM_BYTES_MAX: usize = PALETTE_EVENT_BYTES_MAX + (STREAM_EVENTS_MAX - 1) * FRAME_EVENT_BYTES_MAX;
-/// Bytes that the kernel may keep for a stream and has not sent: an audience wants the newest frame, and what waits there
-/// is only getting older.
-pub const STREAM_UNSENT_BYTES: usize = 16_384;
 /// Received QUIC datagrams that are routed before the first is handled: enough to fetch ahead, few enough that what was
 /// routed is still in the cache.
 pub const QUIC_ROUTED_MAX: usize = 64;
@@ -125,6 +161,9 @@ pub const QUIC_ROUTED_MAX: usize = 64;
 pub const PREFETCH_AHEAD: usize = 3;
 /// Deadlines of QUIC connections handled before the loop looks at arrivals again: about a millisecond.
 pub const QUIC_TIMEOUTS_PER_CALL: usize = 256;
+/// Deadlines of one second that are sorted into ticks before the loop looks at arrivals again: a tenth of a millisecond, or
+/// some where their connections are not in the cache.
+pub const QUIC_TIMERS_SLICE: usize = 4096;
 /// QUIC connections polled for output before the loop looks at arrivals again.
 pub const TRANSMIT_SLICE: usize = 64;
 /// A subscriber that joins a room gets its newest frame only if that is of one of this many windows before the open one. The
@@ -137,6 +176,13 @@ pub const MERGE_SLICE: usize = 512;
 pub const MERGE_DELTAS: usize = 8;
 /// Frames that travel in one mesh message.
 pub const FRAMES_PER_MESSAGE: usize = 64;
+/// Messages of other shards handled before the loop looks at arrivals again, and as many of the shard to itself. The largest
+/// carries [`FRAMES_PER_MESSAGE`] frames to offer: together about a millisecond.
+pub const MESH_SLICE: usize = 64;
+/// Changes of rooms of a reload that are handed to the coordinator before the loop looks at arrivals again.
+pub const ROOM_CHANGES_SLICE: usize = 64;
+/// Pages of `/metrics` written in one turn of a shard; each takes a tenth of a millisecond or two.
+pub const SCRAPES_PER_TURN: usize = 4;
 /// Messages a mesh channel holds; beyond that they wait at its ends.
 pub const MESH_DEPTH: usize = 1024;
 
@@ -258,6 +304,13 @@ pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of `/metrics/shards` written in one turn of a shard, in one or two tenths of a millisecond; 128 shards fill nearly 3 MB.
 pub const PAGE_SLICE_BYTES: usize = 32_768;
 
+/// Rooms of `GET /v1/rooms` written in one turn of a shard at most, also when they are small.
+pub const ROOM_LIST_SLICE: usize = 512;
+
+/// Time after which memory that was freed goes back to the system, in two steps of as much: in the second, nothing that was
+/// used since the first is given away. Far above a burst, far below the time in which somebody looks.
+pub const MEMORY_STEP: Duration = Duration::from_millis(1500);
+
 /// Time from a shard's panic to the end of the process at most: for writing down what happened and where; far below the time
 /// after which a supervisor looks.
 pub const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -293,6 +346,10 @@ pub const INCIDENT_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time between two lines of one shard about one kind of incident; the second one says what has come together meanwhile.
 pub const INCIDENT_SAID_EVERY: Duration = Duration::from_secs(10);
 
+/// Descriptors that connections leave in any case: for a log, a configuration, a certificate or `/proc` that is read while
+/// the node serves, and for connections that are accepted only to be refused.
+pub const FILES_AT_HAND: u64 = 8;
+
 const _: () = assert!(LAST_WORDS.as_millis() > LOG_FLUSH_TIMEOUT.as_millis(), "a panic is written before the end");
 const _: () = assert!(
     DRAIN_DELIVERY.as_millis() + DRAIN_PARTING.as_millis() + DRAIN_REPEAT_AFTER.as_millis() < 1000,
@@ -312,7 +369,10 @@ const _: () = assert!(
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < QUIC_DATAGRAM_BUFFER, "the largest reactions are accepted");
 const _: () = assert!(HTTP_REQUEST_LINE_MAX < HTTP_HEAD_MAX);
 const _: () = assert!(STREAM_BYTES_MAX <= 5 << 18, "a thousand deaf readers of the largest room fit 1.25 GiB");
-const _: () = assert!((STREAM_EVENTS_MAX - 1) * FRAME_EVENT_BYTES_MAX < 2 * HTTP_REPLIES_MAX, "a stream holds no more");
+const _: () =
+    assert!(STREAM_EVENTS_MAX * HTTP_SHARED_BODY_MIN < 2 * HTTP_REPLIES_MAX, "copies of a stream's events fit");
+const _: () = assert!(HTTP_SHARED_BODY_MIN < HTTP_REPLIES_MAX && HTTP_UNSENT_BYTES < HTTP_SEND_BUFFER_BYTES);
+const _: () = assert!(HTTP_SEND_BUFFER_BYTES < HTTP_TURN_WORK / 2, "a step leaves work for others");
 const _: () = assert!(HTTP_CONNECTION_BYTES_MAX <= 1024 * 1024, "ten thousand at their worst fit 10 GiB");
 const _: () = assert!(HTTP_LINGER_BYTES_MAX > HTTP_HEAD_MAX + HTTP_BODY_MAX, "a refused request may come to its end");
 const _: () = assert!(uproar_wire::reaction::DATAGRAM_MAX < DATAGRAM_BUFFER);

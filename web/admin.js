@@ -37,7 +37,7 @@ const LOSSES = [
   ["uproar_buffer_exhaustion_total", "Out of buffers", "warn"],
   ["uproar_rejected_total", "Rejected", "warn", /./],
   ["uproar_webtransport_requests_total", "WebTransport refused", "warn", /^(403|429|503)$/],
-  ["uproar_connections_total", "Connections", "warn", /^(full|address_full|refused|dropped|handshake_failed|http3_error|transport_error)$/],
+  ["uproar_connections_total", "Connections", "warn", /^(full|address_full|no_files|refused|dropped|handshake_failed|http3_error|transport_error)$/],
 ];
 
 const node = new History(LINE_MS);

@@ -14,6 +14,7 @@
 use super::board::Board;
 use super::mesh::EdgeMessage;
 use crate::ids::{ClientAddress, ShardId};
+use crate::metrics::Outcome;
 use socket2::SockRef;
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -37,8 +38,8 @@ pub enum Admitted {
     Here(Arrival),
     /// It is another shard's to decide.
     Sent,
-    /// Its address has as many connections as it may have; it is to be told so, and closed.
-    Refused(OwnedFd),
+    /// It is to be told why, and closed: its address has as many connections as it may have, or the process as many files.
+    Refused(OwnedFd, Outcome),
 }
 
 /// One shard's part in placing connections.
@@ -68,6 +69,9 @@ impl Admission {
 
     /// This shard has accepted a connection.
     pub fn handle_accepted(&mut self, socket: OwnedFd) -> Admitted {
+        if !self.board.has_files() {
+            return Admitted::Refused(socket, Outcome::NoFiles);
+        }
         if self.per_address_max == 0 {
             return self.place(Arrival { socket, client: None });
         }
@@ -90,7 +94,7 @@ impl Admission {
             let connections = self.addresses.entry(client).or_default();
             // One that came while there was a cap may meet none here.
             if self.per_address_max > 0 && *connections >= self.per_address_max {
-                return Admitted::Refused(arrival.socket);
+                return Admitted::Refused(arrival.socket, Outcome::AddressFull);
             }
             *connections += 1;
         }
@@ -107,9 +111,19 @@ impl Admission {
         }
     }
 
-    /// Counts a connection that this shard serves whatever the others have.
-    pub fn handle_unplaced(&mut self) {
-        self.board.join(self.here);
+    /// Connections of the admin port that there may be.
+    pub fn admin_max(&self) -> usize {
+        self.board.admin_max()
+    }
+
+    /// Counts a connection of the admin port, which this shard serves whatever the others have.
+    pub fn handle_admin(&mut self) {
+        self.board.join_admin(self.here);
+    }
+
+    /// A connection of the admin port is gone.
+    pub fn handle_admin_closed(&mut self) {
+        self.board.leave_admin(self.here);
     }
 
     /// A connection that this shard was to serve is gone, or was not taken.
@@ -172,7 +186,7 @@ mod tests {
             assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
         }
         let (third, peer) = arrival(Some(CLIENT));
-        assert!(matches!(admission.handle_admit(third), Admitted::Refused(_)));
+        assert!(matches!(admission.handle_admit(third), Admitted::Refused(_, Outcome::AddressFull)));
         assert!(is_closed(peer));
         assert!(matches!(admission.handle_admit(arrival(Some(ClientAddress::V6(1))).0), Admitted::Here(_)));
 
@@ -188,13 +202,13 @@ mod tests {
     fn a_cap_that_goes_or_comes_counts_every_connection_that_it_met() {
         let mut admission = alone(1);
         assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
-        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Refused(_)));
+        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Refused(_, Outcome::AddressFull)));
         admission.set_max(0, 10_000);
         // It was on its way here when the cap went.
         assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
         admission.set_max(3, 10_000);
         assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Here(_)));
-        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Refused(_)));
+        assert!(matches!(admission.handle_admit(arrival(Some(CLIENT)).0), Admitted::Refused(_, Outcome::AddressFull)));
         (0..3).for_each(|_| admission.handle_closed(Some(CLIENT)));
         assert!(admission.addresses.is_empty());
     }
@@ -203,7 +217,7 @@ mod tests {
     fn a_connection_handed_over_is_closed_when_nobody_takes_the_message() {
         let board = Arc::new(Board::new(2, 10_000));
         let mut admission = Admission::new(ShardId(0), 2, board.clone(), 0);
-        board.join(ShardId(0));
+        board.join_admin(ShardId(0));
         let (handed, peer) = arrival(None);
         assert!(matches!(admission.handle_admit(handed), Admitted::Sent));
         let (to, message) = admission.poll_mesh().unwrap();

@@ -105,8 +105,8 @@ const KINDS: [Kind; 13] = [
     },
     Kind {
         name: "files_exhausted",
-        count: |m| m.detail.accepts_failed,
-        what: "times HTTP connections could not be accepted for want of open files, or of memory in the kernel: who came waits",
+        count: |m| m.detail.accepts_failed + m.connections[Proto::Http.index()][Outcome::NoFiles.index()],
+        what: "HTTP connections were turned away or could not be accepted for want of open files, or of memory in the kernel",
         remedy: "raise LimitNOFILE (`ulimit -n`) and, if the machine is out of them, fs.file-max, or lower http.connections_max",
         is_told_in_drain: true,
     },

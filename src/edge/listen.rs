@@ -6,11 +6,13 @@
 use super::socket_buffer::{self, Clamp};
 use super::sys::socket_option;
 use crate::config::Config;
+use crate::limits;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 
@@ -77,6 +79,9 @@ pub fn open(config: &Config, shards: usize) -> Result<Sockets, ListenError> {
     let quic = udp("quic", config.listen.quic)?;
     let http = bind_group("http", config.listen.http, Type::STREAM, shards, config, &mut locks)?;
     let admin = bind_group("admin", config.listen.admin, Type::STREAM, 1, config, &mut locks)?;
+    for socket in &http.sockets {
+        limit_replies(socket).map_err(|source| ListenError::Refused { what: "http", address: http.address, source })?;
+    }
 
     let refused = |what, address| move |source| ListenError::Refused { what, address, source };
     for socket in &reactions.sockets {
@@ -177,6 +182,20 @@ fn bind(address: SocketAddr, kind: Type, config: &Config) -> io::Result<Socket> 
 /// A socket at [::] takes what comes by IPv4 as well, whatever `net.ipv6.bindv6only` says.
 fn take_both_families(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     if address.is_ipv6() { socket.set_only_v6(false) } else { Ok(()) }
+}
+
+/// The public HTTP listener of a process with one shard.
+#[cfg(test)]
+pub fn open_http(config: &Config) -> Result<Vec<TcpListener>, ListenError> {
+    let http = bind_group("http", config.listen.http, Type::STREAM, 1, config, &mut BTreeMap::new())?;
+    http.sockets.iter().for_each(|socket| limit_replies(socket).unwrap());
+    Ok(http.sockets.into_iter().map(TcpListener::from).collect())
+}
+
+/// Bounds what the kernel keeps of the replies to one connection. Connections have it from the listener that they come by.
+fn limit_replies(listener: &Socket) -> io::Result<()> {
+    listener.set_send_buffer_size(limits::HTTP_SEND_BUFFER_BYTES)?;
+    socket_option::limit_unsent(listener.as_raw_fd(), limits::HTTP_UNSENT_BYTES)
 }
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.

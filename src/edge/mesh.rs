@@ -124,6 +124,11 @@ impl Mesh {
         self.inbox.borrow_mut().pop_front()
     }
 
+    /// Whether messages have arrived that were not received.
+    pub fn has_received(&self) -> bool {
+        !self.inbox.borrow().is_empty()
+    }
+
     /// Messages that wait: arrived and not received, or sent and without room in their channel.
     pub fn depth(&self) -> usize {
         self.inbox.borrow().len() + self.waiting

@@ -9,9 +9,10 @@
 //!
 //! The clocks are read once per turn and once more before a sleep, the thread's own time every [`limits::FIGURES_AGE`] at most. The
 //! loop only joins: what happens is the shard's to say, how bytes travel is
-//! [`super::udp`]'s and [`super::tcp`]'s, what the process is told from outside is `supervised`'s, how it
+//! [`super::udp`]'s and [`super::tcp`]'s, when memory goes back to the system is `memory`'s, what the process is told from outside is `supervised`'s, how it
 //! sleeps is `sleeping`'s.
 
+mod memory;
 mod sleeping;
 mod supervised;
 
@@ -25,6 +26,7 @@ use super::incidents::Incidents;
 use super::listen::ShardSockets;
 use super::mesh::{EdgeMessage, Mesh, MeshEnds};
 use super::sleep::Sleeper;
+use super::sys::heap;
 use super::sys::ring::{Completion, Ring};
 use super::sys::system;
 use super::tcp::Tcp;
@@ -36,6 +38,7 @@ use crate::limits;
 use crate::metrics::{ShardMetrics, Socket};
 use crate::shard::{HttpPort, Shard, ShardConfig};
 use crate::window::Now;
+use memory::{Memory, Step};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
@@ -86,6 +89,7 @@ pub struct ShardLoop {
     incidents: Incidents,
     sleeper: Sleeper,
     attention: Attention,
+    memory: Memory,
     is_stopped: bool,
 }
 
@@ -100,9 +104,8 @@ impl ShardLoop {
         listeners.extend(start.sockets.admin.map(|admin| (admin, HttpPort::Admin)));
         let ShardConfig { id, shards, .. } = start.shard;
         let admission = Admission::new(id, shards, start.board, start.config.http.connections_per_address_max);
-        let mut tcp = Tcp::new(listeners, admission, &start.config, now.instant);
+        let tcp = Tcp::new(listeners, admission, &start.config, now.instant);
         let mesh = Mesh::connect(start.mesh, &bell).await;
-        tcp.start(&mut ring)?;
         if let Some(control) = &start.control {
             control.start(&mut ring)?;
         }
@@ -123,6 +126,7 @@ impl ShardLoop {
             incidents: Incidents::new(id, now.instant),
             sleeper: Sleeper::default(),
             attention: Attention::new(clock::instant()),
+            memory: Memory::new(),
             is_stopped: false,
         };
         started.read_figures(now.instant);
@@ -173,19 +177,20 @@ impl ShardLoop {
             self.incidents.handle_metrics(now.instant, self.shard.counters(), is_ready);
         }
         self.ring.enter(&mut self.completions)?;
-        self.tcp.handle_flushed(now.instant, &mut self.ring, &mut self.shard)?;
+        self.tcp.begin_turn(now.instant, &mut self.ring, &mut self.shard)?;
         let mut completions = std::mem::take(&mut self.completions);
         self.shard.metrics_mut().detail.completions += completions.len() as u64;
         for completion in completions.drain(..) {
             self.handle_completion(now.instant, completion)?;
         }
         self.completions = completions;
+        self.tcp.end_arrivals(now.instant, &mut self.ring, &mut self.shard)?;
         if let Some(reactions) = &mut self.reactions
-            && reactions.receive(limits::BATCHES_PER_TURN, &mut self.shard)?
+            && reactions.receive(limits::BATCHES_PER_TURN, limits::REACTION_BYTES_PER_TURN, &mut self.shard)?
         {
             self.sleeper.handle_reactions();
         }
-        if self.quic.receive(now, limits::QUIC_BATCHES_PER_TURN, &mut self.shard)? {
+        if self.quic.receive(now, limits::QUIC_BATCHES_PER_TURN, limits::QUIC_DATAGRAMS_PER_TURN, &mut self.shard)? {
             self.sleeper.handle_quic();
         }
         Ok(())
@@ -198,7 +203,7 @@ impl ShardLoop {
             self.sleeper.handle_arrival();
         }
         match purpose {
-            Purpose::Accept(listener) => tcp.handle_accepted(now, listener, completion, ring, shard)?,
+            Purpose::Accept(listener) => tcp.handle_acceptable(listener),
             Purpose::Receive(conn) => tcp.handle_received(now, conn, &completion, ring, shard),
             Purpose::Writable(conn) => tcp.handle_writable(conn),
             Purpose::Reactions => {
@@ -215,7 +220,7 @@ impl ShardLoop {
                     control.handle_bell(ring)?;
                 }
             }
-            // Only failed sends complete, and they come apart (`Tcp::handle_flushed`).
+            // Only failed sends complete, and they come apart (`Tcp::begin_turn`).
             Purpose::Send(_) | Purpose::Cancel => {}
         }
         Ok(())
@@ -224,7 +229,8 @@ impl ShardLoop {
     fn handle_mesh(&mut self, now: Now) -> io::Result<()> {
         self.handle_commands(now);
         self.shard.metrics_mut().detail.mesh_depth = self.mesh.depth() as u64;
-        while let Some((from, message)) = self.mesh.poll_receive() {
+        for _ in 0..limits::MESH_SLICE {
+            let Some((from, message)) = self.mesh.poll_receive() else { break };
             self.shard.metrics_mut().detail.mesh_received += 1;
             match message {
                 EdgeMessage::Core(message) => self.shard.handle_mesh(now, from, message),
@@ -251,13 +257,26 @@ impl ShardLoop {
         if self.shard.poll_timeout().is_some_and(|deadline| deadline <= now.instant) {
             self.shard.handle_timeout(now);
         }
-        self.tcp.handle_timeout(now.instant, &mut self.ring, &mut self.shard)
+        self.tcp.handle_timeout(now.instant, &mut self.ring, &mut self.shard)?;
+        self.give_memory_back(now.instant);
+        Ok(())
+    }
+
+    /// After the completions of the turn, of which nothing is left.
+    fn give_memory_back(&mut self, now: Instant) {
+        let let_go = self.tcp.closed() + self.shard.let_go();
+        if let Some(step) = self.memory.poll_step(now, let_go) {
+            self.ring.trim();
+            self.tcp.trim();
+            if step == Step::GiveBack {
+                heap::give_back();
+            }
+        }
     }
 
     /// Hands the shard's output to the kernel and to other shards; true while there is more.
     fn send(&mut self, now: Now) -> io::Result<bool> {
-        // First, as an answer may let a connection go on with what asks other shards, or end it.
-        self.tcp.handle_answers(now.instant, &mut self.ring, &mut self.shard);
+        self.tcp.handle_answers(&mut self.shard);
         self.tcp.handle_stream_writes(now.instant, &mut self.ring, &mut self.shard);
         self.tcp.flush(&mut self.ring, &mut self.shard)?;
         while let Some((to, message)) = self.shard.poll_mesh(now) {
@@ -276,7 +295,11 @@ impl ShardLoop {
             return Ok(true);
         }
         let is_transmitting = self.quic.transmit(now, &mut self.shard, &mut self.ring)?;
-        Ok(is_waiting || is_transmitting || self.tcp.has_flushed())
+        Ok(is_waiting
+            || is_transmitting
+            || self.tcp.has_work()
+            || self.mesh.has_received()
+            || self.shard.has_messages())
     }
 
     /// Takes what the kernel already holds, so that no tap that reached this machine is left behind.
@@ -284,7 +307,7 @@ impl ShardLoop {
         self.tcp.stop_accepting(&mut self.ring)?;
         if let Some(reactions) = &mut self.reactions {
             reactions.handle_readable();
-            reactions.receive(limits::BATCHES_AT_DRAIN, &mut self.shard)?;
+            reactions.receive(limits::BATCHES_AT_DRAIN, usize::MAX, &mut self.shard)?;
             // What the kernel dropped here can be asked for as long as the socket is open.
             self.read_figures(now.instant);
             self.reactions = None;
@@ -292,7 +315,7 @@ impl ShardLoop {
             self.ring.cancel(Purpose::Reactions.token(), Purpose::Cancel.token())?;
         }
         self.quic.handle_readable();
-        self.quic.receive(now, limits::BATCHES_AT_DRAIN, &mut self.shard)?;
+        self.quic.receive(now, limits::BATCHES_AT_DRAIN, usize::MAX, &mut self.shard)?;
         self.shard.begin_drain(now);
         Ok(())
     }

@@ -1,11 +1,12 @@
-//! TCP connections of one shard on its ring: multishot accept, multishot receive into provided buffers, and one send a
-//! connection and turn, with all replies of the turn.
+//! TCP connections of one shard on its ring: multishot receive into provided buffers, and one send a connection and turn, with
+//! all replies of the turn.
 //!
 //! 1. `arrivals`: who comes, and who is served here;
 //! 2. this file: what a connection receives, and what state that brings it to;
-//! 3. `departures`: at the end of a turn, what it has changed is brought to the ring;
-//! 4. `streams`: connections that have asked for frames as they come;
-//! 5. `sweep`: when a connection's time is up.
+//! 3. `turns`: how much of that one turn does, and which connections go on in the next one (`budget`);
+//! 4. `departures`: at the end of a turn, what it has changed is brought to the ring (`outgoing`);
+//! 5. `streams`: connections that have asked for frames as they come;
+//! 6. `sweep`: when a connection's time is up.
 //!
 //! A connection is *open*, *waiting* (an answer or a reader is awaited; nothing is received), *streaming* (frames go out
 //! as they come, nothing is asked any more), *finishing* (the last replies go out), *lingering* (we have sent our end and
@@ -13,9 +14,14 @@
 //! What requests mean is the shard's to say.
 
 mod arrivals;
+mod budget;
 mod departures;
+mod outgoing;
 mod streams;
 mod sweep;
+#[cfg(test)]
+mod tests;
+mod turns;
 
 use super::admission::Admission;
 use super::sys::ring::{Completion, Ring};
@@ -26,40 +32,52 @@ use crate::ids::ClientAddress;
 use crate::limits;
 use crate::metrics::Outcome;
 use crate::shard::{HTTP_CONNECTION_BYTES, HttpConn, HttpNext, HttpPort, Shard};
+use arrivals::Door;
+use budget::Budget;
+use outgoing::Queue;
 use slab::Slab;
+use std::collections::VecDeque;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
-use sweep::TimeLimits;
+use sweep::{Sweep, TimeLimits};
 
 /// All TCP connections of one shard.
 pub struct Tcp {
-    listeners: Vec<(TcpListener, HttpPort)>,
-    /// Listeners whose multishot accept has ended.
-    unarmed: Vec<u32>,
+    doors: Vec<Door>,
     conns: Slab<Conn>,
     next_generation: u32,
-    /// Connections that this turn has changed.
-    changed: Vec<HttpConn>,
+    /// Connections that this turn has changed, and those that a turn before had no work left for.
+    changed: VecDeque<HttpConn>,
     /// Connections that go on when the kernel has taken their replies, which it does when the ring is next entered.
     flushed: Vec<HttpConn>,
+    /// Connections whose requests wait for their turn: those that go on after a pause, and those for which the turn in which
+    /// they came had no work left.
+    queued: VecDeque<HttpConn>,
+    /// Work left to this turn.
+    budget: Budget,
     /// Connections that have just fallen silent, and are still to be asked whether they are over.
     silent: Vec<HttpConn>,
     /// Streams on which nothing was sent for long, and are still to be sent a heartbeat.
     quiet: Vec<HttpConn>,
-    swept_at: Instant,
-    /// The sweep before that.
-    swept_before_at: Instant,
+    sweep: Sweep,
+    /// Connections that have closed.
+    closed: u64,
     admission: Admission,
     /// Public connections at most, and how many connections of the admin port there are.
     connections_max: usize,
     admin_conns: usize,
     time_limits: TimeLimits,
     is_draining: bool,
+    #[cfg(test)]
+    work: turns::TurnWork,
 }
 
-// The replies of an idle connection are an empty vector.
+/// Entries for which lists keep memory without connections.
+const TRIM_ENTRIES: usize = 1024;
+
+// An idle connection has nothing to send, and holds no memory for that.
 const _: () = assert!(size_of::<Conn>() + HTTP_CONNECTION_BYTES <= limits::HTTP_IDLE_CONNECTION_BYTES_MAX);
 
 struct Conn {
@@ -75,9 +93,9 @@ struct Conn {
     is_behind: bool,
     /// Among the changed of this turn.
     is_changed: bool,
-    replies: Vec<u8>,
-    /// Of the replies, the bytes that the kernel has taken.
-    taken_len: usize,
+    /// Among the queued.
+    is_queued: bool,
+    replies: Queue,
     /// Of the last byte, or of the start of the request under way; of a stream's last event.
     since: Instant,
     is_mid_request: bool,
@@ -90,7 +108,7 @@ struct Conn {
     /// Events of its stream that this turn has appended.
     events: u8,
     /// Bytes that came when nothing was awaited any more.
-    discarded_bytes: usize,
+    discarded_bytes: u32,
     /// Why it ends, or `Done`.
     outcome: Outcome,
 }
@@ -106,24 +124,27 @@ enum State {
 }
 
 impl Tcp {
-    /// Accepts on `listeners` once [`Self::start`] is called.
+    /// Accepts on `listeners` from the first turn on.
     pub fn new(listeners: Vec<(TcpListener, HttpPort)>, admission: Admission, config: &Config, now: Instant) -> Self {
         Self {
-            unarmed: (0..listeners.len() as u32).collect(),
-            listeners,
+            doors: listeners.into_iter().map(|(listener, port)| Door::new(listener, port)).collect(),
             conns: Slab::new(),
             next_generation: 0,
-            changed: Vec::new(),
+            changed: VecDeque::new(),
             flushed: Vec::new(),
+            queued: VecDeque::new(),
+            budget: Budget::new(0),
             silent: Vec::new(),
             quiet: Vec::new(),
-            swept_at: now,
-            swept_before_at: now,
+            sweep: Sweep::new(now),
+            closed: 0,
             admission,
             connections_max: config.http.connections_max,
             admin_conns: 0,
             time_limits: TimeLimits::of(&config.http),
             is_draining: false,
+            #[cfg(test)]
+            work: turns::TurnWork::default(),
         }
     }
 
@@ -132,6 +153,24 @@ impl Tcp {
         self.admission.set_max(http.connections_per_address_max, http.connections_max);
         self.connections_max = http.connections_max;
         self.time_limits = TimeLimits::of(http);
+    }
+
+    /// Connections that have closed so far.
+    pub fn closed(&self) -> u64 {
+        self.closed
+    }
+
+    /// Gives up what the lists of a burst have left.
+    pub fn trim(&mut self) {
+        let most = 4 * self.conns.len() + TRIM_ENTRIES;
+        self.changed.shrink_to(most);
+        self.queued.shrink_to(most);
+        self.flushed.shrink_to(most);
+        self.silent.shrink_to(most);
+        self.quiet.shrink_to(most);
+        if self.conns.capacity() > most {
+            self.conns.shrink_to_fit();
+        }
     }
 
     /// Public connections that this shard takes at most.
@@ -148,13 +187,11 @@ impl Tcp {
         ring: &mut Ring,
         shard: &mut Shard,
     ) {
-        self.lend_buffer(conn, ring);
-        let received = ring.received(completion);
-        let buffer = received.map(|(buffer, _)| buffer);
+        let received = ring.received(completion).map(|(buffer, bytes)| (buffer, !bytes.is_empty()));
         if let Some(known) = find(&mut self.conns, conn) {
             known.is_receiving = completion.has_more();
             match received {
-                Some((_, bytes)) if !bytes.is_empty() => self.handle_bytes(now, conn, bytes, shard),
+                Some((_, true)) => self.handle_bytes(now, conn, Some(completion), ring, shard),
                 _ if completion.result == -libc::ENOBUFS => {
                     shard.metrics_mut().detail.buffer_exhaustion += 1;
                     ring.lend_more_buffers();
@@ -164,6 +201,10 @@ impl Tcp {
                 _ if completion.result == -libc::ECANCELED => {}
                 // The peer sends nothing more, and may still read. Its end is met again once the answer has come.
                 _ if completion.result == 0 && known.state == State::Waiting => {}
+                // The same once what it has sent had its turn.
+                _ if completion.result == 0 && known.is_queued && known.state == State::Open => {
+                    known.state = State::Waiting;
+                }
                 // A reader of a stream that ends its side is leaving.
                 _ if completion.result == 0 && known.state == State::Streaming => known.kill(Outcome::Done),
                 _ if completion.result == 0 && known.has_replies() => known.state = State::Finishing,
@@ -171,29 +212,56 @@ impl Tcp {
                 _ => known.kill(Outcome::Reset),
             }
         }
-        if let Some(buffer) = buffer {
+        if let Some((buffer, _)) = received {
             ring.give_back(buffer);
         }
         self.note_change(conn);
     }
 
-    /// Goes on with connections whose answers have come.
-    pub fn handle_answers(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) {
+    /// Takes connections whose answers have come among those that go on.
+    pub fn handle_answers(&mut self, shard: &mut Shard) {
         while let Some(conn) = shard.poll_http_ready() {
-            self.lend_buffer(conn, ring);
-            self.handle_bytes(now, conn, &[], shard);
-            self.note_change(conn);
+            self.queue(conn);
         }
     }
 
-    fn handle_bytes(&mut self, now: Instant, conn: HttpConn, bytes: &[u8], shard: &mut Shard) {
+    /// Hands to the shard what `completion` has received, or nothing, to go on after a pause.
+    fn handle_bytes(
+        &mut self,
+        now: Instant,
+        conn: HttpConn,
+        completion: Option<&Completion>,
+        ring: &mut Ring,
+        shard: &mut Shard,
+    ) {
         let Some(known) = find(&mut self.conns, conn) else { return };
         if matches!(known.state, State::Streaming | State::Finishing | State::Lingering | State::Dead) {
-            known.discard(bytes.len());
-            return;
+            let len = completion.map_or(0, |completion| completion.result.max(0) as usize);
+            return known.discard(len);
         }
-        let replies_before = known.replies.len();
-        let next = shard.handle_http(conn, bytes, &mut known.replies);
+        if known.is_queued || known.replies.has_shared() || self.budget.is_spent() {
+            return self.hold(now, conn, completion, ring, shard);
+        }
+        // Taken out, as the ring lends both the buffer and what was received.
+        let mut own = std::mem::take(known.replies.own(ring));
+        let bytes = completion.and_then(|completion| ring.received(completion)).map_or(&[][..], |(_, bytes)| bytes);
+        let replies_before = own.len();
+        let requests_before = shard.http_requests();
+        let next = shard.handle_http(conn, bytes, &mut own);
+        let replied = own.len() - replies_before;
+        let mut work =
+            bytes.len() + replied + (shard.http_requests() - requests_before) as usize * limits::HTTP_REQUEST_COST;
+        known.replies.set_own(own);
+        if next == HttpNext::Wait {
+            let mut body_len = 0;
+            while let Some(piece) = shard.take_http_body(conn) {
+                body_len += piece.len();
+                known.replies.push_shared(piece);
+            }
+            // The kernel takes as much of it at a time as its buffer holds.
+            work += body_len.min(limits::HTTP_SEND_BUFFER_BYTES);
+        }
+        self.budget.spend(work);
         known.state = match next {
             HttpNext::Read if self.is_draining && !shard.http_is_mid_request(conn) => State::Finishing,
             HttpNext::Read => State::Open,
@@ -205,22 +273,13 @@ impl Tcp {
         if known.state == State::Streaming && known.is_behind {
             shard.handle_stream_stalled(conn);
         }
-        known.has_asked |= next != HttpNext::Read || known.replies.len() > replies_before;
+        known.has_asked |= next != HttpNext::Read || replied > 0;
         let was_mid_request = known.is_mid_request;
         known.is_mid_request = shard.http_is_mid_request(conn);
         // The time of a request is total: bytes that trickle in do not extend it, but for the end of one request.
-        let is_same_request = was_mid_request && known.is_mid_request && known.replies.len() == replies_before;
+        let is_same_request = was_mid_request && known.is_mid_request && replied == 0;
         if !is_same_request {
             known.since = now;
-        }
-    }
-
-    /// Idle connections hold no buffer.
-    fn lend_buffer(&mut self, conn: HttpConn, ring: &mut Ring) {
-        if let Some(known) = find(&mut self.conns, conn)
-            && known.replies.capacity() == 0
-        {
-            known.replies = ring.spare_buffer();
         }
     }
 
@@ -228,7 +287,7 @@ impl Tcp {
         if let Some(known) = find(&mut self.conns, conn)
             && !std::mem::replace(&mut known.is_changed, true)
         {
-            self.changed.push(conn);
+            self.changed.push_back(conn);
         }
     }
 }
@@ -238,7 +297,7 @@ impl Conn {
         self.socket.as_raw_fd()
     }
 
-    /// Whether replies have not been handed to the kernel whole.
+    /// Whether replies have not been handed to the kernel whole, or not been taken by it.
     fn has_replies(&self) -> bool {
         !self.replies.is_empty()
     }
@@ -262,8 +321,8 @@ impl Conn {
 
     /// A peer that goes on sending is listened to for a while only, so that it reads the replies.
     fn discard(&mut self, bytes: usize) {
-        self.discarded_bytes += bytes;
-        if self.discarded_bytes > limits::HTTP_LINGER_BYTES_MAX {
+        self.discarded_bytes = self.discarded_bytes.saturating_add(bytes as u32);
+        if self.discarded_bytes as usize > limits::HTTP_LINGER_BYTES_MAX {
             self.kill(Outcome::Overflow);
         }
     }

@@ -1,7 +1,7 @@
 //! What a completion belongs to, packed into the 64 bits that the ring carries.
 //!
 //! ```text
-//! bits 62, 63: the ring's own     bits 56..62: kind     bits 32..56: generation     bits 0..32: slot
+//! bit 63: the ring's own     bits 56..63: kind     bits 32..56: generation     bits 0..32: slot
 //! ```
 
 use super::sys::ring::Token;
@@ -13,7 +13,7 @@ pub const GENERATIONS: u32 = 1 << 24;
 /// What a completion belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    /// Connections of the listener in this slot.
+    /// Connections wait at the listener in this slot.
     Accept(u32),
     /// Bytes of a connection.
     Receive(HttpConn),

@@ -15,6 +15,7 @@ use crate::window::Now;
 use quinn_proto::EcnCodepoint;
 use std::io;
 use std::net::UdpSocket;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::time::Instant;
 
@@ -29,35 +30,62 @@ enum Readiness {
     Polled,
 }
 
-/// Reads a socket batch by batch and polls it when it is empty.
+/// Reads a socket batch by batch and polls it when it is empty. What a turn has no work left for stays in the receiver's own
+/// buffers.
 struct Intake {
     socket: UdpSocket,
     receiver: DatagramReceiver,
+    /// Of the last batch, what was not handled.
+    rest: Range<usize>,
     readiness: Readiness,
 }
 
 impl Intake {
     fn new(socket: UdpSocket, batch: usize, detail: Detail) -> io::Result<Self> {
-        Ok(Self { socket, receiver: DatagramReceiver::new(batch, detail)?, readiness: Readiness::Ready })
+        Ok(Self { socket, receiver: DatagramReceiver::new(batch, detail)?, rest: 0..0, readiness: Readiness::Ready })
     }
 
-    /// Takes at most `batches`; a short one means that the socket is empty. True when there were datagrams.
-    fn receive(&mut self, batches: usize, mut handle: impl FnMut(&DatagramReceiver)) -> io::Result<bool> {
+    /// Takes at most `batches`, and receives of them until their costs come to `work`; a short batch means that the socket is
+    /// empty. True when there were datagrams.
+    fn receive(
+        &mut self,
+        batches: usize,
+        mut work: usize,
+        cost: impl Fn(&DatagramReceiver, usize) -> usize,
+        mut handle: impl FnMut(&DatagramReceiver, Range<usize>),
+    ) -> io::Result<bool> {
         let mut has_received = false;
         for _ in 0..batches {
-            if self.readiness != Readiness::Ready {
-                break;
+            if self.rest.is_empty() {
+                if self.readiness != Readiness::Ready {
+                    break;
+                }
+                let received = self.receiver.receive(self.socket.as_raw_fd())?;
+                if received < self.receiver.batch() {
+                    self.readiness = Readiness::Empty;
+                }
+                self.rest = 0..received;
             }
-            let received = self.receiver.receive(self.socket.as_raw_fd())?;
-            if received < self.receiver.batch() {
-                self.readiness = Readiness::Empty;
+            let first = self.rest.start;
+            while work > 0
+                && let Some(at) = self.rest.next()
+            {
+                work = work.saturating_sub(cost(&self.receiver, at));
             }
-            if received > 0 {
+            if first < self.rest.start {
                 has_received = true;
-                handle(&self.receiver);
+                handle(&self.receiver, first..self.rest.start);
+            }
+            if work == 0 {
+                break;
             }
         }
         Ok(has_received)
+    }
+
+    /// Whether there may be more to receive at once.
+    fn is_ready(&self) -> bool {
+        self.readiness == Readiness::Ready || !self.rest.is_empty()
     }
 
     /// Has the socket asked in the next turn although it was empty in this one: nothing else says that datagrams came while
@@ -95,7 +123,7 @@ impl ReactionSocket {
 
     /// Whether there may be more to receive at once.
     pub fn is_ready(&self) -> bool {
-        self.intake.readiness == Readiness::Ready
+        self.intake.is_ready()
     }
 
     /// The shard works on and does not sleep: what comes meanwhile is not to wait for the end of that.
@@ -103,11 +131,12 @@ impl ReactionSocket {
         self.intake.ask_again();
     }
 
-    /// Hands at most `batches` to the shard; true when there were any.
-    pub fn receive(&mut self, batches: usize, shard: &mut Shard) -> io::Result<bool> {
-        self.intake.receive(batches, |batch| {
+    /// Hands at most `batches`, and about `bytes` of them, to the shard; true when there were any.
+    pub fn receive(&mut self, batches: usize, bytes: usize, shard: &mut Shard) -> io::Result<bool> {
+        self.intake.receive(batches, bytes, DatagramReceiver::len_of, |batch, places| {
+            let receives = batch.part(places);
             shard.handle_reactions(
-                batch.iter().map(|received| Train { bytes: received.bytes, segment_len: received.segment_len }),
+                receives.map(|received| Train { bytes: received.bytes, segment_len: received.segment_len }),
             );
         })
     }
@@ -165,7 +194,7 @@ impl QuicSocket {
 
     /// Whether there may be more to receive at once.
     pub fn is_ready(&self) -> bool {
-        self.intake.readiness == Readiness::Ready
+        self.intake.is_ready()
     }
 
     /// As [`ReactionSocket::ask_again`].
@@ -173,12 +202,12 @@ impl QuicSocket {
         self.intake.ask_again();
     }
 
-    /// Hands at most `batches` to the shard; true when there were any.
-    pub fn receive(&mut self, now: Now, batches: usize, shard: &mut Shard) -> io::Result<bool> {
+    /// Hands at most `batches`, and about `datagrams` of them, to the shard; true when there were any.
+    pub fn receive(&mut self, now: Now, batches: usize, datagrams: usize, shard: &mut Shard) -> io::Result<bool> {
         self.forget_sent();
         let Self { intake, batch: transmits, .. } = self;
-        intake.receive(batches, |batch| {
-            let arrivals = batch.iter().filter_map(|received| received.remote.map(|remote| (received, remote)));
+        intake.receive(batches, datagrams, count_datagrams, |batch, places| {
+            let arrivals = batch.part(places).filter_map(|received| received.remote.map(|remote| (received, remote)));
             shard.handle_quic(
                 now,
                 arrivals.flat_map(|(received, remote)| {
@@ -271,6 +300,12 @@ impl QuicSocket {
     }
 }
 
+/// Datagrams of the train at one place.
+fn count_datagrams(batch: &DatagramReceiver, at: usize) -> usize {
+    let received = batch.received(at);
+    if received.segment_len == 0 { 1 } else { received.bytes.len().div_ceil(received.segment_len).max(1) }
+}
+
 fn stalled(shard: &mut Shard) {
     shard.metrics_mut().detail.sends_stalled[Proto::Quic.index()] += 1;
 }
@@ -284,3 +319,6 @@ fn outgoing<'a>(transmit: &Transmit, bytes: &'a [u8], segment_len: Option<usize>
         ecn: transmit.ecn.map_or(0, |ecn| ecn as u8),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 
 use super::outbox::FrameMessage;
 use super::pace::Pace;
+use bytes::Bytes;
 use uproar_wire::RoomId;
 
 /// Where a subscription's bytes go; fan-out only hands it back.
@@ -78,6 +79,13 @@ pub(super) struct Audience {
     pub(super) pace: Option<Pace>,
     /// Whether it stands in the queue of passes.
     pub(super) queued: bool,
+    /// The palette that replaces that of its members, while it stands in the queue of palettes.
+    pub(super) palette: Option<Bytes>,
+    /// Members at places below this have not been offered it. One that takes the place of a member that left may be offered
+    /// it twice.
+    pub(super) palette_due: usize,
+    /// Its room is gone, and its members are dropped one after the other.
+    pub(super) is_disbanding: bool,
     /// Number of the running pass, or of the last one.
     pass: u16,
     /// Where the running pass goes on, and where the next one starts.
@@ -86,7 +94,20 @@ pub(super) struct Audience {
 
 impl Audience {
     pub(super) fn new(room: RoomId) -> Self {
-        Self { room, members: Vec::new(), frame: None, due: 0, total: 0, pace: None, queued: false, pass: 0, cursor: 0 }
+        Self {
+            room,
+            members: Vec::new(),
+            frame: None,
+            due: 0,
+            total: 0,
+            pace: None,
+            queued: false,
+            palette: None,
+            palette_due: 0,
+            is_disbanding: false,
+            pass: 0,
+            cursor: 0,
+        }
     }
 
     /// Seats a member and returns its place. The running pass leaves it out.
@@ -99,14 +120,22 @@ impl Audience {
     pub(super) fn part(&mut self, place: usize) -> Option<SubscriptionId> {
         self.excuse(place);
         self.members.swap_remove(place);
+        self.palette_due = self.palette_due.min(self.members.len());
         self.members.get(place).map(|moved| moved.id)
     }
 
-    /// Removes everybody.
-    pub(super) fn disband(&mut self) -> Vec<Member> {
+    /// Ends what is under way: no member gets anything any more.
+    pub(super) fn disband(&mut self) {
         self.due = 0;
         self.frame = None;
-        std::mem::take(&mut self.members)
+        self.palette_due = 0;
+        self.is_disbanding = true;
+    }
+
+    /// The next member that has not been offered the palette.
+    pub(super) fn next_for_palette(&mut self) -> Option<SubscriptionId> {
+        self.palette_due = self.palette_due.checked_sub(1)?;
+        Some(self.members[self.palette_due].id)
     }
 
     /// Starts the pass of a newer frame where the last one stopped, and returns how many members that had not reached.
@@ -129,7 +158,8 @@ impl Audience {
     /// Whether the member has been handed all that it was offered.
     pub(super) fn is_caught_up(&self, place: usize) -> bool {
         let member = &self.members[place];
-        member.state == State::Ready && (self.due == 0 || member.pass == self.pass)
+        let has_palette = place >= self.palette_due;
+        has_palette && member.state == State::Ready && (self.due == 0 || member.pass == self.pass)
     }
 
     /// Takes the member out of the running pass; says whether it was still due.

@@ -24,7 +24,7 @@ pub use pace::{PACE_STEP, Pace};
 #[cfg(test)]
 mod tests;
 
-use crate::limits::PREFETCH_AHEAD;
+use crate::limits::{PALETTE_SLICE, PREFETCH_AHEAD};
 use crate::metrics::Skip;
 use audience::{Audience, Member, State, Turn};
 use bytes::Bytes;
@@ -68,7 +68,7 @@ struct Seat {
 ///
 /// The shard keeps the [`SubscriptionId`] beside each stream, passes it to [`Self::handle_writable`] when the stream
 /// can take bytes again, and to [`Self::unsubscribe`] exactly once when the stream ends for whatever reason, unless
-/// [`Self::remove_room`] returned its link. An id is given out anew after that.
+/// [`Self::poll_disbanded`] returned its link. An id is given out anew after that.
 #[derive(Debug, Default)]
 pub struct Fanout {
     rooms: HashMap<RoomId, usize, foldhash::fast::RandomState>,
@@ -84,6 +84,10 @@ pub struct Fanout {
     paused: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Subscriptions whose outbox may go on.
     resuming: VecDeque<SubscriptionId>,
+    /// Audiences whose members are yet to be offered another palette. Their passes wait for that.
+    palettes: VecDeque<usize>,
+    /// Audiences of rooms that are gone.
+    disbanding: VecDeque<usize>,
     counts: Counts,
 }
 
@@ -142,22 +146,42 @@ impl Fanout {
         self.rooms.get(&room).map_or(0, |&key| self.audiences[key].members.len())
     }
 
-    /// A room's subscriptions and their links, for instance to send each of them a new palette.
-    pub fn subscriptions(&self, room: RoomId) -> impl Iterator<Item = (SubscriptionId, Link)> {
-        let audience = self.rooms.get(&room).map(|&key| &self.audiences[key]);
-        audience.into_iter().flat_map(|audience| audience.members.iter().map(|member| (member.id, member.link)))
+    /// Forgets a room. Its subscriptions are dropped one after the other by [`Self::poll_disbanded`], and get nothing any more.
+    pub fn remove_room(&mut self, room: RoomId) {
+        if let Some(key) = self.rooms.remove(&room) {
+            self.audiences[key].disband();
+            self.disbanding.push_back(key);
+        }
     }
 
-    /// Forgets a room and all its subscriptions; their ids are void. Subscriptions whose link is gone are not among the
-    /// links returned and are still to be unsubscribed.
-    pub fn remove_room(&mut self, room: RoomId) -> Vec<Link> {
-        let Some(&key) = self.rooms.get(&room) else { return Vec::new() };
-        let members = self.audiences[key].disband();
-        for member in &members {
-            self.subscriptions.try_remove(member.id.index());
+    /// Drops one subscription of a room that was removed, and returns its link: its id is void. Those whose link is gone are
+    /// not among them and are still to be unsubscribed.
+    pub fn poll_disbanded(&mut self) -> Option<Link> {
+        loop {
+            let &key = self.disbanding.front()?;
+            if let Some(member) = self.audiences[key].members.pop() {
+                self.subscriptions.try_remove(member.id.index());
+                return Some(member.link);
+            }
+            self.disbanding.pop_front();
+            self.audiences[key].is_disbanding = false;
+            self.drop_if_empty(key);
         }
-        self.drop_if_empty(key);
-        members.into_iter().map(|member| member.link).collect()
+    }
+
+    /// Whether [`Self::poll_disbanded`] has something to drop.
+    pub fn is_disbanding(&self) -> bool {
+        !self.disbanding.is_empty()
+    }
+
+    /// Offers all subscribers of a room the palette that replaces theirs, before the frames that are offered from here on.
+    pub fn offer_palette(&mut self, room: RoomId, palette: Bytes) {
+        let Some(&key) = self.rooms.get(&room) else { return };
+        let audience = &mut self.audiences[key];
+        audience.palette_due = audience.members.len();
+        if audience.palette.replace(palette).is_none() {
+            self.palettes.push_back(key);
+        }
     }
 
     /// Offers a frame to all subscribers of a room: starts a pass. Windows of a room's frames grow.
@@ -211,6 +235,7 @@ impl Fanout {
     /// a crowd of slow readers holds up the others.
     pub fn serve(&mut self, now: Instant, slice: usize, links: &mut impl Links) -> bool {
         self.resume_passes(now);
+        self.serve_palettes();
         let for_passes = if self.passes.is_empty() { 0 } else { slice / 2 };
         let mut left = slice;
         while left > for_passes
@@ -219,14 +244,42 @@ impl Fanout {
             left -= 1;
             self.resume(id, links);
         }
+        let mut waiting = 0;
         while left > 0
+            && waiting < self.passes.len()
             && let Some(key) = self.passes.pop_front()
         {
+            if self.audiences[key].palette.is_some() {
+                self.passes.push_back(key);
+                waiting += 1;
+                continue;
+            }
+            waiting = 0;
             let turns = self.turns_now(now, key).min(left);
             left -= turns - self.advance_pass(key, turns, links);
             self.queue_pass(now, key);
         }
-        !self.passes.is_empty() || !self.resuming.is_empty()
+        !self.passes.is_empty() || !self.resuming.is_empty() || !self.palettes.is_empty()
+    }
+
+    /// Offers palettes to at most [`PALETTE_SLICE`] subscribers, room by room.
+    fn serve_palettes(&mut self) {
+        let mut left = PALETTE_SLICE;
+        while left > 0
+            && let Some(&key) = self.palettes.front()
+        {
+            match (self.audiences[key].next_for_palette(), self.audiences[key].palette.clone()) {
+                (Some(id), Some(palette)) => {
+                    left -= 1;
+                    self.offer_one(id, palette, None);
+                }
+                _ => {
+                    self.palettes.pop_front();
+                    self.audiences[key].palette = None;
+                    self.drop_if_empty(key);
+                }
+            }
+        }
     }
 
     /// When [`Self::serve`] may go on with passes that are spread.
@@ -236,7 +289,7 @@ impl Fanout {
 
     /// Whether [`Self::serve`] has anything to do, now or later.
     pub fn has_work(&self) -> bool {
-        !self.passes.is_empty() || !self.paused.is_empty() || !self.resuming.is_empty()
+        !self.passes.is_empty() || !self.paused.is_empty() || !self.resuming.is_empty() || !self.palettes.is_empty()
     }
 
     /// Whether a subscription has been handed all that it was offered, or its link is gone.
@@ -269,9 +322,10 @@ impl Fanout {
     fn resume(&mut self, id: SubscriptionId, links: &mut impl Links) {
         let Some(subscription) = self.subscriptions.get_mut(id.index()) else { return };
         let Some(seat) = subscription.seat else { return };
-        let member = &mut self.audiences[seat.audience].members[seat.place];
+        let Audience { members, is_disbanding, .. } = &mut self.audiences[seat.audience];
+        let member = &mut members[seat.place];
         // The id may have been given out anew since it was queued.
-        if member.state != State::Resuming {
+        if member.state != State::Resuming || *is_disbanding {
             return;
         }
         let link = member.link;
@@ -372,9 +426,11 @@ impl Fanout {
     /// Forgets an audience without members, unless its key is still queued: then [`Self::serve`] does, so that a key in
     /// the queue never means another room.
     fn drop_if_empty(&mut self, key: usize) {
-        let audience = &self.audiences[key];
-        if audience.members.is_empty() && !audience.queued {
-            self.rooms.remove(&audience.room);
+        let Audience { room, members, queued, palette, is_disbanding, .. } = &self.audiences[key];
+        if members.is_empty() && !queued && palette.is_none() && !is_disbanding {
+            if self.rooms.get(room) == Some(&key) {
+                self.rooms.remove(room);
+            }
             self.audiences.remove(key);
         }
     }

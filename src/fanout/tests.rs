@@ -1,5 +1,7 @@
 //! Subscribers whose streams take as many bytes as the test lets them; what each received is read back whole.
 
+mod crowds;
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -301,16 +303,22 @@ fn a_removed_room_hands_back_its_links_and_can_come_again() {
     let mut streams = Streams::watching(3);
     streams.offer(ROOM, 1);
     streams.serve(1);
-    let listed: Vec<_> = streams.fanout.subscriptions(ROOM).map(|(_, link)| link).collect();
-    assert_eq!(streams.fanout.remove_room(ROOM), listed);
-    assert_eq!((listed.len(), streams.fanout.audience(ROOM)), (3, 0));
+    streams.fanout.remove_room(ROOM);
+    assert_eq!(streams.fanout.audience(ROOM), 0);
+    streams.serve_all();
+    assert_eq!(streams.served(3, 1), 1, "the pass has ended with the room");
     streams.subscribe(ROOM, 9);
     streams.serve_all();
     assert!(streams.messages(9).is_empty(), "frames of the room that was removed are not for the new one");
     streams.offer(ROOM, 2);
     streams.serve_all();
     assert_eq!(streams.messages(9), [(b'f', 2)]);
-    assert!(streams.fanout.remove_room(RoomId(5)).is_empty());
+    assert!(streams.fanout.is_disbanding());
+    let mut links: Vec<_> = std::iter::from_fn(|| streams.fanout.poll_disbanded()).map(|link| link.stream).collect();
+    links.sort_unstable();
+    assert_eq!((links, streams.fanout.is_disbanding()), (vec![0, 1, 2], false));
+    streams.fanout.remove_room(RoomId(5));
+    assert_eq!((streams.fanout.poll_disbanded(), streams.fanout.audience(ROOM)), (None, 1));
 }
 
 #[test]
@@ -406,6 +414,7 @@ fn a_room_that_is_removed_or_left_during_a_spread_pass_is_forgotten_with_it() {
     streams.offer(RoomId(2), 1);
     streams.serve_all();
     streams.fanout.remove_room(ROOM);
+    assert_eq!(std::iter::from_fn(|| streams.fanout.poll_disbanded()).count(), 4);
     streams.unsubscribe(9);
     streams.now += Duration::from_millis(10);
     streams.serve_all();

@@ -132,6 +132,8 @@ label! {
         AddressFull = "address_full",
         /// The peer went on sending where nothing was awaited from it any more.
         Overflow = "overflow",
+        /// The process has as many open files as it may have for connections.
+        NoFiles = "no_files",
         /// The room it watched was deleted.
         RoomDeleted = "room_deleted",
         /// The peer was silent for too long.

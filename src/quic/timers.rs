@@ -5,8 +5,10 @@
 //! and puts it into another, and no list keeps those that moved on. Ticks within the next second have a list each; those
 //! after it share one a second, and are spread over ticks when their second begins.
 //!
-//! Invariant: nobody is due early, nor later than a tick after the deadline; an armed connection is in exactly one list.
+//! Invariant: nobody is due early, nor later than a tick after the deadline, but for the turns that it takes to spread a
+//! second; an armed connection is in exactly one list.
 
+use crate::limits::QUIC_TIMERS_SLICE;
 use std::time::{Duration, Instant};
 
 /// What deadlines are rounded up to. QUIC's are tens of milliseconds, and none of them is exact.
@@ -84,7 +86,8 @@ impl Timers {
         Some(self.start? + Duration::from_nanos(TICK.as_nanos() as u64 * next))
     }
 
-    /// A connection that is due; its deadline is cleared.
+    /// A connection that is due; its deadline is cleared. `None` when there is none, and when a second begins with many
+    /// deadlines: then [`Self::poll_timeout`] names a time that is past, and the next call goes on.
     pub(super) fn poll_due(&mut self, now: Instant) -> Option<usize> {
         let last = tick_before(*self.start.get_or_insert(now), now);
         loop {
@@ -93,7 +96,9 @@ impl Timers {
                 // A second begins before its ticks.
                 (_, Some(far)) if far <= last && near.is_none_or(|near| far <= near) => {
                     self.base = self.base.max(far);
-                    self.spread(far);
+                    if !self.spread(far) {
+                        return None;
+                    }
                 }
                 (Some(near), _) if near <= last => {
                     self.base = near;
@@ -122,17 +127,20 @@ impl Timers {
         Some((second + distance) * NEAR)
     }
 
-    /// Puts those of the second that begins with `tick` where they belong now.
-    fn spread(&mut self, tick: u64) {
+    /// Puts those of the second that begins with `tick` where they belong now: a slice of them. Whether that was all.
+    fn spread(&mut self, tick: u64) -> bool {
         let list = far_list(tick / NEAR);
-        let mut next = self.heads[list];
-        self.heads[list] = NONE;
-        self.used.clear(list);
-        while next != NONE {
-            let conn = next as usize;
-            next = self.armed[conn].next;
-            self.link(conn, self.armed[conn].tick);
+        for _ in 0..QUIC_TIMERS_SLICE {
+            let conn = self.heads[list];
+            if conn == NONE {
+                return true;
+            }
+            // None belongs to this list again: those beyond the last second go to the list before it.
+            let tick = self.armed[conn as usize].tick;
+            self.unlink(conn as usize);
+            self.link(conn as usize, tick);
         }
+        self.heads[list] == NONE
     }
 
     fn link(&mut self, conn: usize, tick: u64) {
@@ -265,6 +273,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_crowd_whose_deadlines_are_in_one_second_is_spread_in_slices() {
+        const CROWD: usize = 5 * QUIC_TIMERS_SLICE;
+        #[allow(clippy::disallowed_methods, reason = "an arbitrary beginning of time")]
+        let start = Instant::now();
+        let mut timers = Timers::default();
+        for conn in 0..CROWD {
+            timers.arm(start, conn, Some(start + Duration::from_secs(30)));
+        }
+        let now = start + Duration::from_secs(31);
+        let in_seconds = |timers: &Timers| {
+            let in_second = |head: u32| {
+                let next = |&conn: &u32| Some(timers.armed[conn as usize].next).filter(|&next| next != NONE);
+                std::iter::successors(Some(head).filter(|&head| head != NONE), next).count()
+            };
+            timers.heads[NEAR as usize..].iter().map(|&head| in_second(head)).sum::<usize>()
+        };
+        for left in (0..CROWD).step_by(QUIC_TIMERS_SLICE).rev().filter(|&left| left > 0) {
+            assert_eq!((timers.poll_due(now), in_seconds(&timers)), (None, left));
+            assert!(timers.poll_timeout().is_some_and(|at| at <= now), "it goes on at once");
+        }
+        assert_eq!(std::iter::from_fn(|| timers.poll_due(now)).count(), CROWD);
     }
 
     #[test]

@@ -213,10 +213,7 @@ impl EventStreams {
         let Some(events) = self.events.get_mut(&room.id()) else { return };
         // What the last frame calls its emoji is out of date.
         *events = Events { palette: palette_event(room), frame: None };
-        let audience: Vec<SubscriptionId> = self.fanout.subscriptions(room.id()).map(|(id, _)| id).collect();
-        for subscription in audience {
-            self.fanout.offer_one(subscription, events.palette.clone(), None);
-        }
+        self.fanout.offer_palette(room.id(), events.palette.clone());
     }
 
     /// The first event stream from this place on.

@@ -32,6 +32,8 @@ pub use config::{ReadProcess, ShardConfig, WebConfig};
 pub use event_streams::StreamWrite;
 #[cfg(feature = "edge")]
 pub(crate) use http::HTTP_CONNECTION_BYTES;
+#[cfg(test)]
+pub(crate) use http::tests as http_tests;
 pub use http::{HttpConn, HttpNext, HttpPort};
 pub use mesh_message::MeshMessage;
 pub use reactions::Train;
@@ -90,6 +92,11 @@ pub struct Shard {
     outbound: VecDeque<(ShardId, MeshMessage)>,
     /// Messages to itself were handled since the last slice of work.
     has_heard_itself: bool,
+    /// How many since the last slice of work.
+    heard_itself: usize,
+    room_list: http::RoomList,
+    /// Requests for `/metrics` to answer, with what all shards have counted.
+    totals: VecDeque<(HttpConn, Box<ShardMetrics>)>,
     drain: Drain,
     metrics: ShardMetrics,
     /// For the log.
@@ -127,6 +134,9 @@ impl Shard {
             page: None,
             outbound: VecDeque::new(),
             has_heard_itself: false,
+            heard_itself: 0,
+            room_list: http::RoomList::default(),
+            totals: VecDeque::new(),
             drain: Drain::new(config.settings.drain_duration, config.settings.drain_timeout),
             metrics: ShardMetrics { configured_at_s: now.unix_ms / 1000, ..ShardMetrics::default() },
             changed_rooms: VecDeque::new(),
@@ -163,7 +173,7 @@ impl Shard {
                 self.send(ShardId(0), MeshMessage::RoomChanged(change, existed));
             }
             MeshMessage::RoomDeleted(change, room) => {
-                let existed = self.delete_room(now, room);
+                let existed = self.delete_room(room);
                 self.send(ShardId(0), MeshMessage::RoomChanged(change, existed));
             }
             MeshMessage::Scrape(scrape) => {
@@ -211,23 +221,33 @@ impl Shard {
     /// A bounded slice of the work that bursts: merging, framing, fan-out, handshakes, pages of metrics. True while more is due now.
     pub fn serve(&mut self, now: Now) -> bool {
         self.has_heard_itself = false;
+        self.heard_itself = 0;
+        let changing = self.serve_room_changes();
         let merging = self.serve_merge(now);
         let fanning_out = self.serve_fanout(now);
         let streaming = self.serve_event_streams(now);
+        let dropping = self.drop_disbanded(now);
         let leaving = self.serve_leave(now);
         let settling = self.serve_settle(now);
-        let writing = self.serve_page();
+        let writing = self.serve_totals() | self.serve_page() | self.serve_room_list();
         let draining = self.serve_drain(now);
         // After the frames: who comes waits for those who watch.
         let beginning = self.begin_handshakes(now, fanning_out || streaming);
-        merging || fanning_out || streaming || leaving || settling || draining || beginning || writing
+        let subscribers = fanning_out || streaming || dropping || leaving || settling;
+        changing || merging || subscribers || draining || beginning || writing
     }
 
-    /// The next message for another shard. Those of the shard to itself are handled on the way.
+    /// The next message for another shard. Those of the shard to itself are handled on the way, [`limits::MESH_SLICE`] of them
+    /// between two calls of [`Self::serve`]; what is behind them waits.
     pub fn poll_mesh(&mut self, now: Now) -> Option<(ShardId, MeshMessage)> {
-        while let Some((to, message)) = self.outbound.pop_front() {
+        while let Some(&(to, _)) = self.outbound.front() {
+            if to == self.id && self.heard_itself == limits::MESH_SLICE {
+                return None;
+            }
+            let Some((to, message)) = self.outbound.pop_front() else { break };
             if to == self.id {
                 self.has_heard_itself = true;
+                self.heard_itself += 1;
                 self.handle_mesh(now, to, message);
             } else {
                 return Some((to, message));
@@ -236,10 +256,21 @@ impl Shard {
         None
     }
 
+    /// Whether messages wait that [`Self::poll_mesh`] has not handed out.
+    pub fn has_messages(&self) -> bool {
+        !self.outbound.is_empty()
+    }
+
     /// Whether [`Self::poll_mesh`] handled messages to this shard itself, which [`Self::serve`] has not seen: deltas to
     /// merge, frames to fan out. Call it again before sleeping.
     pub fn has_heard_itself(&self) -> bool {
         self.has_heard_itself
+    }
+
+    /// Changes whenever something was let go that may have held much memory: a connection, a room that was changed, a
+    /// configuration that was read.
+    pub fn let_go(&self) -> u64 {
+        self.quic.ended() + self.rooms.changes() + self.metrics.configured_at_s
     }
 
     /// QUIC datagrams to send, into `batch`; true while more are due.

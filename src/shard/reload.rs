@@ -72,6 +72,11 @@ pub enum KeptRoom {
 
 /// Changes that the coordinator has been given, and what those came to that are answered.
 pub(super) struct RoomsChanging {
+    /// Those that the coordinator has not been given: the ones that go, then the others.
+    gone: std::vec::IntoIter<RoomId>,
+    put: std::vec::IntoIter<Arc<Room>>,
+    /// Rooms that there are when all that it was given is done.
+    rooms: usize,
     missing: usize,
     changed: RoomsChanged,
 }
@@ -97,23 +102,36 @@ impl Shard {
     /// asked to, and not again before then.
     pub fn change_rooms(&mut self, changes: RoomChanges) {
         // Those that go make room first, also for who waits behind.
-        let mut rooms = self.rooms.len() - changes.gone.iter().filter(|&&room| self.rooms.find(room).is_some()).count();
-        let mut changing = RoomsChanging { missing: 0, changed: RoomsChanged::default() };
-        let mut wanted: Vec<_> = changes.gone.into_iter().map(RoomChange::Delete).collect();
-        for room in changes.put {
-            let is_new = self.rooms.find(room.id()).is_none();
-            if is_new && rooms >= limits::ROOMS_MAX {
-                changing.changed.kept.push((room.id(), KeptRoom::TooMany));
-                continue;
-            }
-            rooms += usize::from(is_new);
-            wanted.push(RoomChange::Put(room));
+        let RoomChanges { gone, put } = changes;
+        let missing = gone.len() + put.len();
+        let changed = RoomsChanged::default();
+        let (gone, put) = (gone.into_iter(), put.into_iter());
+        self.rooms_changing = Some(RoomsChanging { gone, put, rooms: self.rooms.len(), missing, changed });
+        self.serve_room_changes();
+    }
+
+    /// Hands a slice of the changes to the coordinator; true while there are more.
+    pub(super) fn serve_room_changes(&mut self) -> bool {
+        for _ in 0..limits::ROOM_CHANGES_SLICE {
+            let Some(changing) = &mut self.rooms_changing else { return false };
+            let change = if let Some(room) = changing.gone.next() {
+                changing.rooms -= usize::from(self.rooms.find(room).is_some());
+                RoomChange::Delete(room)
+            } else if let Some(room) = changing.put.next() {
+                let is_new = self.rooms.find(room.id()).is_none();
+                if is_new && changing.rooms >= limits::ROOMS_MAX {
+                    changing.missing -= 1;
+                    changing.changed.kept.push((room.id(), KeptRoom::TooMany));
+                    continue;
+                }
+                changing.rooms += usize::from(is_new);
+                RoomChange::Put(room)
+            } else {
+                return false;
+            };
+            self.coordinate(|coordinator| coordinator.handle_change(Asker::Reload, change));
         }
-        changing.missing = wanted.len();
-        self.rooms_changing = Some(changing);
-        self.coordinate(|coordinator| {
-            wanted.into_iter().for_each(|change| coordinator.handle_change(Asker::Reload, change));
-        });
+        true
     }
 
     /// What the changes came to; once, when the last is answered.

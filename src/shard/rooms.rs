@@ -9,7 +9,7 @@ use crate::ids::merger_of;
 use crate::room::Room;
 use crate::tally::RoomSlot;
 use crate::window::Now;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use uproar_wire::RoomId;
 
@@ -28,6 +28,10 @@ pub(super) struct RoomState {
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
     by_id: HashMap<RoomId, RoomState, foldhash::fast::FixedState>,
+    /// In their order.
+    ids: BTreeSet<RoomId>,
+    /// Rooms that were replaced or forgotten.
+    changes: u64,
 }
 
 impl Rooms {
@@ -41,9 +45,11 @@ impl Rooms {
         match self.by_id.entry(room.id()) {
             std::collections::hash_map::Entry::Occupied(mut known) => {
                 known.get_mut().room = room;
+                self.changes += 1;
                 true
             }
             std::collections::hash_map::Entry::Vacant(free) => {
+                self.ids.insert(*free.key());
                 free.insert(RoomState { room, slot, newest: None });
                 false
             }
@@ -52,7 +58,15 @@ impl Rooms {
 
     /// Forgets a room.
     pub(super) fn remove(&mut self, id: RoomId) -> bool {
-        self.by_id.remove(&id).is_some()
+        let existed = self.by_id.remove(&id).is_some();
+        self.ids.remove(&id);
+        self.changes += u64::from(existed);
+        existed
+    }
+
+    /// How many were replaced or forgotten so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Keeps `frame` if its room exists and it is the newest.
@@ -69,12 +83,9 @@ impl Rooms {
         self.by_id.len()
     }
 
-    /// All rooms, by id.
-    pub(super) fn sorted(&self) -> Vec<Arc<Room>> {
-        #[expect(clippy::disallowed_methods, reason = "sorted right away, for a list that people read")]
-        let mut rooms: Vec<_> = self.by_id.values().map(|state| state.room.clone()).collect();
-        rooms.sort_unstable_by_key(|room| room.id());
-        rooms
+    /// All rooms from this id on, in their order.
+    pub(super) fn from(&self, first: RoomId) -> impl Iterator<Item = &RoomState> {
+        self.ids.range(first..).filter_map(|id| self.by_id.get(id))
     }
 }
 
@@ -93,14 +104,14 @@ impl Shard {
     }
 
     /// Removes a room; true when there was one.
-    pub(super) fn delete_room(&mut self, now: Now, room: RoomId) -> bool {
+    pub(super) fn delete_room(&mut self, room: RoomId) -> bool {
         let existed = self.rooms.remove(room);
         if existed {
             self.tally.remove_room(room);
             if merger_of(room, self.shards) == self.id {
                 self.merger.remove_room(room);
             }
-            self.drop_audience(now, room);
+            self.fanout.remove_room(room);
             self.event_streams.drop_room(room);
             self.early_frames.drop_room(room);
         }

@@ -228,21 +228,21 @@ impl Shard {
 
     /// Tells the audience of a replaced room what its emoji mean from now on.
     pub(super) fn offer_palette(&mut self, room: &Room) {
-        let audience: Vec<SubscriptionId> = self.fanout.subscriptions(room.id()).map(|(id, _)| id).collect();
-        for subscription in audience {
-            self.fanout.offer_one(subscription, room.palette_message().clone(), None);
-        }
+        self.fanout.offer_palette(room.id(), room.palette_message().clone());
     }
 
-    /// Ends the subscriptions of a deleted room, and the connections that watched nothing else.
-    pub(super) fn drop_audience(&mut self, now: Now, room: RoomId) {
-        for link in self.fanout.remove_room(room) {
+    /// Ends the subscriptions of deleted rooms, and the connections that watched nothing else: a slice of them. True while
+    /// there are more.
+    pub(super) fn drop_disbanded(&mut self, now: Now) -> bool {
+        for _ in 0..limits::FANOUT_SLICE {
+            let Some(link) = self.fanout.poll_disbanded() else { break };
             self.subscribers.remove(link.conn, link.stream);
             if self.subscribers.held(link.conn).is_empty() {
                 self.quic.close(now.instant, link.conn, CloseCode::RoomDeleted, "the room was deleted");
             }
             self.quic.finish(link.conn, link.stream);
         }
+        self.fanout.is_disbanding()
     }
 
     /// A room that nobody watches here any more, in whichever way, need not have a frame every window.

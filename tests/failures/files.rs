@@ -1,5 +1,6 @@
 //! Too few open files.
 
+use crate::support::metrics::Metrics;
 use crate::support::{Http, Server, eventually, http};
 use std::io;
 
@@ -33,14 +34,25 @@ fn a_server_with_too_few_files_to_start_says_so_and_ends() {
 }
 
 #[test]
-fn connections_beyond_the_limit_wait_or_are_refused_and_the_others_go_on() {
+fn connections_beyond_the_limit_are_refused_and_counted_and_the_others_go_on() {
     let launcher = launcher(128);
     let server = Server::start_by(&launcher.each_ref().map(String::as_str), &["--shards", "2", "--window", "100ms"]);
     let mut first = Http::to(server.http());
     let tap = http::reactions(1, r#"{"emoji":"fire"}"#);
     assert_eq!(first.ask(&tap).status, 202);
     // The kernel completes connections, whether or not the server has files for them.
-    let crowd: Vec<io::Result<Http>> = (0..200).map(|_| Http::try_to(server.http())).collect();
+    let crowd: Vec<io::Result<Http>> = (0..300).map(|_| Http::try_to(server.http())).collect();
+    let refused = "uproar_connections_total{proto=\"http\",outcome=\"no_files\"}";
+    // The admin port answers all the while, on connections that are new.
+    eventually(
+        || {
+            let page = Http::to(server.admin()).ask(&http::get("/metrics")).body;
+            (Metrics::of(page).sum(refused) >= 200).then_some(())
+        },
+        || format!("too few are refused: {}", server.metrics().page()),
+    );
+    // What is read while it serves finds files, too.
+    assert!(server.metrics().value("process_resident_memory_bytes") > 0.0);
     for _ in 0..20 {
         assert_eq!(first.ask(&tap).status, 202, "who is there is served");
     }
@@ -50,8 +62,20 @@ fn connections_beyond_the_limit_wait_or_are_refused_and_the_others_go_on() {
         || "nobody is let in though there are files again".into(),
     );
     assert_eq!(answer.status, 202);
-    assert!(server.metric("uproar_accepts_failed_total") > 0);
     let ended = server.terminate();
     assert_eq!((ended.code, ended.drained), (Some(0), Some((22, 22))), "{}", ended.log);
     assert!(ended.log.contains(" files_exhausted: "), "{}", ended.log);
+}
+
+#[test]
+fn a_reload_finds_files_when_the_public_port_has_taken_all_that_it_may() {
+    let launcher = launcher(128);
+    let launcher = launcher.each_ref().map(String::as_str);
+    let server = Server::configured_by(&launcher, "", &["--shards", "1", "--window", "100ms"]);
+    let _crowd: Vec<io::Result<Http>> = (0..300).map(|_| Http::try_to(server.http())).collect();
+    // The admin port itself has as many as it may have, too.
+    let _operators: Vec<_> = (0..64).map(|_| Http::try_to(server.admin())).collect();
+    server.rewrite("[http]\nconnections_max = 77\n");
+    server.send_sighup();
+    server.await_log(" reload: ");
 }

@@ -77,6 +77,7 @@ fn every_way_to_refuse_a_connection_or_its_hello_is_counted() {
             | Outcome::Overflow
             | Outcome::Done
             | Outcome::Draining
+            | Outcome::NoFiles
             | Outcome::RoomDeleted
             | Outcome::TimedOut
             | Outcome::Reset

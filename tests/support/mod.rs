@@ -45,15 +45,24 @@ pub(crate) fn missed(windows: &[u64]) -> u64 {
 ///
 /// # Panics
 /// When there is none by the deadline; `describe` says what is there instead.
+pub(crate) fn eventually<T>(look: impl FnMut() -> Option<T>, describe: impl FnOnce() -> String) -> T {
+    eventually_within(DEADLINE, look, describe)
+}
+
+/// As [`eventually`], with another deadline.
 #[allow(clippy::disallowed_methods, reason = "a test observes a process from outside, by the machine's clock")]
-pub(crate) fn eventually<T>(mut look: impl FnMut() -> Option<T>, describe: impl FnOnce() -> String) -> T {
-    let give_up_at = Instant::now() + DEADLINE;
+pub(crate) fn eventually_within<T>(
+    deadline: Duration,
+    mut look: impl FnMut() -> Option<T>,
+    describe: impl FnOnce() -> String,
+) -> T {
+    let give_up_at = Instant::now() + deadline;
     loop {
         if let Some(answer) = look() {
             return answer;
         }
         if Instant::now() >= give_up_at {
-            panic!("not within {DEADLINE:?}: {}", describe());
+            panic!("not within {deadline:?}: {}", describe());
         }
         std::thread::sleep(LOOK_EVERY);
     }

@@ -79,7 +79,9 @@ impl ShardLoop {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        [self.shard.poll_timeout(), self.tcp.poll_timeout(), self.quic.poll_timeout()].into_iter().flatten().min()
+        let deadlines =
+            [self.shard.poll_timeout(), self.tcp.poll_timeout(), self.quic.poll_timeout(), self.memory.poll_timeout()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Has the ring complete at the next deadline, unless it will complete earlier anyway.

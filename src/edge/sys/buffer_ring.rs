@@ -1,7 +1,8 @@
 //! Provided buffers: memory that the kernel fills on its own when data arrives (io_uring buffer rings).
 //!
 //! The kernel fills them in turn, so few that are used often stay in the cache where many that are used seldom would not.
-//! Therefore it is lent a few at first, and more whenever these run out.
+//! Therefore it is lent a few at first, and more whenever these run out. After a quiet time it is lent a few again, and the
+//! memory of the others goes back to the system.
 //!
 //! Invariant: a buffer that was lent belongs either to the kernel or, between its completion and
 //! [`BufferRing::give_back`], to us.
@@ -18,9 +19,17 @@ pub struct BufferRing {
     entries: MemoryMap,
     buffers: MemoryMap,
     count: u16,
+    /// Buffers that the kernel has been lent at some time: those of the lowest numbers.
     lent: u16,
+    /// Buffers that it is lent again when they are given back; those with higher numbers are withheld.
+    target: u16,
+    withheld: Vec<u16>,
     buffer_len: usize,
     tail: u16,
+    /// Buffers given back since [`Self::trim`].
+    used: u32,
+    /// Whether buffers beyond the first ones hold memory.
+    is_grown: bool,
 }
 
 /// Buffers lent at first: a batch of arrivals.
@@ -42,20 +51,47 @@ impl BufferRing {
         unsafe {
             ring.submitter().register_buf_ring_with_flags(entries.as_ptr() as u64, count, GROUP, 0)?;
         }
-        let mut registered = Self { entries, buffers, count, lent: 0, buffer_len, tail: 0 };
-        registered.lend(LENT_FIRST.min(count));
+        let withheld = Vec::with_capacity(usize::from(count));
+        let mut registered = Self {
+            entries,
+            buffers,
+            count,
+            lent: 0,
+            target: 0,
+            withheld,
+            buffer_len,
+            tail: 0,
+            used: 0,
+            is_grown: false,
+        };
+        registered.lend_up_to(LENT_FIRST.min(count));
         Ok(registered)
     }
 
     /// The kernel ran out of buffers: lends twice as many, until there are no more.
     pub fn lend_more(&mut self) {
-        self.lend(self.lent.min(self.count - self.lent));
+        self.lend_up_to(self.target.saturating_mul(2).min(self.count));
     }
 
-    fn lend(&mut self, more: u16) {
+    /// After a time in which few buffers were used, gives back the memory of all but the first ones. The buffers of all
+    /// completions that were collected have been given back.
+    pub fn trim(&mut self) {
+        let was_quiet = std::mem::take(&mut self.used) < u32::from(LENT_FIRST);
+        if was_quiet && self.is_grown {
+            self.target = self.target.min(LENT_FIRST);
+            self.buffers.discard(self.offset(LENT_FIRST));
+            self.is_grown = false;
+        }
+    }
+
+    fn lend_up_to(&mut self, target: u16) {
+        self.target = target;
+        for buffer in std::mem::take(&mut self.withheld) {
+            self.put(buffer);
+        }
         let first = self.lent;
-        self.lent += more;
-        (first..self.lent).for_each(|buffer| self.give_back(buffer));
+        self.lent = self.lent.max(target);
+        (first..self.lent).for_each(|buffer| self.put(buffer));
     }
 
     /// The bytes that a completion brought, and the number of their buffer.
@@ -72,6 +108,16 @@ impl BufferRing {
     /// Returns a buffer to the kernel.
     pub fn give_back(&mut self, buffer: u16) {
         assert!(buffer < self.lent, "only buffers of this ring are given back");
+        self.used += 1;
+        self.is_grown |= buffer >= LENT_FIRST;
+        self.put(buffer);
+    }
+
+    /// Lends a buffer to the kernel, unless it is one that is withheld.
+    fn put(&mut self, buffer: u16) {
+        if buffer >= self.target {
+            return self.withheld.push(buffer);
+        }
         let slot = usize::from(self.tail & (self.count - 1));
         let address = self.buffers.as_ptr() as u64 + self.offset(buffer) as u64;
         // SAFETY: `slot` is below `count`, so inside the mapping. The kernel reads entries only below the tail, which

@@ -8,6 +8,7 @@ use super::socket_address;
 use crate::limits;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::RawFd;
 
 /// What is asked of the kernel beside the bytes.
@@ -28,6 +29,7 @@ pub struct DatagramReceiver {
     names: Box<[libc::sockaddr_storage]>,
     controls: Box<[Control]>,
     detail: Detail,
+    /// Of the headers, those that the last call has filled.
     filled: usize,
 }
 
@@ -123,10 +125,21 @@ impl DatagramReceiver {
 
     /// What the last call of [`Self::receive`] brought.
     pub fn iter(&self) -> impl Iterator<Item = Received<'_>> {
-        (0..self.filled).map(|at| self.received(at))
+        self.part(0..self.filled)
     }
 
-    fn received(&self, at: usize) -> Received<'_> {
+    /// Of that, what is at these places.
+    pub fn part(&self, places: Range<usize>) -> impl Iterator<Item = Received<'_>> {
+        places.map(|at| self.received(at))
+    }
+
+    /// Bytes of the receive at one place.
+    pub fn len_of(&self, at: usize) -> usize {
+        self.headers[at].msg_len as usize
+    }
+
+    /// The receive at one place.
+    pub fn received(&self, at: usize) -> Received<'_> {
         let header = &self.headers[at];
         let len = (header.msg_len as usize).min(limits::DATAGRAM_BUFFER);
         // SAFETY: inside the mapping, and filled by the kernel up to `len`.

@@ -28,7 +28,21 @@ impl MemoryMap {
     pub fn as_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
     }
+
+    /// Gives the pages from byte `from` on back to the system. What they held is lost: they read as zeroes, and take memory
+    /// again where they are written.
+    pub fn discard(&mut self, from: usize) {
+        let from = from.next_multiple_of(PAGE_BYTES);
+        if from < self.len {
+            // SAFETY: the range lies inside the mapping, which is private and anonymous, and `&mut self` says that nobody
+            // reads it. That it fails changes nothing.
+            unsafe { libc::madvise(self.start.as_ptr().add(from).cast(), self.len - from, libc::MADV_DONTNEED) };
+        }
+    }
 }
+
+/// A multiple of the size of a page on every architecture that this runs on.
+const PAGE_BYTES: usize = 65_536;
 
 impl Drop for MemoryMap {
     fn drop(&mut self) {

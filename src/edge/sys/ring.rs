@@ -5,9 +5,10 @@
 
 use super::buffer_ring::{self, BufferRing};
 use crate::limits;
+use bytes::Bytes;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
 /// What the owner of an operation wants to be told with its completion.
 pub type Token = u64;
@@ -18,24 +19,20 @@ const ENTRIES: u32 = 1024;
 const COMPLETIONS: u32 = 8192;
 const _: () = assert!(COMPLETIONS >= limits::TCP_BUFFERS as u32);
 
-/// Tokens of owners have these bits clear. With the first, the operation was a send; with the second, the result is a
-/// descriptor.
+/// Tokens of owners have this bit clear. With it, the operation was a send.
 const SEND_TAG: u64 = 1 << 63;
-const ACCEPT_TAG: u64 = 1 << 62;
 /// Reply buffers kept for reuse, and the largest that is worth keeping.
 const SPARE_BUFFERS: usize = 1024;
 const SPARE_BUFFER_BYTES: usize = 16 * 1024;
 
 /// The end of an operation, or one result of a multishot one.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Completion {
     /// Of the operation.
     pub token: Token,
     /// Negative: an errno.
     pub result: i32,
     flags: u32,
-    /// The connection that was accepted.
-    pub accepted: Option<OwnedFd>,
 }
 
 impl Completion {
@@ -45,13 +42,31 @@ impl Completion {
     }
 }
 
+/// The bytes of a send.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// Those of one connection. Their buffer serves again once they are sent.
+    Owned(Vec<u8>),
+    /// Those that many connections are sent.
+    Shared(Bytes),
+}
+
+impl Outgoing {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
 /// A send of which the kernel did not take everything.
 #[derive(Debug)]
 pub struct Unsent {
     /// Of the send.
     pub token: Token,
     /// All bytes of the send.
-    pub bytes: Vec<u8>,
+    pub bytes: Outgoing,
     /// Of these, how many the kernel has taken, now and before; the others are to be sent when the socket is writable. An
     /// error when it never will be.
     pub taken: io::Result<usize>,
@@ -65,13 +80,15 @@ pub struct Ring {
     sends: Vec<Sending>,
     unsent: Vec<Unsent>,
     spare: Vec<Vec<u8>>,
+    /// The fewest spare buffers since [`Self::trim`]: that many were not needed.
+    spare_unused: usize,
     /// Apart from the ring, which may move before the kernel has read it.
     timeout: Box<types::Timespec>,
 }
 
 struct Sending {
     token: Token,
-    bytes: Vec<u8>,
+    bytes: Outgoing,
     /// The send begins here.
     from: usize,
 }
@@ -89,7 +106,15 @@ impl Ring {
             .dontfork()
             .build(ENTRIES)?;
         let buffers = BufferRing::register(&ring, limits::TCP_BUFFERS, limits::TCP_BUFFER)?;
-        Ok(Self { ring, buffers, sends: Vec::new(), unsent: Vec::new(), spare: Vec::new(), timeout: Box::default() })
+        Ok(Self {
+            ring,
+            buffers,
+            sends: Vec::new(),
+            unsent: Vec::new(),
+            spare: Vec::new(),
+            spare_unused: 0,
+            timeout: Box::default(),
+        })
     }
 
     /// Has `eventfd` signalled for completions while signals are on.
@@ -119,12 +144,6 @@ impl Ring {
         self.push(opcode::PollAdd::new(types::Fd(fd), libc::POLLOUT as u32).build(), token)
     }
 
-    /// Accepts connections until it completes without more; each result is a descriptor.
-    pub fn accept_multishot(&mut self, fd: RawFd, token: Token) -> io::Result<()> {
-        let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-        self.push(opcode::AcceptMulti::new(types::Fd(fd)).flags(flags).build(), ACCEPT_TAG | token)
-    }
-
     /// Receives into provided buffers until it completes without more.
     pub fn receive_multishot(&mut self, fd: RawFd, token: Token) -> io::Result<()> {
         self.push(opcode::RecvMulti::new(types::Fd(fd), buffer_ring::GROUP).build(), token)
@@ -133,8 +152,9 @@ impl Ring {
     /// Sends `bytes`, but for those before `from`, when the ring is next entered. If the socket has no room for all, they
     /// are then in [`Self::poll_unsent`].
     /// A token may have one send until the ring is entered, so that nothing overtakes what did not fit.
-    pub fn send(&mut self, fd: RawFd, token: Token, bytes: Vec<u8>, from: usize) -> io::Result<()> {
-        let (start, len) = (bytes[from..].as_ptr(), (bytes.len() - from) as u32);
+    pub fn send(&mut self, fd: RawFd, token: Token, bytes: Outgoing, from: usize) -> io::Result<()> {
+        let rest = &bytes.as_slice()[from..];
+        let (start, len) = (rest.as_ptr(), rest.len() as u32);
         self.sends.push(Sending { token, bytes, from });
         // Not waiting, the kernel is done with the bytes when it has taken the entry; with WAITALL a short send counts as
         // a failure, and only failures complete.
@@ -155,7 +175,20 @@ impl Ring {
 
     /// An empty buffer for a send, if an earlier one is done with.
     pub fn spare_buffer(&mut self) -> Vec<u8> {
-        self.spare.pop().unwrap_or_default()
+        let buffer = self.spare.pop().unwrap_or_default();
+        self.spare_unused = self.spare_unused.min(self.spare.len());
+        buffer
+    }
+
+    /// Gives back the memory that a burst has left: spare buffers that were not needed since the last call, and what provided
+    /// buffers hold beyond those of a quiet time. Completions that were collected have been handled.
+    pub fn trim(&mut self) {
+        self.spare.drain(..self.spare_unused);
+        self.spare_unused = self.spare.len();
+        // A completion that was not collected may have brought bytes that are still in a buffer.
+        if self.ring.completion().is_empty() && !self.has_unfinished() {
+            self.buffers.trim();
+        }
     }
 
     /// Takes back a buffer that was not sent.
@@ -163,14 +196,9 @@ impl Ring {
         keep_spare(&mut self.spare, buffer);
     }
 
-    /// Ends the operation of `target`, which completes in its own time. Accepts have [`Self::cancel_accept`].
+    /// Ends the operation of `target`, which completes in its own time.
     pub fn cancel(&mut self, target: Token, token: Token) -> io::Result<()> {
         self.push(opcode::AsyncCancel::new(target).build(), token)
-    }
-
-    /// Ends the accept of `target`, which completes in its own time.
-    pub fn cancel_accept(&mut self, target: Token, token: Token) -> io::Result<()> {
-        self.push(opcode::AsyncCancel::new(ACCEPT_TAG | target).build(), token)
     }
 
     /// Completes after `wait`.
@@ -243,7 +271,11 @@ impl Ring {
             }
         }
         if self.is_taken() {
-            self.sends.drain(..).for_each(|sent| keep_spare(&mut self.spare, sent.bytes));
+            for sent in self.sends.drain(..) {
+                if let Outgoing::Owned(buffer) = sent.bytes {
+                    keep_spare(&mut self.spare, buffer);
+                }
+            }
         }
     }
 
@@ -294,9 +326,9 @@ fn failed_send(entry: &cqueue::Entry, sends: &mut [Sending], place: &mut usize) 
     let taken = match entry.result() {
         result if result == -libc::EAGAIN => Ok(sending.from),
         result @ ..0 => Err(io::Error::from_raw_os_error(-result)),
-        taken => Ok((sending.from + taken as usize).min(sending.bytes.len())),
+        taken => Ok((sending.from + taken as usize).min(sending.bytes.as_slice().len())),
     };
-    Some(Unsent { token, bytes: std::mem::take(&mut sending.bytes), taken })
+    Some(Unsent { token, bytes: std::mem::replace(&mut sending.bytes, Outgoing::Owned(Vec::new())), taken })
 }
 
 fn keep_spare(spare: &mut Vec<Vec<u8>>, mut buffer: Vec<u8>) {
@@ -307,14 +339,7 @@ fn keep_spare(spare: &mut Vec<Vec<u8>>, mut buffer: Vec<u8>) {
 }
 
 fn completion(entry: &cqueue::Entry) -> Completion {
-    let (token, result, flags) = (entry.user_data(), entry.result(), entry.flags());
-    let mut completion = Completion { token, result, flags, accepted: None };
-    if token & ACCEPT_TAG != 0 {
-        completion.token = token & !ACCEPT_TAG;
-        // SAFETY: a successful accept's result is a new descriptor, which nobody else owns.
-        completion.accepted = (result >= 0).then(|| unsafe { OwnedFd::from_raw_fd(result) });
-    }
-    completion
+    Completion { token: entry.user_data(), result: entry.result(), flags: entry.flags() }
 }
 
 /// Interrupted, or completions are to be collected first: the next turn goes on.

@@ -26,6 +26,15 @@ pub fn limit_unsent(fd: RawFd, bytes: usize) -> io::Result<()> {
     set(fd, libc::IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes)
 }
 
+/// Bytes of a TCP connection that its peer has not acknowledged, those included that were not sent.
+#[cfg(test)]
+pub fn unsent(socket: &impl AsRawFd) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the kernel writes one int, to a place that is one.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(bytes.max(0) as usize) }
+}
+
 /// Has the kernel end a TCP connection whose peer acknowledges nothing, or has no room, for so long.
 pub fn limit_unacknowledged(fd: RawFd, time: Duration) -> io::Result<()> {
     let ms = libc::c_uint::try_from(time.as_millis()).unwrap_or(libc::c_uint::MAX);

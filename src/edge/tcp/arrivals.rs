@@ -1,86 +1,148 @@
 //! Who comes: connections are accepted on every shard, and served on the one that [`crate::edge::admission`] names.
 //!
-//! Invariant: a connection that was accepted is opened here, handed to another shard, or refused, told so and counted.
+//! Invariant: a connection that was accepted is opened here, handed to another shard, or refused, told so and counted. A turn
+//! accepts at most [`ACCEPTS_PER_TURN`] of them on each port, and those of the public port only while the process has files to
+//! spare for others.
 
+use super::outgoing::Queue;
 use super::{Conn, State, Tcp};
 use crate::edge::admission::{Admitted, Arrival};
 use crate::edge::mesh::EdgeMessage;
-use crate::edge::sys::ring::{Completion, Ring};
+use crate::edge::sys::accept::accept;
+use crate::edge::sys::ring::Ring;
 use crate::edge::sys::socket_option::shut_down;
 use crate::edge::token::{GENERATIONS, Purpose};
 use crate::ids::{ClientAddress, ShardId};
-use crate::limits;
+use crate::limits::{ACCEPTS_PER_TURN, TCP_BUFFER};
 use crate::metrics::Outcome;
 use crate::shard::{HttpConn, HttpPort, Shard};
 use socket2::SockRef;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Instant;
 
-/// Why the kernel cannot accept although somebody waits: descriptors of the process or the machine, memory.
-const WANTS: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
+/// A listener, and whether connections wait there.
+pub(super) struct Door {
+    listener: TcpListener,
+    port: HttpPort,
+    readiness: Readiness,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    /// Connections may wait.
+    Ready,
+    /// None waits; the ring says when one does.
+    Polled,
+    /// The kernel lacks what it takes to accept one: asked again with the next sweep.
+    Wanting,
+    /// Nobody is let in any more.
+    Shut,
+}
+
+impl Door {
+    pub(super) fn new(listener: TcpListener, port: HttpPort) -> Self {
+        Self { listener, port, readiness: Readiness::Ready }
+    }
+}
 
 impl Tcp {
-    /// Accepts on every listener that does not.
-    pub fn start(&mut self, ring: &mut Ring) -> io::Result<()> {
-        for listener in self.unarmed.drain(..) {
-            let (socket, _) = &self.listeners[listener as usize];
-            ring.accept_multishot(socket.as_raw_fd(), Purpose::Accept(listener).token())?;
-        }
-        Ok(())
-    }
-
     /// Draining: no new connections on the public port; idle connections end with their next reply.
     pub fn stop_accepting(&mut self, ring: &mut Ring) -> io::Result<()> {
         self.is_draining = true;
-        for (listener, (socket, port)) in self.listeners.iter().enumerate() {
-            if *port == HttpPort::Public {
-                ring.cancel_accept(Purpose::Accept(listener as u32).token(), Purpose::Cancel.token())?;
+        for (place, door) in self.doors.iter_mut().enumerate() {
+            // The admin port stays: who asks whether the process is ready connects anew each time.
+            if door.port == HttpPort::Public {
+                if door.readiness == Readiness::Polled {
+                    ring.cancel(Purpose::Accept(place as u32).token(), Purpose::Cancel.token())?;
+                }
+                door.readiness = Readiness::Shut;
                 // Who comes now is refused at once instead of waiting for nobody.
-                shut_down(socket.as_raw_fd());
+                shut_down(door.listener.as_raw_fd());
             }
         }
         Ok(())
     }
 
-    /// A connection was accepted, or accepting has ended.
-    pub fn handle_accepted(
+    /// Connections wait at a listener.
+    pub fn handle_acceptable(&mut self, listener: u32) {
+        if let Some(door) = self.doors.get_mut(listener as usize)
+            && door.readiness == Readiness::Polled
+        {
+            door.readiness = Readiness::Ready;
+        }
+    }
+
+    /// Whether connections may wait to be accepted.
+    pub(super) fn has_arrivals(&self) -> bool {
+        self.doors.iter().any(|door| door.readiness == Readiness::Ready)
+    }
+
+    /// Asks again for what the kernel lacked.
+    pub(super) fn retry_accepting(&mut self) {
+        for door in &mut self.doors {
+            if door.readiness == Readiness::Wanting {
+                door.readiness = Readiness::Ready;
+            }
+        }
+    }
+
+    /// Whether listeners wait for the next sweep.
+    pub(super) fn is_wanting(&self) -> bool {
+        self.doors.iter().any(|door| door.readiness == Readiness::Wanting)
+    }
+
+    /// Accepts connections that wait.
+    pub(super) fn accept(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
+        for place in 0..self.doors.len() {
+            for _ in 0..ACCEPTS_PER_TURN {
+                let door = &mut self.doors[place];
+                if door.readiness != Readiness::Ready {
+                    break;
+                }
+                let port = door.port;
+                match accept(&door.listener) {
+                    Ok(Some(socket)) => self.handle_accepted(now, socket, port, ring, shard)?,
+                    Ok(None) => {
+                        door.readiness = Readiness::Polled;
+                        ring.poll_readable(door.listener.as_raw_fd(), Purpose::Accept(place as u32).token())?;
+                    }
+                    Err(_) => {
+                        door.readiness = Readiness::Wanting;
+                        shard.metrics_mut().detail.accepts_failed += 1;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_accepted(
         &mut self,
         now: Instant,
-        listener: u32,
-        completion: Completion,
+        socket: OwnedFd,
+        port: HttpPort,
         ring: &mut Ring,
         shard: &mut Shard,
     ) -> io::Result<()> {
-        let port = self.listeners[listener as usize].1;
-        // The admin port stays: who asks whether the process is ready connects anew each time.
-        let is_closing = self.is_draining && port == HttpPort::Public;
-        if !completion.has_more() && !is_closing {
-            // Usually out of descriptors: tried again with the next sweep.
-            self.unarmed.push(listener);
+        #[cfg(test)]
+        {
+            self.work.accepts += 1;
         }
-        let Some(socket) = completion.accepted else {
-            let is_for_want = WANTS.contains(&completion.result.saturating_neg());
-            shard.metrics_mut().detail.accepts_failed += u64::from(is_for_want);
-            return Ok(());
-        };
         match port {
-            HttpPort::Admin if self.admin_conns < limits::ADMIN_CONNECTIONS_MAX => {
-                self.admission.handle_unplaced();
+            HttpPort::Admin if self.admin_conns < self.admission.admin_max() => {
+                self.admission.handle_admin();
                 self.open(now, Arrival { socket, client: None }, port, ring, shard)
-            }
-            HttpPort::Public if !is_closing => {
-                let admitted = self.admission.handle_accepted(socket);
-                self.handle_admitted(now, admitted, ring, shard)
-            }
-            HttpPort::Public => {
-                refuse(&socket, port, Outcome::Draining, shard);
-                Ok(())
             }
             HttpPort::Admin => {
                 refuse(&socket, port, Outcome::Full, shard);
                 Ok(())
+            }
+            HttpPort::Public => {
+                let admitted = self.admission.handle_accepted(socket);
+                self.handle_admitted(now, admitted, ring, shard)
             }
         }
     }
@@ -135,7 +197,7 @@ impl Tcp {
         match admitted {
             Admitted::Here(arrival) => self.handle_serve(now, arrival, ring, shard)?,
             Admitted::Sent => {}
-            Admitted::Refused(socket) => refuse(&socket, HttpPort::Public, Outcome::AddressFull, shard),
+            Admitted::Refused(socket, outcome) => refuse(&socket, HttpPort::Public, outcome, shard),
         }
         Ok(())
     }
@@ -161,8 +223,8 @@ impl Tcp {
             is_full: false,
             is_behind: false,
             is_changed: false,
-            replies: Vec::new(),
-            taken_len: 0,
+            is_queued: false,
+            replies: Queue::default(),
             since: now,
             is_mid_request: false,
             has_asked: false,
@@ -190,7 +252,7 @@ fn refuse(socket: &OwnedFd, port: HttpPort, outcome: Outcome, shard: &mut Shard)
     shard.refuse_http_connection(port, outcome, &mut reply);
     let socket = SockRef::from(socket);
     // A request that has come already and was not read would make the end a reset, and the peer might not read why.
-    let mut request = [MaybeUninit::uninit(); limits::TCP_BUFFER];
+    let mut request = [MaybeUninit::uninit(); TCP_BUFFER];
     let _ = socket.recv_with_flags(&mut request, libc::MSG_DONTWAIT);
     let _ = socket.send_with_flags(&reply, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
 }

@@ -3,12 +3,15 @@
 //! Sends do not wait, and say nothing when they have worked: what a socket had no room for comes back when the ring is
 //! entered, and goes out when the socket is writable.
 //!
-//! Invariant: a connection has at most one send between two entries of the ring, so that nothing overtakes what comes back.
+//! Invariant: a connection has at most one send between two entries of the ring, so that nothing overtakes what comes back;
+//! and a turn brings no more to the ring than [`HTTP_FLUSH_WORK`], and what exceeds it to the next turn, in the same order.
 
+use super::budget::Budget;
 use super::{State, Tcp, find};
 use crate::edge::sys::ring::{Ring, Unsent};
 use crate::edge::sys::socket_option::shut_down_write;
 use crate::edge::token::Purpose;
+use crate::limits::{HTTP_CLOSE_COST, HTTP_FLUSH_WORK, HTTP_REQUEST_COST, HTTP_SEND_BUFFER_BYTES};
 use crate::metrics::{Outcome, Proto};
 use crate::shard::{HttpConn, HttpPort, Shard};
 use std::io;
@@ -16,7 +19,7 @@ use std::time::Instant;
 
 impl Tcp {
     /// The ring was entered: the kernel has taken the replies of the turn before, but for those that it returns.
-    pub fn handle_flushed(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
+    pub(super) fn handle_flushed(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
         while let Some(unsent) = ring.poll_unsent() {
             if let Purpose::Send(conn) = Purpose::of(unsent.token) {
                 let is_stalled = unsent.taken.is_ok();
@@ -26,7 +29,7 @@ impl Tcp {
         }
         let mut flushed = std::mem::take(&mut self.flushed);
         for conn in flushed.drain(..) {
-            self.go_on(now, conn, ring, shard);
+            self.go_on(now, conn, shard);
         }
         self.flushed = flushed;
         Ok(())
@@ -40,18 +43,17 @@ impl Tcp {
         }
     }
 
-    /// Whether connections go on as soon as the ring has been entered.
-    pub fn has_flushed(&self) -> bool {
-        !self.flushed.is_empty()
-    }
-
     /// Brings what the turn has changed to the ring.
     pub fn flush(&mut self, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
-        let mut changed = std::mem::take(&mut self.changed);
-        for conn in changed.drain(..) {
-            self.settle(conn, ring, shard)?;
+        let mut budget = Budget::new(HTTP_FLUSH_WORK);
+        for _ in 0..self.changed.len() {
+            let Some(conn) = self.changed.pop_front() else { break };
+            self.settle(conn, &mut budget, ring, shard)?;
         }
-        self.changed = changed;
+        #[cfg(test)]
+        {
+            self.work.flush = budget.spent;
+        }
         Ok(())
     }
 
@@ -59,9 +61,7 @@ impl Tcp {
         let Some(known) = find(&mut self.conns, conn) else { return Ok(()) };
         match unsent.taken {
             Ok(taken_len) => {
-                // Nothing was appended meanwhile: what a turn sent is known before the next turn handles anything.
-                known.replies = unsent.bytes;
-                known.taken_len = taken_len;
+                known.replies.put_back(unsent.bytes, taken_len);
                 known.is_behind = true;
                 known.is_full = true;
                 if known.state == State::Streaming {
@@ -75,48 +75,50 @@ impl Tcp {
         Ok(())
     }
 
-    /// All replies of a connection were taken, unless its socket is full.
-    fn go_on(&mut self, now: Instant, conn: HttpConn, ring: &mut Ring, shard: &mut Shard) {
-        let Some(known) = find(&mut self.conns, conn).filter(|known| !known.is_full) else { return };
-        let was_behind = std::mem::take(&mut known.is_behind);
-        if was_behind {
+    /// What a connection sent was taken, unless its socket is full.
+    fn go_on(&mut self, now: Instant, conn: HttpConn, shard: &mut Shard) {
+        if find(&mut self.conns, conn).is_none_or(|known| known.is_full) {
+            return;
+        }
+        self.note_change(conn);
+        let Some(known) = find(&mut self.conns, conn) else { return };
+        if known.is_behind {
             known.sent_at = now;
         }
+        // The rest follows in this turn.
+        if known.has_replies() {
+            return;
+        }
+        let was_behind = std::mem::take(&mut known.is_behind);
         match known.state {
             State::Finishing => {
                 shut_down_write(known.fd());
                 known.state = State::Lingering;
                 known.since = now;
             }
-            State::Waiting => {
-                self.lend_buffer(conn, ring);
-                self.handle_bytes(now, conn, &[], shard);
-            }
+            State::Waiting => self.queue(conn),
             State::Streaming if was_behind => shard.handle_stream_writable(conn),
             State::Open | State::Streaming | State::Lingering | State::Dead => {}
         }
-        self.note_change(conn);
     }
 
     /// Brings the ring's operations in line with the connection's state, and forgets it when it is over.
-    fn settle(&mut self, conn: HttpConn, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
+    fn settle(&mut self, conn: HttpConn, budget: &mut Budget, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
         let Some(known) = find(&mut self.conns, conn) else { return Ok(()) };
+        let wants_work = known.state == State::Dead || (known.has_replies() && !known.is_full);
+        if wants_work && budget.is_spent() {
+            // It stays among the changed. A stream is handed nothing more meanwhile.
+            if known.state == State::Streaming && !std::mem::replace(&mut known.is_behind, true) {
+                shard.handle_stream_stalled(conn);
+            }
+            self.changed.push_back(conn);
+            return Ok(());
+        }
         known.is_changed = false;
         if !known.is_full {
-            let replies = std::mem::take(&mut known.replies);
-            known.events = 0;
-            let has_replies = !replies.is_empty() && known.state != State::Dead;
-            if has_replies {
-                let taken_len = std::mem::take(&mut known.taken_len);
-                ring.send(known.fd(), Purpose::Send(conn).token(), replies, taken_len)?;
-            } else {
-                ring.keep_spare(replies);
-            }
-            let goes_on = known.is_behind || (has_replies && known.state == State::Waiting);
-            if goes_on || known.state == State::Finishing {
-                self.flushed.push(conn);
-            }
+            self.send_next(conn, budget, ring, shard)?;
         }
+        let Some(known) = find(&mut self.conns, conn) else { return Ok(()) };
         match known.state {
             State::Open | State::Streaming | State::Lingering if !known.is_receiving => known.receive(conn, ring)?,
             // For a dead one, too: while its peer goes on sending, a receive does not come to the end of what was sent.
@@ -124,12 +126,43 @@ impl Tcp {
                 ring.cancel(Purpose::Receive(conn).token(), Purpose::Cancel.token())?;
             }
             State::Dead if !known.is_full => {
+                budget.spend(HTTP_CLOSE_COST);
                 shard.http_closed(conn, known.outcome);
                 let closed = self.conns.remove(conn.slot as usize);
-                self.admin_conns -= usize::from(closed.port == HttpPort::Admin);
-                self.admission.handle_closed(closed.client);
+                self.closed += 1;
+                match closed.port {
+                    HttpPort::Public => self.admission.handle_closed(closed.client),
+                    HttpPort::Admin => {
+                        self.admin_conns -= 1;
+                        self.admission.handle_admin_closed();
+                    }
+                }
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Sends what is next on a connection whose socket has room.
+    fn send_next(&mut self, conn: HttpConn, budget: &mut Budget, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
+        let Some(known) = find(&mut self.conns, conn) else { return Ok(()) };
+        known.events = 0;
+        if known.state == State::Dead {
+            known.replies.clear(ring);
+        }
+        let len = known.replies.next_len();
+        let next = known.replies.take_next(ring);
+        let has_sent = next.is_some();
+        if let Some((bytes, from)) = next {
+            budget.spend(HTTP_REQUEST_COST + len.min(HTTP_SEND_BUFFER_BYTES));
+            ring.send(known.fd(), Purpose::Send(conn).token(), bytes, from)?;
+        }
+        if known.has_replies() && !std::mem::replace(&mut known.is_behind, true) && known.state == State::Streaming {
+            shard.handle_stream_stalled(conn);
+        }
+        let goes_on = known.is_behind || (has_sent && known.state == State::Waiting);
+        if goes_on || known.state == State::Finishing {
+            self.flushed.push(conn);
         }
         Ok(())
     }

@@ -6,9 +6,10 @@
 
 use super::{Conn, State, Tcp, find};
 use crate::edge::sys::ring::Ring;
-use crate::edge::sys::socket_option::{limit_unacknowledged, limit_unsent};
-use crate::limits::{STREAM_EVENTS_MAX, STREAM_SLICE, STREAM_UNACKNOWLEDGED_MIN, STREAM_UNSENT_BYTES};
+use crate::edge::sys::socket_option::limit_unacknowledged;
+use crate::limits::{STREAM_EVENTS_MAX, STREAM_SLICE, STREAM_UNACKNOWLEDGED_MIN};
 use crate::shard::{Shard, StreamWrite};
+use bytes::Bytes;
 use std::time::{Duration, Instant};
 
 /// A comment, which readers of events pass over.
@@ -25,7 +26,7 @@ impl Tcp {
                 StreamWrite::Event(event) => {
                     known.events += 1;
                     debug_assert!(!known.is_full && usize::from(known.events) <= STREAM_EVENTS_MAX, "too many events");
-                    known.append(now, &event, ring);
+                    known.append(now, event, ring);
                 }
                 StreamWrite::End => known.state = State::Finishing,
             }
@@ -39,7 +40,7 @@ impl Tcp {
             if let Some(known) = find(&mut self.conns, conn).filter(|known| known.state == State::Streaming)
                 && self.time_limits.wants_heartbeat(known, now)
             {
-                known.append(now, HEARTBEAT, ring);
+                known.append(now, Bytes::from_static(HEARTBEAT), ring);
                 self.note_change(conn);
             }
         }
@@ -49,18 +50,14 @@ impl Tcp {
 impl Conn {
     /// Of a reader that takes something at least once in `send_timeout` or [`STREAM_UNACKNOWLEDGED_MIN`], as the limit is when the stream begins.
     pub(super) fn begin_stream(&self, send_timeout: Duration) -> State {
-        // Without the limits a stream works too; its reader only gets older frames after a pause, and one that has vanished
-        // is noticed when the kernel has no room for it any more.
-        let _ = limit_unsent(self.fd(), STREAM_UNSENT_BYTES);
+        // Without the limit a stream works too; a reader that has vanished is only noticed when the kernel has no room for it
+        // any more.
         let _ = limit_unacknowledged(self.fd(), send_timeout.max(STREAM_UNACKNOWLEDGED_MIN));
         State::Streaming
     }
 
-    fn append(&mut self, now: Instant, event: &[u8], ring: &mut Ring) {
-        if self.replies.capacity() == 0 {
-            self.replies = ring.spare_buffer();
-        }
-        self.replies.extend_from_slice(event);
+    fn append(&mut self, now: Instant, event: Bytes, ring: &mut Ring) {
+        self.replies.push_event(event, ring);
         self.since = now;
     }
 }

@@ -1,4 +1,5 @@
-//! When a connection's time is up. All connections are looked over once a second, so a limit may pass by as much.
+//! When a connection's time is up. All connections are looked over once a second, a slice of them in a turn, so a limit may
+//! pass by as much.
 //!
 //! 1. A request that does not come is answered with 408, unless a reply is still under way, and its connection closed.
 //! 2. An idle connection, and one whose peer does not take its replies, is cut off; one that lingered long enough, too.
@@ -14,7 +15,7 @@ use super::super::sys::socket_option::{HUNG_UP_BATCH, find_hung_up};
 use super::{Conn, State, Tcp, find};
 use crate::config::Http;
 use crate::ingest::http::Progress;
-use crate::limits::{BODY_RATE_GRACE, HTTP_LINGER, HTTP_SWEEP_EVERY, HTTP_UNUSED};
+use crate::limits::{BODY_RATE_GRACE, HTTP_LINGER, HTTP_SWEEP_ENDS, HTTP_SWEEP_EVERY, HTTP_SWEEP_SLICE, HTTP_UNUSED};
 use crate::metrics::Outcome;
 use crate::shard::{HttpConn, Shard};
 use std::io;
@@ -41,27 +42,62 @@ enum Verdict {
     Over(Outcome),
 }
 
+/// How far the look over all connections has come.
+pub(super) struct Sweep {
+    began_at: Instant,
+    /// The one before.
+    before_began_at: Instant,
+    /// Where the one that is under way goes on.
+    next_slot: Option<usize>,
+}
+
+impl Sweep {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { began_at: now, before_began_at: now, next_slot: None }
+    }
+}
+
 impl Tcp {
     /// When [`Self::handle_timeout`] has something to look over.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.silent.is_empty() || !self.quiet.is_empty() {
-            return Some(self.swept_at);
+        if self.sweep.next_slot.is_some() || !self.silent.is_empty() || !self.quiet.is_empty() {
+            return Some(self.sweep.began_at);
         }
-        let is_due = !self.conns.is_empty() || !self.unarmed.is_empty();
-        is_due.then(|| self.swept_at + HTTP_SWEEP_EVERY)
+        let is_due = !self.conns.is_empty() || self.is_wanting();
+        is_due.then(|| self.sweep.began_at + HTTP_SWEEP_EVERY)
     }
 
     /// Ends connections whose time is up.
     pub fn handle_timeout(&mut self, now: Instant, ring: &mut Ring, shard: &mut Shard) -> io::Result<()> {
-        if now < self.swept_at + HTTP_SWEEP_EVERY {
-            self.send_heartbeats(now, ring);
-            return self.end_hung_up();
+        if self.sweep.next_slot.is_none() && now >= self.sweep.began_at + HTTP_SWEEP_EVERY {
+            self.sweep.before_began_at = std::mem::replace(&mut self.sweep.began_at, now);
+            self.sweep.next_slot = Some(0);
+            self.retry_accepting();
         }
-        let fell_silent = self.swept_before_at..self.swept_at;
-        self.swept_before_at = std::mem::replace(&mut self.swept_at, now);
-        self.start(ring)?;
-        let mut touched = Vec::new();
-        for (slot, known) in &mut self.conns {
+        if let Some(first) = self.sweep.next_slot {
+            self.sweep.next_slot = self.sweep_slice(now, first, ring, shard);
+        }
+        self.send_heartbeats(now, ring);
+        self.end_hung_up()
+    }
+
+    /// Looks over a slice of the connections from slot `first` on, and says where to go on.
+    fn sweep_slice(&mut self, now: Instant, first: usize, ring: &mut Ring, shard: &mut Shard) -> Option<usize> {
+        // Those that have fallen silent before this sweep began, and not before the one before it.
+        let fell_silent = self.sweep.before_began_at..self.sweep.began_at;
+        let mut ended = 0;
+        for slot in first..first + HTTP_SWEEP_SLICE {
+            if slot >= self.conns.capacity() {
+                return None;
+            }
+            if ended == HTTP_SWEEP_ENDS {
+                return Some(slot);
+            }
+            #[cfg(test)]
+            {
+                self.work.swept += 1;
+            }
+            let Some(known) = self.conns.get_mut(slot) else { continue };
             let conn = HttpConn { slot: slot as u32, generation: known.generation };
             let verdict = self.time_limits.judge(known, now, || shard.http_progress(conn));
             match verdict {
@@ -72,15 +108,18 @@ impl Tcp {
                     self.silent.push(conn);
                 }
                 Verdict::Fine => {}
-                Verdict::Late | Verdict::Over(_) => touched.push((conn, verdict)),
+                Verdict::Late | Verdict::Over(_) => {
+                    ended += 1;
+                    #[cfg(test)]
+                    {
+                        self.work.ended += 1;
+                    }
+                    self.carry_out(now, conn, verdict, ring, shard);
+                    self.note_change(conn);
+                }
             }
         }
-        for (conn, verdict) in touched {
-            self.carry_out(now, conn, verdict, ring, shard);
-            self.note_change(conn);
-        }
-        self.send_heartbeats(now, ring);
-        self.end_hung_up()
+        Some(first + HTTP_SWEEP_SLICE)
     }
 
     fn carry_out(&mut self, now: Instant, conn: HttpConn, verdict: Verdict, ring: &mut Ring, shard: &mut Shard) {
@@ -88,8 +127,7 @@ impl Tcp {
         match verdict {
             Verdict::Fine | Verdict::Quiet => {}
             Verdict::Late if !known.has_replies() => {
-                known.replies = ring.spare_buffer();
-                shard.refuse_late_http(conn, &mut known.replies);
+                shard.refuse_late_http(conn, known.replies.own(ring));
                 known.state = State::Finishing;
                 known.outcome = Outcome::TimedOut;
                 known.since = now;

@@ -97,9 +97,14 @@ pub fn continue_100(out: &mut Vec<u8>) {
 
 /// A reply with JSON, which is how something is now: nobody on the way may keep it for later.
 pub fn json(out: &mut Vec<u8>, status: u16, body: &[u8], manner: Manner<'_>) {
-    push_start(out, &Head { status, content_type: "application/json", body_len: body.len() });
-    push_end(out, NO_STORE, manner);
+    json_head(out, status, body.len(), manner);
     push_body(out, body, manner);
+}
+
+/// Writes the head of a JSON reply whose body has `body_len` bytes.
+pub fn json_head(out: &mut Vec<u8>, status: u16, body_len: usize, manner: Manner<'_>) {
+    push_start(out, &Head { status, content_type: "application/json", body_len });
+    push_end(out, NO_STORE, manner);
 }
 
 /// The head of an event stream, and the beginning of its first event: after how many milliseconds its client shall come again

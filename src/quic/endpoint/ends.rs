@@ -15,6 +15,11 @@ use std::time::Instant;
 use uproar_wire::hello::CloseCode;
 
 impl Quic {
+    /// Connections that have ended so far.
+    pub fn ended(&self) -> u64 {
+        self.accepted - self.slots.len() as u64
+    }
+
     /// Nothing more is written to a stream of [`Self::open_room_stream`]; what was written still arrives, unless its
     /// connection was closed.
     pub fn finish(&mut self, conn: usize, stream: u64) {

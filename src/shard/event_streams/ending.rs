@@ -12,8 +12,6 @@ use uproar_wire::RoomId;
 /// Who is to end.
 #[derive(Default)]
 pub(super) struct Ending {
-    /// Places whose room was deleted.
-    orphans: VecDeque<usize>,
     /// How far the walk over all event streams has come; none while the shard serves.
     cursor: Option<usize>,
     /// Those that the walk has passed and the kernel keeps up with, and that wait for their last frame.
@@ -33,10 +31,7 @@ impl EventStreams {
     /// Ends the event streams of a deleted room, in the turns that follow.
     pub(in crate::shard) fn drop_room(&mut self, room: RoomId) {
         self.events.remove(&room);
-        for link in self.fanout.remove_room(room) {
-            self.streams[link.conn].subscription = None;
-            self.ending.orphans.push_back(link.conn);
-        }
+        self.fanout.remove_room(room);
     }
 
     /// The next place of the walk that has an event stream to look at.
@@ -51,14 +46,11 @@ impl Shard {
     /// True while there are more.
     pub(super) fn end_event_streams_of_deleted_rooms(&mut self) -> bool {
         for _ in 0..STREAM_SLICE {
-            let Some(place) = self.event_streams.ending.orphans.pop_front() else { return false };
-            let stream = self.event_streams.streams.get(place);
-            // It may have left by itself, and another have come to its place.
-            if stream.is_some_and(|stream| stream.subscription.is_none()) {
-                self.end_event_stream(place);
-            }
+            let Some(link) = self.event_streams.fanout.poll_disbanded() else { return false };
+            self.event_streams.streams[link.conn].subscription = None;
+            self.end_event_stream(link.conn);
         }
-        !self.event_streams.ending.orphans.is_empty()
+        self.event_streams.fanout.is_disbanding()
     }
 
     /// Ends event streams of which the kernel has taken the last frame, as the shard drains and nobody comes any more: what

@@ -31,7 +31,7 @@ impl Shard {
                     }
                     self.note_changed_room(asker, &change, &outcome);
                 }
-                Order::AnswerTotal(conn, total) => self.answer_total(conn, &total),
+                Order::AnswerTotal(conn, total) => self.totals.push_back((conn, total)),
                 Order::AnswerShards(askers, shards) => self.page = Some((askers, ShardsPage::new(shards))),
             }
         }
@@ -46,21 +46,6 @@ impl Shard {
         Routed::Asked
     }
 
-    pub(super) fn list_rooms(&self, answer: &mut Answer<'_, '_>) -> Routed {
-        let rooms = self.rooms.sorted();
-        answer.only_get(READ, |answer| {
-            let mut body = vec![b'['];
-            for (at, room) in rooms.iter().enumerate() {
-                if at > 0 {
-                    body.push(b',');
-                }
-                body.extend_from_slice(room.json());
-            }
-            body.push(b']');
-            answer.json(200, &body);
-        })
-    }
-
     pub(super) fn route_admin_room(&mut self, conn: HttpConn, room: &str, answer: &mut Answer<'_, '_>) -> Routed {
         let Some(id) = room_id(room) else {
             let detail = "a room is named by a number from 0 to 4294967295";
@@ -69,7 +54,7 @@ impl Shard {
         let known = self.rooms.find(id);
         let change = match (answer.request.method, known) {
             (Method::Get | Method::Head, Some(state)) => {
-                answer.json(200, state.room.json());
+                answer.json_shared(200, state.room.json());
                 return Routed::Replied;
             }
             (Method::Put, _) => match self.room_of_spec(id, answer.request.body) {
@@ -134,6 +119,15 @@ impl Shard {
         let mut page = String::new();
         metrics::render(total, &(self.read_process)(), &BuildInfo::current(), &mut page);
         self.answer_page(conn, &page);
+    }
+
+    /// Answers a slice of the requests for `/metrics`; true while there are more.
+    pub(in crate::shard) fn serve_totals(&mut self) -> bool {
+        for _ in 0..limits::SCRAPES_PER_TURN {
+            let Some((conn, total)) = self.totals.pop_front() else { break };
+            self.answer_total(conn, &total);
+        }
+        !self.totals.is_empty()
     }
 
     /// Writes a slice of the page of shards, or hands the page to one of its askers; true while there is more to do.

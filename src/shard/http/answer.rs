@@ -2,8 +2,9 @@
 
 use super::{HttpPort, Routed};
 use crate::ingest::http::{Date, EntityTag, Manner, Method, Readers, Request, is_field_list, reply};
-use crate::limits::HTTP_ASKED_FIELDS_MAX;
+use crate::limits::{HTTP_ASKED_FIELDS_MAX, HTTP_SHARED_BODY_MIN};
 use crate::metrics::{HttpProblem, Reject};
+use bytes::Bytes;
 
 /// Methods of what is only read, and of what balancers probe with any of the three.
 pub(super) const READ: &str = "GET, HEAD";
@@ -16,6 +17,8 @@ pub(super) struct Answer<'a, 'r> {
     /// Whose pages may read it.
     pub(super) readers: Readers<'a>,
     pub(super) date: &'a Date,
+    /// A large body, which is not copied behind its head.
+    pub(super) body: Option<Bytes>,
     /// 0 while the answer is to come later.
     pub(super) status: u16,
     pub(super) problem: Option<HttpProblem>,
@@ -83,6 +86,23 @@ impl<'a> Answer<'a, '_> {
         reply::json(self.replies, status, body, self.manner());
     }
 
+    /// The same of JSON that others are sent, too.
+    pub(super) fn json_shared(&mut self, status: u16, body: &Bytes) {
+        self.status = status;
+        let manner = self.body_apart(body);
+        reply::json(self.replies, status, body, manner);
+    }
+
+    /// Takes a large body out of the reply to be written. A reply that is the last is written whole.
+    fn body_apart(&mut self, body: &Bytes) -> Manner<'a> {
+        let manner = self.manner();
+        if body.len() < HTTP_SHARED_BODY_MIN || manner.head_only || self.is_last {
+            return manner;
+        }
+        self.body = Some(body.clone());
+        Manner { head_only: true, ..manner }
+    }
+
     /// Of probes, which are not for pages.
     pub(super) fn text(&mut self, status: u16, body: &str) {
         self.status = status;
@@ -94,7 +114,7 @@ impl<'a> Answer<'a, '_> {
     pub(super) fn content(
         &mut self,
         content_type: &str,
-        body: &[u8],
+        body: &'static [u8],
         tag: EntityTag,
         fields: &str,
         readers: Readers<'_>,
@@ -105,7 +125,8 @@ impl<'a> Answer<'a, '_> {
             reply::not_modified(self.replies, tag, fields, manner);
         } else {
             self.status = 200;
-            reply::content(self.replies, content_type, body, tag, fields, manner);
+            let head_only = self.body_apart(&Bytes::from_static(body)).head_only;
+            reply::content(self.replies, content_type, body, tag, fields, Manner { head_only, ..manner });
         }
     }
 

@@ -9,6 +9,7 @@ use crate::limits;
 use crate::metrics::{Outcome, Proto};
 use crate::shard::Shard;
 use crate::shard::event_streams::EventStreamKey;
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -18,6 +19,8 @@ pub(in crate::shard) struct HttpConnections {
     /// Each apart, so that it can be taken out at the cost of a pointer while its requests are handled.
     pub(super) slots: Vec<Option<Box<HttpConnection>>>,
     open: usize,
+    /// See [`Shard::http_requests`].
+    pub(super) requests: u64,
     ready: VecDeque<HttpConn>,
     /// Of connections of the admin port, of which there are [`limits::ADMIN_CONNECTIONS_MAX`] at most.
     admin_peers: Vec<(HttpConn, SocketAddr)>,
@@ -44,8 +47,18 @@ pub(super) enum Deferred {
         reply: Vec<u8>,
         keep_alive: bool,
     },
+    AnsweredInPieces(Box<Pieces>),
     /// No other request follows.
     Streaming(EventStreamKey),
+}
+
+/// A reply whose body lies elsewhere.
+pub(super) struct Pieces {
+    /// Empty once it was appended to the replies.
+    pub(super) head: Vec<u8>,
+    /// At least one.
+    pub(super) body: VecDeque<Bytes>,
+    pub(super) keep_alive: bool,
 }
 
 impl HttpConnections {
@@ -67,12 +80,27 @@ impl HttpConnections {
 
     /// Gives the answer that a request of the admin port, which alone has to wait for any, was promised.
     pub(super) fn answer(&mut self, conn: HttpConn, date: &Date, write: impl FnOnce(&mut Vec<u8>, Manner<'_>)) {
+        self.answer_with_body(conn, &VecDeque::new(), date, write);
+    }
+
+    /// The same, with a body that follows what is written.
+    pub(super) fn answer_with_body(
+        &mut self,
+        conn: HttpConn,
+        body: &VecDeque<Bytes>,
+        date: &Date,
+        write: impl FnOnce(&mut Vec<u8>, Manner<'_>),
+    ) {
         if let Some(connection) = self.find(conn)
             && let Deferred::Asked { keep_alive, head_only } = connection.deferred
         {
             let mut reply = Vec::new();
             write(&mut reply, Manner { keep_alive, head_only, readers: Readers::SameOrigin, date });
-            connection.deferred = Deferred::Answered { reply, keep_alive };
+            connection.deferred = if head_only || body.is_empty() {
+                Deferred::Answered { reply, keep_alive }
+            } else {
+                Deferred::AnsweredInPieces(Box::new(Pieces { head: reply, body: body.clone(), keep_alive }))
+            };
             self.ready.push_back(conn);
         }
     }

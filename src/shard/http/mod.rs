@@ -7,10 +7,11 @@
 //! 3. `public`: reactions, rooms, frames;
 //! 4. `stream`: rooms and frames as they come (Server-Sent Events);
 //! 5. `admin`: the set of rooms, and metrics (shard 0 only);
-//! 6. `host`: under which names the admin port may be asked;
-//! 7. `origin`: whose pages may ask the public port;
-//! 8. `assets`: the pages of the ports themselves;
-//! 9. `answer`: the reply to one request.
+//! 6. `room_list`: all rooms, for the admin port;
+//! 7. `host`: under which names the admin port may be asked;
+//! 8. `origin`: whose pages may ask the public port;
+//! 9. `assets`: the pages of the ports themselves;
+//! 10. `answer`: the reply to one request.
 //!
 //! Not here: how requests are cut out of bytes ([`crate::ingest::http`]) and how bytes travel (edge).
 
@@ -21,9 +22,10 @@ mod connections;
 mod host;
 mod origin;
 mod public;
+mod room_list;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use super::Shard;
 use super::coordinator::ScrapeForm;
@@ -32,11 +34,13 @@ use crate::ingest::http::{Flow, Manner, Method, Refusal, Request, RequestDecoder
 use crate::limits;
 use crate::metrics::{HttpProblem, Outcome, Proto, Reject};
 use answer::{Answer, PROBED};
+use bytes::Bytes;
 #[cfg(feature = "edge")]
 pub(crate) use connections::HTTP_CONNECTION_BYTES;
 pub(super) use connections::HttpConnections;
-use connections::{Deferred, HttpConnection};
+use connections::{Deferred, HttpConnection, Pieces};
 pub(super) use host::AdminHosts;
+pub(super) use room_list::RoomList;
 use std::rc::Rc;
 pub(super) use stream::{frame_event, palette_event};
 use uproar_wire::RoomId;
@@ -76,6 +80,8 @@ pub enum HttpNext {
 /// What became of one request.
 enum Routed {
     Replied,
+    /// Replied with the head; the body follows from where it lies.
+    Body(Bytes),
     /// Replied, and the connection ends with that.
     Last,
     Asked,
@@ -83,7 +89,8 @@ enum Routed {
 }
 
 impl Shard {
-    /// Received bytes; replies are appended to `replies`. With no bytes: goes on after [`HttpNext::Wait`].
+    /// Received bytes; replies are appended to `replies`. With no bytes: goes on after [`HttpNext::Wait`], also with bytes that
+    /// were held. After [`HttpNext::Wait`] a body may follow: see [`Self::take_http_body`].
     pub fn handle_http(&mut self, conn: HttpConn, bytes: &[u8], replies: &mut Vec<u8>) -> HttpNext {
         // The connection is taken out while its requests are handled, so that they may use the whole shard.
         let slot = conn.slot as usize;
@@ -114,16 +121,29 @@ impl Shard {
                 *deferred = asked;
                 return self.hold(decoder, bytes);
             }
-            Deferred::Answered { reply, keep_alive: true } => replies.extend_from_slice(&reply),
-            Deferred::Answered { reply, keep_alive: false } => {
-                replies.extend_from_slice(&reply);
-                return HttpNext::Close;
+            Deferred::Answered { reply, keep_alive } => {
+                append(replies, reply);
+                if !keep_alive {
+                    return HttpNext::Close;
+                }
+            }
+            Deferred::AnsweredInPieces(mut pieces) if !pieces.head.is_empty() => {
+                append(replies, std::mem::take(&mut pieces.head));
+                *deferred = Deferred::AnsweredInPieces(pieces);
+                return self.hold(decoder, bytes);
+            }
+            Deferred::AnsweredInPieces(pieces) => {
+                pieces.body.iter().for_each(|piece| replies.extend_from_slice(piece));
+                if !pieces.keep_alive {
+                    return HttpNext::Close;
+                }
             }
         }
         if replies.len() > limits::HTTP_REPLIES_MAX {
             return self.hold(decoder, bytes);
         }
         decoder.feed(bytes, |request| {
+            self.http.requests += 1;
             next = match request {
                 Ok(request) => match self.route(conn, *port, &request, replies) {
                     Routed::Asked => {
@@ -134,6 +154,12 @@ impl Shard {
                     Routed::Streaming(key) => {
                         *deferred = Deferred::Streaming(key);
                         HttpNext::Stream
+                    }
+                    Routed::Body(body) => {
+                        let (head, keep_alive) = (Vec::new(), request.keep_alive);
+                        *deferred =
+                            Deferred::AnsweredInPieces(Box::new(Pieces { head, body: [body].into(), keep_alive }));
+                        HttpNext::Wait
                     }
                     Routed::Last => HttpNext::Close,
                     Routed::Replied if !request.keep_alive => HttpNext::Close,
@@ -157,6 +183,37 @@ impl Shard {
         next
     }
 
+    /// Keeps received bytes of a connection whose turn has not come, and says how many it keeps; none when those are more than
+    /// any request may have, and the connection is to end.
+    pub fn hold_http(&mut self, conn: HttpConn, bytes: &[u8]) -> Option<usize> {
+        let decoder = &mut self.http.find(conn)?.decoder;
+        if decoder.hold(bytes) {
+            return Some(decoder.buffered_bytes());
+        }
+        self.metrics.count_reject(Proto::Http, Reject::HttpTooLarge);
+        None
+    }
+
+    /// The next piece of the body that follows what was appended to the replies of a connection, if that lies elsewhere. Pieces
+    /// that are not taken are appended when the connection goes on.
+    pub fn take_http_body(&mut self, conn: HttpConn) -> Option<Bytes> {
+        let connection = self.http.find(conn)?;
+        let Deferred::AnsweredInPieces(pieces) = &mut connection.deferred else { return None };
+        if !pieces.head.is_empty() {
+            return None;
+        }
+        let piece = pieces.body.pop_front();
+        if pieces.body.is_empty() {
+            connection.deferred = Deferred::Answered { reply: Vec::new(), keep_alive: pieces.keep_alive };
+        }
+        piece
+    }
+
+    /// Requests that were handled so far, those included that were refused.
+    pub fn http_requests(&self) -> u64 {
+        self.http.requests
+    }
+
     /// Keeps bytes that cannot be looked at yet; a connection that sends more than any request may hold is closed. It cannot
     /// be told why, as replies before that one are to come.
     fn hold(&mut self, decoder: &mut RequestDecoder, bytes: &[u8]) -> HttpNext {
@@ -174,6 +231,9 @@ impl Shard {
                 HttpProblem::AddressFull,
                 "this address has as many connections as it may have (http.connections_per_address_max); use those",
             ),
+            (Outcome::NoFiles, _) => {
+                (HttpProblem::Full, "the server has no open files left for connections (LimitNOFILE); come again")
+            }
             (Outcome::Draining, _) => (HttpProblem::Draining, "the server is going away; connect elsewhere"),
             (_, HttpPort::Public) => {
                 (HttpProblem::Full, "there are as many connections as there may be (http.connections_max); come again")
@@ -216,10 +276,19 @@ impl Shard {
     fn route(&mut self, conn: HttpConn, port: HttpPort, request: &Request<'_>, replies: &mut Vec<u8>) -> Routed {
         let date = Rc::clone(&self.date);
         let readers = self.readers(port, request.origin);
-        let mut answer =
-            Answer { replies, request, readers, date: &date, status: 0, problem: None, rejected: None, is_last: false };
+        let mut answer = Answer {
+            replies,
+            request,
+            readers,
+            date: &date,
+            body: None,
+            status: 0,
+            problem: None,
+            rejected: None,
+            is_last: false,
+        };
         let routed = self.route_to(conn, port, &mut answer);
-        let Answer { status, problem, rejected, is_last, .. } = answer;
+        let Answer { body, status, problem, rejected, is_last, .. } = answer;
         if status != 0 {
             self.metrics.count_http_reply(status);
         }
@@ -231,7 +300,11 @@ impl Shard {
         if let Some(reason) = rejected.filter(|reason| port == HttpPort::Public && is_counted(reason)) {
             self.metrics.count_reject(Proto::Http, reason);
         }
-        if is_last { Routed::Last } else { routed }
+        match body {
+            _ if is_last => Routed::Last,
+            Some(body) => Routed::Body(body),
+            None => routed,
+        }
     }
 
     fn route_to(&mut self, conn: HttpConn, port: HttpPort, answer: &mut Answer<'_, '_>) -> Routed {
@@ -253,7 +326,7 @@ impl Shard {
             }
             (HttpPort::Public, WEBTRANSPORT_PATH, _) => self.tell_webtransport(answer),
             (HttpPort::Admin, _, Some((room, None))) => self.route_admin_room(conn, room, answer),
-            (HttpPort::Admin, "/v1/rooms", _) => self.list_rooms(answer),
+            (HttpPort::Admin, "/v1/rooms", _) => self.list_rooms(conn, answer),
             (HttpPort::Admin, "/metrics", _) => self.scrape(conn, ScrapeForm::Total, answer),
             (HttpPort::Admin, "/metrics/shards", _) => self.scrape(conn, ScrapeForm::Shards, answer),
             (_, "/readyz", _) => self.readyz(answer),
@@ -307,6 +380,15 @@ fn room_path(path: &str) -> Option<(&str, Option<&str>)> {
 fn room_id(segment: &str) -> Option<RoomId> {
     let is_plain = segment.bytes().all(|byte| byte.is_ascii_digit()) && (segment == "0" || !segment.starts_with('0'));
     segment.parse().ok().filter(|_| is_plain).map(RoomId)
+}
+
+/// Appends a reply, which is not copied when it is the first.
+fn append(replies: &mut Vec<u8>, reply: Vec<u8>) {
+    if replies.is_empty() && reply.len() > limits::HTTP_SHARED_BODY_MIN {
+        *replies = reply;
+    } else {
+        replies.extend_from_slice(&reply);
+    }
 }
 
 impl From<Refusal> for Reject {

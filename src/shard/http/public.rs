@@ -28,7 +28,7 @@ impl Shard {
             (None | Some("frame"), Method::Get | Method::Head) => {
                 match (room.and_then(|room| self.rooms.find(room)), rest) {
                     (None, _) => drop(answer.problem(404, HttpProblem::UnknownRoom, "there is no such room")),
-                    (Some(state), None) => answer.json(200, state.room.json()),
+                    (Some(state), None) => answer.json_shared(200, state.room.json()),
                     (Some(state), Some(_)) => match &state.newest {
                         Some(newest) => answer.json(200, &frame_json(&state.room, &newest.message)),
                         None => drop(answer.problem(

@@ -23,7 +23,7 @@ fn a_send_that_fits_says_nothing_and_its_buffer_serves_again() {
     let (near, mut far) = pair();
     let mut ring = Ring::new().unwrap();
     let mut completions = Vec::new();
-    ring.send(near.as_raw_fd(), TOKEN, pattern(100), 0).unwrap();
+    ring.send(near.as_raw_fd(), TOKEN, Outgoing::Owned(pattern(100)), 0).unwrap();
     ring.enter(&mut completions).unwrap();
     assert!(completions.is_empty() && ring.poll_unsent().is_none());
     assert!(ring.spare_buffer().capacity() >= 100);
@@ -42,7 +42,7 @@ fn what_a_socket_has_no_room_for_comes_back_and_goes_out_later() {
         let mut received = Vec::new();
         far.read_to_end(&mut received).map(|_| received)
     });
-    let mut left = Some((bytes.clone(), 0));
+    let mut left = Some((Outgoing::Owned(bytes.clone()), 0));
     let mut returns = 0;
     while let Some((unsent, from)) = left.take() {
         ring.send(near.as_raw_fd(), TOKEN, unsent, from).unwrap();
@@ -69,7 +69,7 @@ fn a_send_to_a_closed_socket_is_an_error() {
     drop(far);
     near.shutdown(Shutdown::Both).unwrap();
     let mut ring = Ring::new().unwrap();
-    ring.send(near.as_raw_fd(), TOKEN, pattern(10), 0).unwrap();
+    ring.send(near.as_raw_fd(), TOKEN, Outgoing::Owned(pattern(10)), 0).unwrap();
     ring.enter(&mut Vec::new()).unwrap();
     let unsent = ring.poll_unsent().unwrap();
     assert_eq!((unsent.token, unsent.taken.unwrap_err().kind()), (TOKEN, io::ErrorKind::BrokenPipe));

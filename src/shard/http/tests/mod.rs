@@ -6,6 +6,7 @@
 mod pages;
 mod probes;
 mod refusals;
+mod turns;
 
 use crate::ids::ShardId;
 use crate::limits;
@@ -25,14 +26,14 @@ fn shard() -> Shard {
     Shard::new(config(1), now())
 }
 
-pub(super) fn now() -> Now {
+pub(crate) fn now() -> Now {
     #[expect(clippy::disallowed_methods, reason = "no time passes in these tests")]
     let instant = Instant::now();
     Now { instant, unix_ms: 1_802_469_134_000 }
 }
 
 /// The first of `shards`.
-pub(super) fn config(shards: usize) -> ShardConfig {
+pub(crate) fn config(shards: usize) -> ShardConfig {
     let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
@@ -88,11 +89,27 @@ fn talk(port: HttpPort, pieces: &[&str]) -> (Vec<u16>, bool, u64) {
     for piece in pieces {
         assert!(next == HttpNext::Read, "nothing is received once the connection is over");
         next = shard.handle_http(conn, piece.as_bytes(), &mut replies);
+        next = go_on(&mut shard, conn, next, &mut replies);
     }
     let replies = String::from_utf8(replies).unwrap();
     // Details of problems speak of `HTTP/1.1` too, without a number behind it.
     let statuses = replies.split("HTTP/1.1 ").filter_map(|reply| reply.get(..3)?.parse().ok());
     (statuses.collect(), next == HttpNext::Close, shard.metrics().reactions[Proto::Http.index()])
+}
+
+/// Turns until the answer that a connection waits for has come, and its body.
+fn go_on(shard: &mut Shard, conn: HttpConn, mut next: HttpNext, replies: &mut Vec<u8>) -> HttpNext {
+    while next == HttpNext::Wait {
+        while shard.poll_mesh(now()).is_some() || shard.serve(now()) {}
+        while let Some(piece) = shard.take_http_body(conn) {
+            replies.extend_from_slice(&piece);
+        }
+        // What there is has been sent.
+        let mut more = Vec::new();
+        next = shard.handle_http(conn, &[], &mut more);
+        replies.extend_from_slice(&more);
+    }
+    next
 }
 
 fn ask(method: &str, target: &str, version: &str) -> String {

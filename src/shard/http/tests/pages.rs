@@ -34,7 +34,14 @@ impl Browser {
     pub(super) fn ask_bytes(&mut self, port: HttpPort, request: &[u8]) -> (String, String) {
         let (conn, mut reply) = (HttpConn { slot: 0, generation: 0 }, Vec::new());
         self.shard.http_opened(conn, port);
-        if self.shard.handle_http(conn, request, &mut reply) == HttpNext::Wait {
+        let next = self.shard.handle_http(conn, request, &mut reply);
+        if let Some(body) = self.shard.take_http_body(conn) {
+            assert_eq!(next, HttpNext::Wait, "the next request waits for the body");
+            reply.extend_from_slice(&body);
+            // The body has been sent.
+            let next = self.shard.handle_http(conn, b"", &mut Vec::new());
+            assert!(matches!(next, HttpNext::Read | HttpNext::Close));
+        } else if next == HttpNext::Wait {
             while self.shard.poll_mesh(now()).is_some() || self.shard.serve(now()) {}
             assert_eq!(self.shard.poll_http_ready(), Some(conn));
             self.shard.handle_http(conn, b"", &mut reply);
