@@ -33,6 +33,8 @@ fn every_reason_to_refuse_a_room_is_counted() {
         let server = Server::configured(config, &flags);
         [7, 8].into_iter().for_each(|room| put(&server, room));
         let viewer = Viewer::watching(&server, &[ROOM]);
+        // Its connection lasts until the refusal is counted: a close could overtake the hello.
+        let mut talking = None;
         match refusal {
             RoomRefusal::UnknownRoom => drop(viewer.subscribe_more(&[99])),
             RoomRefusal::AlreadySubscribed => drop(viewer.subscribe_more(&[ROOM])),
@@ -43,8 +45,10 @@ fn every_reason_to_refuse_a_room_is_counted() {
                 server.await_shards("uproar_subscribers", |now| now == 0);
                 let peer = HostilePeer::connect_with(&server, &identity, b"uproar/1", |transport| {
                     transport.max_concurrent_uni_streams(1_u32.into());
-                });
-                peer.unwrap().talk(&hello(&[ROOM, 7]));
+                })
+                .unwrap();
+                let control = peer.talk(&hello(&[ROOM, 7]));
+                talking = Some((control, peer));
             }
             RoomRefusal::Full => {
                 viewer.unsubscribe(&[ROOM]);
@@ -57,6 +61,7 @@ fn every_reason_to_refuse_a_room_is_counted() {
         let of = |refusal: RoomRefusal| format!("uproar_rooms_refused_total{{reason=\"{}\"}}", refusal.label());
         server.await_metric(&of(refusal), 1);
         server.await_metric("uproar_rooms_refused_total", 1);
+        drop(talking);
     }
 }
 
