@@ -198,8 +198,8 @@ fn scenario(seconds: u32, taps_per_second: u32, palette: &Palette) -> Scenario {
     }
 }
 
-/// Whoever tries it measures nothing, and may well do so while a compiler runs: a machine that is busy makes taps late, on
-/// both sides of the border between two windows. None is lost by that, and this is what the demo shows.
+/// Wide limits for everything that depends on time. The demo shows that no tap is lost; it measures nothing, and it often runs
+/// beside a compiler, where taps are sent late and fall on the other side of a window's border.
 fn limits() -> Limits {
     Limits {
         lag_p99_ms_max: LAG_MS_MAX,

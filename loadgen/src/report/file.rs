@@ -109,7 +109,7 @@ mod tests {
         assert!(!path.exists(), "checking makes no file");
         write(&path, b"old").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        // Whoever has it open reads the old one to its end.
+        // A process that has the old file open still reads it to its end.
         let mut reader = File::open(&path).unwrap();
         check(&path).unwrap();
         write(&path, b"new and longer").unwrap();

@@ -129,7 +129,7 @@ async fn without_a_stall_latency_is_the_timers_millisecond() {
 async fn an_interrupted_match_asks_nothing_more_and_awaits_the_answers_under_way() {
     let start = now() + Duration::from_secs(1);
     let stage = stage(MATCH, start);
-    // Whoever asks after half a second waits until the first second is over.
+    // A request sent after half a second waits until the first second is over.
     let server = Server::new(start + Duration::from_millis(500)..start + Duration::from_secs(1));
     let connections = (0..4).map(|_| Connection::by(server.clone())).collect();
     let names = Arc::new(Names::new([["fire", "six"]]));

@@ -84,7 +84,7 @@ impl Judge<'_> {
 
     pub(super) fn judge_acts(&mut self) {
         let (acts, limit) = (&self.report.acts, self.limits.return_ms_max);
-        // Who was on the way back when the match was interrupted had no time for it.
+        // Subscribers that were reconnecting when the match was interrupted had no time to finish.
         let is_judged = |act: &&Act| act.is_missing() && self.report.interrupted.is_none();
         let missing: Vec<&Act> = acts.iter().filter(is_judged).collect();
         for act in &missing {
