@@ -171,7 +171,9 @@ static TARGETS: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::ne
 });
 
 fn cargo(args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO")).args(args).current_dir(root()).output().unwrap();
+    // Whatever the caller wants of colours: the text is read here, not looked at.
+    let mut command = Command::new(env!("CARGO"));
+    let output = command.args(args).current_dir(root()).env("CARGO_TERM_COLOR", "never").output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
