@@ -109,7 +109,12 @@ impl Appliance {
     /// Starts one on free loopback ports, and waits until it is ready. It makes a certificate of its own.
     pub async fn start(shards: u32, window: &str) -> Result<Self, ApplianceError> {
         let shards = shards.to_string();
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        // Its settings are given here, and none comes from the caller's environment.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"UPROAR_")) {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(["appliance", "--parent", &std::process::id().to_string()])
             .args(["--", "uproar", "serve", "--shards", &shards, "--window", window])
             .args(["--reactions", "--quic", "--http", "--admin"].into_iter().flat_map(|flag| [flag, "127.0.0.1:0"]))

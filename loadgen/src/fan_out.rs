@@ -58,15 +58,17 @@ pub fn run(
     let cpu = fleet.cpu()? - cpu_of_arrival;
     let (totals, measures) = fleet.stop_measured()?;
     let cpu_us_per_frame = cpu.as_secs_f64() * 1e6 / (totals.frames - frames_before).max(1) as f64;
+    let mut written = Ok(());
     if let Some(path) = json {
         let mut report = report(&windows, &totals, &measures, cpu_us_per_frame);
         report["interrupted"] = interrupt.by().into();
-        let written = file::write(path, format!("{report:#}\n").as_bytes());
-        written.map_err(|error| FanOutError::File(path.display().to_string(), error))?;
+        written = file::write(path, format!("{report:#}\n").as_bytes())
+            .map_err(|error| FanOutError::File(path.display().to_string(), error));
     }
     let interrupted = interrupt.by().map_or_else(String::new, |by| format!("interrupted by {by}\n"));
     let summary = format!("{interrupted}{}\n{}\n", summary(&totals, cpu_us_per_frame), durations(&measures));
     shown.and_then(|()| output::print(&summary))?;
+    written?;
     Ok(has_everything(&windows, &totals))
 }
 

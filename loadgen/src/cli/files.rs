@@ -35,8 +35,9 @@ pub(super) fn merge(args: &Merge) -> Result<Ended, Failure> {
     args.files.check()?;
     let reports: Vec<Report> = args.reports.iter().map(|file| load(file)).collect::<Result<_, _>>()?;
     let merged = merge::merge(&reports).map_err(|error| Failure::Usage(error.to_string()))?;
-    args.files.write(&merged)?;
-    super::show(&merged, Ended::of(&merged))
+    let written = args.files.write(&merged);
+    let shown = super::show(&merged, Ended::of(&merged));
+    written.and(shown)
 }
 
 /// Compares; passed when nothing is worse.

@@ -83,8 +83,9 @@ pub(super) fn run(args: &Run) -> Result<Ended, Failure> {
     runtime.shutdown_background();
     drop(live);
     let report = played?;
-    args.files.write(&report)?;
-    super::show(&report, Ended::of(&report))
+    let written = args.files.write(&report);
+    let shown = super::show(&report, Ended::of(&report));
+    written.and(shown)
 }
 
 impl Run {
@@ -125,21 +126,24 @@ impl Files {
 
     /// Writes what was asked for.
     pub(super) fn write(&self, report: &Report) -> Result<(), Failure> {
-        let failed = |flag: &str, file: &Path, error: &dyn std::fmt::Display| {
-            Failure::Run(format!("--{flag} {}: {error}", file.display()))
-        };
-        if let Some(file) = &self.json {
-            report.write(file).map_err(|error| failed("json", file, &error))?;
+        type Write = fn(&Report, &Path) -> Result<(), String>;
+        let files: [(&str, &Option<PathBuf>, Write); 4] = [
+            ("json", &self.json, |report, to| report.write(to).map_err(|error| error.to_string())),
+            ("hgrm", &self.hgrm, |report, to| hgrm::write(report, to).map(drop).map_err(|error| error.to_string())),
+            ("hlog", &self.hlog, |report, to| hlog::write(report, to).map_err(|error| error.to_string())),
+            ("html", &self.html, |report, to| {
+                file::write(to, html::page(report).as_bytes()).map_err(|error| error.to_string())
+            }),
+        ];
+        // One that cannot be written takes none of the others with it.
+        let mut failures = Vec::new();
+        for (flag, file, write) in files {
+            if let Some(file) = file
+                && let Err(error) = write(report, file)
+            {
+                failures.push(format!("--{flag} {}: {error}", file.display()));
+            }
         }
-        if let Some(file) = &self.hgrm {
-            hgrm::write(report, file).map_err(|error| failed("hgrm", file, &error))?;
-        }
-        if let Some(file) = &self.hlog {
-            hlog::write(report, file).map_err(|error| failed("hlog", file, &error))?;
-        }
-        if let Some(file) = &self.html {
-            file::write(file, html::page(report).as_bytes()).map_err(|error| failed("html", file, &error))?;
-        }
-        Ok(())
+        if failures.is_empty() { Ok(()) } else { Err(Failure::Run(failures.join("; "))) }
     }
 }

@@ -27,10 +27,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     new.as_file().sync_all()?;
     match new.persist(&place.file) {
         Ok(_) => Ok(()),
-        // A file that is mounted by itself cannot be replaced.
-        Err(error) if error.error.kind() == io::ErrorKind::ResourceBusy => write_in_place(path, bytes),
+        // A file that is mounted by itself cannot be replaced, nor one of another account in a directory such as /tmp.
+        Err(error) if place.permissions.is_some() && cannot_replace(&error.error) => write_in_place(path, bytes),
         Err(error) => Err(error.error),
     }
+}
+
+fn cannot_replace(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::PermissionDenied)
 }
 
 /// Whether a file can be written later. Leaves nothing behind.

@@ -107,6 +107,23 @@ fn a_run_whose_terminal_is_gone_still_writes_its_report() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_takes_none_of_the_others_with_it() {
+    let server = Server::start();
+    let mut run = Run::new(&server, MATCH, &[]);
+    let json = run.args.iter_mut().find(|arg| arg.starts_with("--json=")).unwrap();
+    "--json=/dev/full".clone_into(json);
+    let running = run.start();
+    server.await_taps();
+    running.signal("INT");
+    let ended = running.wait();
+    assert_eq!(ended.code(), Some(1), "{ended:?}");
+    assert!(ended.err.contains("error: --json /dev/full: "), "{ended:?}");
+    assert!(ended.out.contains("interrupted by SIGINT after "), "{ended:?}");
+    assert!(run.read("r.html").trim_end().ends_with("</html>"));
+    assert!(run.read("r.hlog").contains("Tag=tap_to_frame"));
+}
+
+#[test]
 fn a_second_signal_ends_a_run_at_once_and_leaves_no_half_of_a_file() {
     let server = Server::start();
     let run = Run::new(&server, MATCH, &[]);
@@ -177,7 +194,10 @@ const TAPPED: &str = "intensity 100 %";
 
 /// The demo, once it has invited to its page; and its server.
 fn demo() -> (Running, u32) {
-    let running = Running::start(loadgen(&["demo", "--seconds=3600", "--taps-per-second=100", "--shards=1"]));
+    let mut demo = loadgen(&["demo", "--seconds=3600", "--taps-per-second=100", "--shards=1"]);
+    // Its server takes no settings from here; without its announcement it would never count as ready.
+    demo.env("UPROAR_ANNOUNCE", "false");
+    let running = Running::start(demo);
     running.await_out("watch and tap:");
     let server = children(running.pid())[0];
     (running, server)
