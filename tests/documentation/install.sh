@@ -7,8 +7,10 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-to="${CARGO_TARGET_DIR:-target}/checkers"
 fail() { echo "tests/documentation/install.sh: $*" >&2; exit 1; }
+to="${CARGO_TARGET_DIR:-target}/checkers"
+mkdir -p "$to"
+to="$(cd "$to" && pwd)"
 
 # The directories are those in which tests/documentation/checker.rs looks.
 missing() {
@@ -28,8 +30,8 @@ command -v apt-get >/dev/null || fail "install $(missing | tr '\n' ' ')"
 # A place of our own for what apt-get writes, so that no rights are needed; the lists are the system's, if there are any.
 mkdir -p "$to/archives/partial" "$to/lists/partial"
 apt() {
-    timeout 240 apt-get -qq -o Debug::NoLocking=true -o Dir::Cache="$PWD/$to" -o Dir::Cache::archives="$PWD/$to/archives" \
-        -o Dir::State::lists="$PWD/$to/lists" "$@"
+    timeout 240 apt-get -qq -o Debug::NoLocking=true -o Dir::Cache="$to" -o Dir::Cache::archives="$to/archives" \
+        -o Dir::State::lists="$to/lists" "$@"
 }
 apt update || fail "apt-get has no lists of packages"
 # shellcheck disable=SC2086
