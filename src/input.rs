@@ -1,7 +1,7 @@
 //! Files that an operator names, read whole: the configuration, certificates, keys, scenarios.
 //!
 //! Invariant: reading a file takes at most its limit of memory, whatever lies at the path. A device is never read, and
-//! a pipe is waited for only until [`Input::patience`] has passed, so a wrong path is an error and neither an endless wait
+//! a pipe is waited for only until `Input::patience` has passed, so a wrong path is an error and neither an endless wait
 //! nor the end of the machine's memory. A file that changes while it is read is read again. Not here: what a file says.
 
 use std::fmt;

@@ -7,7 +7,7 @@
 //! 3. `judge`: what the limits say. `locate`: where lost taps were last seen.
 //! 4. [`merge`]: several machines' reports as one. [`compare`]: two reports, side by side.
 //! 5. `visitors`: who taps and is no part of the crowd.
-//! 6. `text`: for people. [`hgrm`] and [`hlog`]: for HdrHistogram's tools. [`schema`]: the shape, for programs. [`file`]: how
+//! 6. `text`: for people. [`hgrm`] and [`hlog`]: for HdrHistogram's tools. [`schema`]: the shape, for programs. [`mod@file`]: how
 //!    all of them are written.
 //!
 //! Invariant: a run passes only if there is no finding. A finding says how much, and where it was last seen.
