@@ -45,7 +45,7 @@ export class Server {
    * @param {{ web?: Record<string, unknown>, windowMs?: number, drainMs?: number, listen?: Record<string, string>,
    *   limits?: Record<string, number> }} [settings]
    */
-  static async start(test, { web = {}, windowMs = 500, drainMs = 0, listen = ANYWHERE, limits = NO_LIMITS } = {}) {
+  static async start(test, { web = {}, windowMs = 1000, drainMs = 0, listen = ANYWHERE, limits = NO_LIMITS } = {}) {
     const program = process.env.UPROAR_SERVER;
     assert(program, "UPROAR_SERVER names the program: run these tests with cargo test --test browser");
     const directory = await mkdtemp(join(tmpdir(), "uproar-"));
