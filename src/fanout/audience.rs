@@ -162,8 +162,12 @@ impl Audience {
         has_palette && member.state == State::Ready && (self.due == 0 || member.pass == self.pass)
     }
 
-    /// Takes the member out of the running pass; says whether it was still due.
+    /// Takes the member out of the running pass; says whether it was still due. No pass comes to a room that is gone, so none
+    /// of its members is.
     pub(super) fn excuse(&mut self, place: usize) -> bool {
+        if self.is_disbanding {
+            return false;
+        }
         let member = &mut self.members[place];
         let due = std::mem::replace(&mut member.pass, self.pass) != self.pass;
         self.due -= usize::from(due);

@@ -19,6 +19,30 @@ fn who_leaves_a_removed_room_is_not_dropped_again_and_gets_nothing() {
 }
 
 #[test]
+fn members_that_leave_a_room_removed_during_a_pass_are_not_counted_as_due() {
+    let mut streams = Streams::spread(Duration::from_millis(10)).watched_by(4);
+    streams.offer(ROOM, 1);
+    streams.serve_all();
+    streams.fanout.remove_room(ROOM);
+    (0..4).for_each(|stream| streams.unsubscribe(stream));
+    assert!(streams.fanout.poll_disbanded().is_none());
+    streams.now += Duration::from_millis(10);
+    streams.serve_all();
+    assert_eq!((streams.fanout.audiences.len(), streams.fanout.has_work()), (0, false));
+
+    // The same without a spread: the pass has stopped at the end of a slice.
+    let mut streams = Streams::watching(4);
+    streams.offer(ROOM, 1);
+    streams.serve(1);
+    streams.fanout.remove_room(ROOM);
+    (0..4).for_each(|stream| streams.unsubscribe(stream));
+    streams.serve_all();
+    while streams.fanout.poll_disbanded().is_some() {}
+    streams.serve_all();
+    assert_eq!((streams.fanout.audiences.len(), streams.fanout.has_work()), (0, false));
+}
+
+#[test]
 fn a_palette_for_a_crowd_is_offered_over_turns_and_comes_before_the_next_frame() {
     const CROWD: u64 = 10 * PALETTE_SLICE as u64;
     let mut streams = Streams::watching(CROWD);
